@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034 # sourced: its variables are for the others
+#
+# Sourced by the scripts of this project: where things are kept, how a script
+# speaks to its user, and how it fails.
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+cache=${TASKSCOPE_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/taskscope}
+[[ $cache == /* ]] || cache=$PWD/$cache
+# So that a script run by this one, wherever, finds the same cache.
+export TASKSCOPE_CACHE=$cache
+
+# The Debian release of the build root; its backports hold the kernels.
+suite=trixie
+
+# Exit statuses. Those of the guest's own commands lie below 100.
+exit_failed=1     # a test failed
+exit_crashed=101  # the kernel crashed or warned
+exit_hung=102     # the guest reached its time limit
+exit_silent=103   # the guest ended without a verdict
+exit_setup=104    # something needed could not be had, built or started
+
+say() { printf 'taskscope: %s\n' "$*" >&2; }
+die() { say "$*"; exit "$exit_setup"; }
+
+# now: microseconds since the epoch
+now() { printf '%s' "${EPOCHREALTIME/[^0-9]/}"; }
+
+# seconds MICROSECONDS: the same in seconds, one decimal
+seconds() { printf '%d.%d' $(($1 / 1000000)) $(($1 / 100000 % 10)); }
+
+# phase NAME COMMAND...: runs the command and notes its time for report_times.
+# The notes are in the environment, so that they reach the scripts run next.
+phase() {
+	local name=$1 start
+	shift
+	start=$(now)
+	"$@"
+	TASKSCOPE_TIMES="${TASKSCOPE_TIMES:+$TASKSCOPE_TIMES, }$name $(seconds $(($(now) - start)))"
+	export TASKSCOPE_TIMES
+}
+
+# report_times: the line of times, phase by phase, since TASKSCOPE_START
+report_times() {
+	say "seconds: $TASKSCOPE_TIMES; in all $(seconds $(($(now) - TASKSCOPE_START)))"
+}
+
+# lock FILE: one run at a time from here on, until this script ends
+lock() {
+	local fd
+	exec {fd}>"$1"
+	flock --nonblock "$fd" && return
+	say "waiting for another run, which holds $1"
+	flock "$fd"
+}
+
+free_mib() { df --output=avail --block-size=1M "$1" | tail -n 1 | tr -dc 0-9; }
+
+# need_space DIRECTORY MIB WHAT: stop before a download that cannot fit
+need_space() {
+	local free
+	free=$(free_mib "$1")
+	((free >= $2)) || die "$3 needs $2 MiB, but only $free MiB are free in $1:" \
+		"make room there, or point TASKSCOPE_CACHE at a larger disk"
+}
+
+# logged LOG WHAT COMMAND...: runs a long command with its output in LOG; if it
+# fails, shows the end of that and says why, as far as can be told.
+logged() {
+	local log=$1 what=$2 reason=''
+	shift 2
+	"$@" >"$log" 2>&1 && return
+	tail -n 15 "$log" >&2
+	if grep -qi 'no space left on device' "$log"; then
+		reason=': the disk is full'
+	elif grep -qEi 'could not resolve|temporary failure resolving|unable to connect|could not connect|network is unreachable|connection (failed|timed out)' "$log"; then
+		reason=': the package archive cannot be reached; is there a network?'
+	fi
+	die "$what failed$reason (whole output: $log)"
+}
