@@ -14,6 +14,14 @@ export TASKSCOPE_CACHE=$cache
 # The Debian release of the build root; its backports hold the kernels.
 suite=trixie
 
+# Space that things take at their worst, in MiB, as seen with du: the build root
+# (1.9 GiB, and packages while it is made), a kernel's source (1.8 GiB, and its
+# package and archive), a kernel with its build tree.
+root_mib=2600
+source_mib=2200
+kernel_mib=400
+all_mib=$((root_mib + source_mib + kernel_mib))
+
 # Exit statuses. Those of the guest's own commands lie below 100.
 exit_failed=1     # a test failed
 exit_crashed=101  # the kernel crashed or warned

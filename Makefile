@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What a user types; `make help` lists it. What kbuild reads is Kbuild.
+
+export KERNEL CPUS MEMORY LIMIT APPEND CMD
+
+.PHONY: all run test check shell vm headers update lint doctor clean distclean help
+
+# With KDIR, that kernel tree and the host's own tools; otherwise the kernel
+# that KERNEL names, in the build root.
+all:
+	@$(if $(KDIR),scripts/build-for "$(KDIR)",scripts/launch build)
+
+run test shell:
+	@scripts/launch $@
+
+vm:
+	@scripts/launch vm "$$CMD"
+
+check:
+	@tests/host/run
+
+headers:
+	@scripts/rust-headers $(KERNEL)
+
+update:
+	@scripts/rust-headers --newest $(KERNEL)
+
+lint:
+	@scripts/in-root scripts/lint
+
+doctor:
+	@scripts/doctor
+
+clean:
+	rm -rf build taskscope.ko
+
+distclean: clean
+	@scripts/remove-cache
+
+help:
+	@scripts/help

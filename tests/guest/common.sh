@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=busybox disable=SC2034 # tables: for the tests
+#
+# Sourced by the tests beside it, which run in the guest: TAP from the kernel's
+# own helpers, and taskscope's tables taken apart by the names of their columns.
+
+# shellcheck source=/dev/null # of the kernel's selftests
+. /tests/ktap_helpers.sh
+
+tables=/sys/kernel/debug/taskscope
+
+# result NAME COMMAND...: the test NAME passes if the command succeeds
+result() {
+	local name=$1
+	shift
+	if "$@" >/tmp/why 2>&1; then
+		ktap_test_pass "$name"
+	else
+		sed 's/^/# /' /tmp/why
+		ktap_test_fail "$name"
+	fi
+}
+
+# The module is gone after each test, however it ends.
+load_module() {
+	insmod /taskscope.ko || exit 1
+	trap 'rmmod taskscope' EXIT
+}
+
+# column TABLE COLUMN...: those columns of every row, as words of a line. The
+# last column, which runs to the end of its line, counts as its first word.
+column() {
+	local table=$1
+	shift
+	awk -v wanted="$*" '
+		NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; n = split(wanted, name, " "); next }
+		/^#/ { next }
+		{ for (i = 1; i <= n; i++) printf "%s%s", $at[name[i]], i < n ? " " : "\n" }' "$table"
+}
+
+# lacks FILE FILE: the lines of the first (sorted) that the second lacks
+lacks() { awk 'NR == FNR { have[$0]; next } !($0 in have)' "$2" "$1"; }
+
+# stat_field PID NUMBER: a field of /proc/PID/stat as proc(5) counts them, from 3
+# on. The name before them, in parentheses, may hold anything.
+stat_field() {
+	local rest
+	rest=$(cat "/proc/$1/stat") 2>/dev/null || return
+	rest=${rest##*) }
+	echo "$rest" | cut -d ' ' -f "$(($2 - 2))"
+}
