@@ -39,7 +39,7 @@ column() {
 }
 
 # lacks FILE FILE: the lines of the first (sorted) that the second lacks
-lacks() { awk 'NR == FNR { have[$0]; next } !($0 in have)' "$2" "$1"; }
+lacks() { awk -v file="$2" 'BEGIN { while ((getline line <file) > 0) have[line] } !($0 in have)' "$1"; }
 
 # stat_field PID NUMBER: a field of /proc/PID/stat as proc(5) counts them, from 3
 # on. The name before them, in parentheses, may hold anything.

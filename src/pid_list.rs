@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lists of PIDs, and the text from which they are made. Pure, and tested by itself.
+
+use kernel::prelude::*;
+
+/// The kernel gives out no PID as large as this: `PID_MAX_LIMIT` of 64-bit machines.
+const LIMIT: u32 = 4 * 1024 * 1024;
+
+/// A set of PIDs.
+///
+/// # Invariants
+///
+/// `pids` is in ascending order, and no PID is there twice.
+pub(crate) struct PidList {
+    pids: KVVec<u32>,
+}
+
+impl PidList {
+    /// Makes a set of `pids`, in whatever order they are.
+    pub(crate) fn new(mut pids: KVVec<u32>) -> Self {
+        sort(&mut pids);
+
+        // INVARIANT: This has been seen to just now.
+        Self { pids }
+    }
+
+    /// Returns the PIDs, in ascending order.
+    pub(crate) fn as_slice(&self) -> &[u32] {
+        &self.pids
+    }
+
+    /// Returns whether `pid` is in the set.
+    #[inline]
+    pub(crate) fn contains(&self, pid: u32) -> bool {
+        self.pids.binary_search(&pid).is_ok()
+    }
+}
+
+/// Sorts `pids`, and drops what is there twice. Needs no memory, and no more time for one order
+/// than for another.
+fn sort(pids: &mut KVVec<u32>) {
+    let is_sorted = pids.windows(2).all(|pair| pair[0] < pair[1]);
+
+    if !is_sorted {
+        heap_sort(pids);
+
+        let mut last = None;
+        pids.retain(|&mut pid| last.replace(pid) != Some(pid));
+    }
+}
+
+/// Sorts `items` in ascending order.
+fn heap_sort(items: &mut [u32]) {
+    for root in (0..items.len() / 2).rev() {
+        sift_down(items, root);
+    }
+    for end in (1..items.len()).rev() {
+        items.swap(0, end);
+        sift_down(&mut items[..end], 0);
+    }
+}
+
+/// Moves the item at `root` down the heap, until none below it is larger.
+fn sift_down(heap: &mut [u32], mut root: usize) {
+    loop {
+        let left = 2 * root + 1;
+        let right = left + 1;
+        let mut largest = root;
+
+        for child in [left, right] {
+            if heap.get(child).is_some_and(|item| *item > heap[largest]) {
+                largest = child;
+            }
+        }
+        if largest == root {
+            return;
+        }
+        heap.swap(root, largest);
+        root = largest;
+    }
+}
+
+/// Reads PIDs from text that comes in pieces: decimal numbers, separated by white space.
+pub(crate) struct Parser {
+    pids: KVVec<u32>,
+    number: Option<u32>,
+}
+
+impl Parser {
+    /// Begins to read; `number` is one that the text before this has broken off in.
+    pub(crate) fn new(number: Option<u32>) -> Self {
+        Self {
+            pids: KVVec::new(),
+            number,
+        }
+    }
+
+    /// Reads a piece of text.
+    ///
+    /// May sleep. Fails with `EINVAL` if there is anything but white space and numbers that can be
+    /// a PID, and with `ENOMEM`.
+    pub(crate) fn read(&mut self, text: &[u8]) -> Result {
+        for &byte in text {
+            match byte {
+                b'0'..=b'9' => {
+                    let digit = u32::from(byte - b'0');
+                    let number = self.number.map_or(digit, |number| 10 * number + digit);
+
+                    if number >= LIMIT {
+                        return Err(EINVAL);
+                    }
+                    self.number = Some(number);
+                }
+                b' ' | b'\t' | b'\n' | b'\x0b' | b'\x0c' | b'\r' => {
+                    if let Some(number) = self.number.take() {
+                        self.push(number)?;
+                    }
+                }
+                _ => return Err(EINVAL),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends reading: the PIDs, and apart from them the last one if nothing came after it, not even
+    /// white space.
+    pub(crate) fn finish(self) -> (KVVec<u32>, Option<u32>) {
+        (self.pids, self.number)
+    }
+
+    /// Adds a PID. Where it is repeated endlessly, the memory taken stays in bounds.
+    fn push(&mut self, pid: u32) -> Result {
+        if self.pids.len() == self.pids.capacity() {
+            sort(&mut self.pids);
+            self.pids.reserve(self.pids.len() + 64, GFP_KERNEL)?;
+        }
+        self.pids.push(pid, GFP_KERNEL)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tables as files in debugfs.
+//!
+//! A *table* is captured when its file is opened, and the text that describes it is made piece by
+//! piece as it is read: a header, a row for each item, a summary. [`Directory`] puts files for
+//! tables into debugfs; everything a table needs to do is in the safe trait [`Table`].
+//!
+//! Reading is what `seq_file` makes of it. The text of an open file never changes, so reads of any
+//! size, `pread()` and `lseek()` give pieces of one and the same text; readers that share a
+//! descriptor take turns.
+//!
+//! # A file that is open while the module is unloaded
+//!
+//! There is none. Each file's operations name the module as their owner, so an open file holds a
+//! reference to the module, and unloading is refused with `EWOULDBLOCK` until the file is closed.
+//! An `open()` that races with unloading finds the module on its way out and fails with `ENXIO`;
+//! one that has got further is waited for when the directory is removed. Loading has the same
+//! hazard from the other end, because a module that fails to load is freed whether it is in use or
+//! not: until [`Directory::publish`] is called, when nothing can fail any more, `open()` fails
+//! with `ENXIO`.
+//!
+//! C headers: [`include/linux/seq_file.h`](srctree/include/linux/seq_file.h),
+//! [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h).
+
+use crate::{
+    line::Line,
+    sys, //
+};
+use core::{
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ptr, //
+};
+use kernel::{
+    bindings,
+    error::{
+        from_err_ptr,
+        from_result,
+        to_result, //
+    },
+    prelude::*,
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Release, //
+        },
+        new_mutex,
+        Arc,
+        Mutex, //
+    },
+    types::ForeignOwnable,
+    uaccess::{
+        UserPtr,
+        UserSlice,
+        UserSliceReader, //
+    },
+};
+
+/// The size in bytes of the buffer through which long tables are read: fewer, larger reads.
+const BUFFER: usize = 32 * 1024;
+
+/// From how many rows on a table counts as long.
+const LONG: usize = 32;
+
+/// A table, as captured when its file was opened.
+///
+/// All methods run in process context and may sleep.
+pub(crate) trait Table: Sized + Send + Sync + 'static {
+    /// What all files of the directory share.
+    type Shared: Send + Sync + 'static;
+
+    /// What an open for writing leads to: [`ReadOnly`], unless the file is an input.
+    type Input: Input<Shared = Self::Shared>;
+
+    /// Captures the table in the context of the task that opens the file.
+    ///
+    /// An error is what `open()` returns.
+    fn open(shared: &Self::Shared) -> Result<Self>;
+
+    /// Writes the header.
+    fn header(&self, _line: &mut Line<'_>) {}
+
+    /// Returns the number of rows.
+    fn rows(&self) -> usize;
+
+    /// Writes row `at`, which is below [`Table::rows`].
+    fn row(&self, at: usize, line: &mut Line<'_>);
+
+    /// Writes what comes after the rows.
+    fn summary(&self, _line: &mut Line<'_>) {}
+}
+
+/// What is written to a file, from one open to the last close.
+///
+/// All methods run in process context and may sleep; those of one open file take turns.
+pub(crate) trait Input: Sized + Send + Unpin + 'static {
+    /// What all files of the directory share.
+    type Shared: Send + Sync + 'static;
+
+    /// Begins, when the file is opened for writing; `truncate` says that `O_TRUNC` was given.
+    ///
+    /// An error is what `open()` returns.
+    fn open(shared: &Self::Shared, truncate: bool) -> Result<Self>;
+
+    /// Takes all of what one `write()` was given.
+    ///
+    /// An error is what `write()` returns, and then nothing may have changed.
+    fn write(&mut self, shared: &Self::Shared, input: UserSliceReader) -> Result;
+
+    /// Ends, when the file is closed.
+    fn close(self, shared: &Self::Shared);
+}
+
+/// The [`Input`] of a file that has none: opening it for writing fails with `EACCES`.
+pub(crate) struct ReadOnly<S>(PhantomData<fn(&S)>);
+
+impl<S: Send + Sync + 'static> Input for ReadOnly<S> {
+    type Shared = S;
+
+    fn open(_: &S, _: bool) -> Result<Self> {
+        Err(EACCES)
+    }
+
+    fn write(&mut self, _: &S, _: UserSliceReader) -> Result {
+        Err(EBADF)
+    }
+
+    fn close(self, _: &S) {}
+}
+
+/// What the files of a directory have in common.
+#[pin_data]
+struct Files<S> {
+    /// Whether the files may be opened.
+    published: Atomic<bool>,
+    /// What the tables share.
+    #[pin]
+    shared: S,
+}
+
+/// A directory in debugfs, with its files; both are removed when this is dropped.
+///
+/// # Invariants
+///
+/// - `dentry` is a directory in debugfs that this owns.
+/// - `files` comes from `Arc::into_foreign()` and stands for a reference that this owns. It is the
+///   private data of every file in the directory.
+pub(crate) struct Directory<S: Send + Sync + 'static> {
+    dentry: *mut bindings::dentry,
+    files: *mut c_void,
+    _shared: PhantomData<Arc<Files<S>>>,
+}
+
+// SAFETY: debugfs may be called from any thread, and `Arc<Files<S>>` may be sent to any, as `S` may
+// be sent and shared.
+unsafe impl<S: Send + Sync + 'static> Send for Directory<S> {}
+
+// SAFETY: The methods that take a shared reference call debugfs, which has locks of its own, or
+// borrow `Files<S>`, which may be shared as `S` may.
+unsafe impl<S: Send + Sync + 'static> Sync for Directory<S> {}
+
+impl<S: Send + Sync + 'static> Directory<S> {
+    /// Creates a directory at the root of debugfs, whose files share `shared`.
+    ///
+    /// May sleep. Fails with `ENODEV` if the kernel has no debugfs, `EEXIST` if the name is taken,
+    /// `EPERM` if debugfs has been switched off.
+    pub(crate) fn new(name: &'static CStr, shared: impl PinInit<S, Error>) -> Result<Self> {
+        let files = Arc::pin_init(
+            try_pin_init!(Files {
+                published: Atomic::new(false),
+                shared <- shared,
+            }? Error),
+            GFP_KERNEL,
+        )?;
+        // SAFETY: `name` is a NUL-terminated string; no parent means the root of debugfs.
+        let dentry = from_err_ptr(unsafe {
+            bindings::debugfs_create_dir(name.as_char_ptr(), ptr::null_mut())
+        })?;
+
+        // INVARIANT: The directory has just been created, and the reference has just been given up.
+        Ok(Self {
+            dentry,
+            files: files.into_foreign(),
+            _shared: PhantomData,
+        })
+    }
+
+    /// Adds a file for a table, with the permission bits `mode`.
+    ///
+    /// May sleep. Fails, with the error of debugfs, when there is no file afterwards.
+    pub(crate) fn add<T: Table<Shared = S>>(&self, name: &'static CStr, mode: u16) -> Result {
+        // SAFETY:
+        // - `name` is a NUL-terminated string.
+        // - By the type invariant `dentry` is a directory in debugfs, and `files` stays valid until
+        //   after this directory with all its files has been removed.
+        // - The operations are a constant, and expect `files` as the private data of the file.
+        from_err_ptr(unsafe {
+            bindings::debugfs_create_file_full(
+                name.as_char_ptr(),
+                mode,
+                self.dentry,
+                self.files,
+                ptr::null(),
+                &Ops::<T>::FILE,
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Lets the files be opened. To be called when loading the module can no longer fail.
+    pub(crate) fn publish(&self) {
+        self.files().published.store(true, Release);
+    }
+
+    /// Returns what the files have in common.
+    fn files(&self) -> &Files<S> {
+        // SAFETY: By the type invariant `files` comes from `Arc::into_foreign()`, and the reference
+        // that it stands for is given up only when `self` is dropped. Nobody borrows it mutably.
+        let files = unsafe { Arc::<Files<S>>::borrow(self.files) };
+
+        // SAFETY: As long as `self` is borrowed, it is not dropped, and `files` stays valid.
+        unsafe { &*ptr::from_ref(&*files) }
+    }
+}
+
+impl<S: Send + Sync + 'static> Drop for Directory<S> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant this is a directory in debugfs that we own. Once this
+        // returns, no operation on one of its files is running except `release()`, which does not
+        // use the private data of the file, and none will be called.
+        unsafe { bindings::debugfs_remove(self.dentry) };
+        // SAFETY: By the type invariant this comes from `Arc::into_foreign()` and is ours. The files
+        // that refer to it are gone.
+        drop(unsafe { Arc::<Files<S>>::from_foreign(self.files) });
+    }
+}
+
+/// What several writers may share.
+type Locked<I> = Mutex<Option<I>>;
+
+/// An open file. It is the private data of its `seq_file`.
+struct Open<T: Table> {
+    table: T,
+    /// What is written, if the file is open for writing; taken out when it is closed.
+    input: Option<Pin<KBox<Locked<T::Input>>>>,
+    files: Arc<Files<T::Shared>>,
+}
+
+impl<T: Table> Open<T> {
+    /// Passes on what is written to the file; `EBADF` if it is open for reading only.
+    fn write(&self, reader: UserSliceReader) -> Result {
+        let mut input = self.input.as_ref().ok_or(EBADF)?.lock();
+
+        match &mut *input {
+            Some(input) => input.write(&self.files.shared, reader),
+            None => Err(EBADF),
+        }
+    }
+}
+
+/// The operations of the files for tables of type `T`.
+struct Ops<T>(PhantomData<T>);
+
+impl<T: Table> Ops<T> {
+    /// The file operations. `read` and not `read_iter`: the proxies of debugfs forward no other.
+    const FILE: bindings::file_operations = bindings::file_operations {
+        owner: sys::THIS_MODULE,
+        open: Some(Self::open),
+        read: Some(bindings::seq_read),
+        write: Some(Self::write),
+        llseek: Some(bindings::seq_lseek),
+        release: Some(Self::release),
+        ..pin_init::zeroed()
+    };
+
+    /// The sequence: index 0 is the header, the last is the summary, the rows are between them.
+    const SEQ: bindings::seq_operations = bindings::seq_operations {
+        start: Some(Self::start),
+        next: Some(Self::next),
+        stop: Some(Self::stop),
+        show: Some(Self::show),
+    };
+
+    /// Opens a file: captures the table.
+    ///
+    /// # Safety
+    ///
+    /// To be called by debugfs only, for a file that [`Directory::add`] has added for `T`.
+    unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+        from_result(|| {
+            if !sys::capable_sys_admin() {
+                return Err(EPERM);
+            }
+            // SAFETY: The inode is that of the file that is being opened, valid meanwhile.
+            let private = unsafe { (*inode).i_private };
+            // SAFETY: `Directory::add` has made the private data what `Arc::into_foreign()` had
+            // returned, and the reference is given up only after the file has been removed, which
+            // waits for this call. Nobody borrows it mutably.
+            let files = Arc::from(unsafe { Arc::<Files<T::Shared>>::borrow(private) });
+
+            if !files.published.load(Acquire) {
+                return Err(ENXIO);
+            }
+            // SAFETY: The file is being opened, and its mode is set.
+            let writable = unsafe { sys::file_writable(file) };
+            let input = if writable {
+                // SAFETY: As above; the flags are set too.
+                let truncate = unsafe { (*file).f_flags } & bindings::O_TRUNC != 0;
+                let input = T::Input::open(&files.shared, truncate)?;
+
+                Some(KBox::pin_init(new_mutex!(Some(input)), GFP_KERNEL)?)
+            } else {
+                None
+            };
+            let table = T::open(&files.shared)?;
+            let buffer = if table.rows() < LONG {
+                KVVec::new()
+            } else {
+                KVVec::<u8>::with_capacity(BUFFER, GFP_KERNEL)?
+            };
+            let open = KBox::new(
+                Open {
+                    table,
+                    input,
+                    files,
+                },
+                GFP_KERNEL,
+            )?;
+
+            // SAFETY: The file is being opened and has no private data yet; the operations are a
+            // constant.
+            to_result(unsafe { bindings::seq_open(file, &Self::SEQ) })?;
+
+            // SAFETY: `seq_open()` has succeeded, and has made the private data of the file a
+            // `seq_file` which nobody else can know of yet.
+            let seq = unsafe { &mut *(*file).private_data.cast::<bindings::seq_file>() };
+
+            seq.private = KBox::into_raw(open).cast();
+            if buffer.capacity() != 0 {
+                let (buf, _, size) = buffer.into_raw_parts();
+
+                // The buffer is made anew when it is too small, and freed in the end, with
+                // `kvfree()`, which is right for what a `KVVec` has allocated.
+                seq.buf = buf.cast();
+                seq.size = size;
+            }
+            Ok(0)
+        })
+    }
+
+    /// Closes a file: drops the table.
+    ///
+    /// # Safety
+    ///
+    /// To be called by debugfs only, for a file that `open` has opened.
+    unsafe extern "C" fn release(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+        // SAFETY: `open` has made the private data of the file a `seq_file`.
+        let seq = unsafe { (*file).private_data.cast::<bindings::seq_file>() };
+        // SAFETY: `open` has made its private data an `Open<T>` from `KBox::into_raw`. This is the
+        // last call for this file, so nobody uses it any more.
+        let mut open = unsafe { KBox::from_raw((*seq).private.cast::<Open<T>>()) };
+
+        // SAFETY: `open` has called `seq_open()`, and this is the last call for this file.
+        unsafe { bindings::seq_release(inode, file) };
+
+        if let Some(input) = open.input.take().and_then(|input| input.lock().take()) {
+            input.close(&open.files.shared);
+        }
+        0
+    }
+
+    /// Writes to a file.
+    ///
+    /// # Safety
+    ///
+    /// To be called by debugfs only, for a file that `open` has opened.
+    unsafe extern "C" fn write(
+        file: *mut bindings::file,
+        buf: *const c_char,
+        len: usize,
+        pos: *mut bindings::loff_t,
+    ) -> isize {
+        // SAFETY: `open` has made the private data of the file a `seq_file`.
+        let seq = unsafe { (*file).private_data.cast::<bindings::seq_file>() };
+        // SAFETY: `open` has made its private data an `Open<T>`, which is only ever borrowed until
+        // `release`, and that does not run while a write does.
+        let open = unsafe { &*(*seq).private.cast::<Open<T>>() };
+        let user = UserPtr::from_ptr(buf.cast_mut().cast());
+
+        match open.write(UserSlice::new(user, len).reader()) {
+            Ok(()) => {
+                // CAST: The length of a write is at most `MAX_RW_COUNT`, which is below 2^31.
+                // SAFETY: The caller passes a valid position, and no other write or read uses it
+                // meanwhile.
+                unsafe { *pos += len as bindings::loff_t };
+                // CAST: As above.
+                len as isize
+            }
+            // CAST: An error number is small.
+            Err(error) => error.to_errno() as isize,
+        }
+    }
+
+    /// Returns what stands for the item at `index`: its number plus one, or null after the last.
+    ///
+    /// # Safety
+    ///
+    /// `seq` is that of a file which `open` has opened, and it is locked.
+    unsafe fn item(seq: *mut bindings::seq_file, index: bindings::loff_t) -> *mut c_void {
+        // SAFETY: By this function's requirements the private data is what `open` has made it.
+        let open = unsafe { &*(*seq).private.cast::<Open<T>>() };
+
+        match usize::try_from(index) {
+            Ok(index) if index <= open.table.rows() + 1 => ptr::without_provenance_mut(index + 1),
+            _ => ptr::null_mut(),
+        }
+    }
+
+    /// Begins to read at `*pos`.
+    ///
+    /// # Safety
+    ///
+    /// To be called by `seq_file` only, for a file that `open` has opened.
+    unsafe extern "C" fn start(
+        seq: *mut bindings::seq_file,
+        pos: *mut bindings::loff_t,
+    ) -> *mut c_void {
+        // SAFETY: `seq_file` calls this with its lock held and with a valid position.
+        unsafe { Self::item(seq, *pos) }
+    }
+
+    /// Moves on to the next item.
+    ///
+    /// # Safety
+    ///
+    /// To be called by `seq_file` only, for a file that `open` has opened.
+    unsafe extern "C" fn next(
+        seq: *mut bindings::seq_file,
+        _item: *mut c_void,
+        pos: *mut bindings::loff_t,
+    ) -> *mut c_void {
+        // SAFETY: `seq_file` calls this with its lock held and with a valid position, which is at
+        // most one more than the number of items.
+        unsafe {
+            *pos += 1;
+            Self::item(seq, *pos)
+        }
+    }
+
+    /// Ends reading: there is nothing to be undone.
+    ///
+    /// # Safety
+    ///
+    /// None; it is `unsafe` to be of the type that C expects.
+    unsafe extern "C" fn stop(_seq: *mut bindings::seq_file, _item: *mut c_void) {}
+
+    /// Writes the item to the buffer; if it does not fit, `seq_file` comes again with a larger one.
+    ///
+    /// # Safety
+    ///
+    /// To be called by `seq_file` only, for a file that `open` has opened, with an item that
+    /// `start` or `next` has returned.
+    unsafe extern "C" fn show(seq: *mut bindings::seq_file, item: *mut c_void) -> c_int {
+        // SAFETY: `open` has made the private data an `Open<T>`, which is only ever borrowed until
+        // `release`.
+        let open = unsafe { &*(*seq).private.cast::<Open<T>>() };
+        // SAFETY: `seq_file` calls this with its lock held: nobody else uses these fields.
+        let (buf, size, count) = unsafe { ((*seq).buf, (*seq).size, (*seq).count) };
+        // SAFETY:
+        // - `buf` has `size` bytes, of which the first `count` are taken, and `count <= size`.
+        // - Nobody else uses the rest until this returns, and it need not be initialised.
+        let rest = unsafe {
+            core::slice::from_raw_parts_mut(buf.cast::<MaybeUninit<u8>>().add(count), size - count)
+        };
+        let mut line = Line::new(rest);
+
+        match item.addr() - 1 {
+            0 => open.table.header(&mut line),
+            at if at <= open.table.rows() => open.table.row(at - 1, &mut line),
+            _ => open.table.summary(&mut line),
+        }
+
+        // As `seq_commit()`: a full buffer is how an overflow is told.
+        let count = line.finish().map_or(size, |len| count + len);
+        // SAFETY: As above; `Line` wrote no more than `rest` has room for.
+        unsafe { (*seq).count = count };
+        0
+    }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Records of tasks: plain data, captured in one pass, and printed at leisure.
+//!
+//! A [`Snapshot`] is made when a table is opened. It holds no reference to any task, and nothing
+//! that happens to one afterwards shows in it.
+
+use crate::{
+    pid_list::PidList,
+    tasks::RcuTask,
+    text::COMM_LEN,
+    walk::{
+        self,
+        Scope, //
+    }, //
+};
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+
+/// What kind of thread a task is, by its flags alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A thread of a user program.
+    User,
+    /// A kernel thread: `PF_KTHREAD`.
+    Kernel,
+    /// A thread that a user program owns and that runs in the kernel only: `PF_USER_WORKER` or
+    /// `PF_IO_WORKER`.
+    Worker,
+    /// The idle task of a processor, or a kernel thread that stands in for it: `PF_IDLE`.
+    Idle,
+}
+
+impl Kind {
+    /// Tells the kind from the `PF_*` flags of a task.
+    #[inline]
+    pub(crate) fn from_flags(flags: u32) -> Self {
+        if flags & bindings::PF_IDLE != 0 {
+            Self::Idle
+        } else if flags & bindings::PF_KTHREAD != 0 {
+            Self::Kernel
+        } else if flags & (bindings::PF_USER_WORKER | bindings::PF_IO_WORKER) != 0 {
+            Self::Worker
+        } else {
+            Self::User
+        }
+    }
+
+    /// Returns the word that stands for this kind.
+    #[inline]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Kernel => "kernel",
+            Self::Worker => "worker",
+            Self::Idle => "idle",
+        }
+    }
+
+    /// Returns whether a thread of this kind never runs in user space.
+    #[inline]
+    pub(crate) fn is_kernel(self) -> bool {
+        matches!(self, Self::Kernel | Self::Idle)
+    }
+}
+
+/// Why [`Kind`] and the address space of a task seem to disagree.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// They do not.
+    Nothing,
+    /// A thread of a user program that has given up its address space on its way out.
+    Exiting,
+    /// A kernel thread that has borrowed the address space of a user program.
+    BorrowedMm,
+}
+
+impl Note {
+    /// Says what there is to say of a task with these `PF_*` flags, and with or without an address
+    /// space. The flags are to be read after the address space.
+    #[inline]
+    pub(crate) fn new(flags: u32, has_mm: bool) -> Self {
+        let exiting = flags & bindings::PF_EXITING != 0;
+
+        match (Kind::from_flags(flags).is_kernel(), has_mm) {
+            (true, true) => Self::BorrowedMm,
+            (false, false) if exiting => Self::Exiting,
+            _ => Self::Nothing,
+        }
+    }
+
+    /// Returns the word that stands for this note.
+    #[inline]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "-",
+            Self::Exiting => "exiting",
+            Self::BorrowedMm => "borrowed-mm",
+        }
+    }
+}
+
+/// What a table shows of a task.
+#[derive(Clone, Copy)]
+pub(crate) struct TaskRecord {
+    /// The PID of the process, in the initial PID namespace.
+    pub(crate) tgid: u32,
+    /// The PID of the thread, in the initial PID namespace.
+    pub(crate) pid: u32,
+    /// The PID of the parent process, in the initial PID namespace.
+    pub(crate) ppid: u32,
+    /// The real user ID, in the initial user namespace.
+    pub(crate) uid: u32,
+    /// The effective user ID, in the initial user namespace.
+    pub(crate) euid: u32,
+    /// The number of threads in the process.
+    pub(crate) nr_threads: u32,
+    /// The address of the `struct task_struct`.
+    pub(crate) task: usize,
+    /// The lowest address of the kernel stack; 0 once it is released.
+    pub(crate) stack: usize,
+    /// The name.
+    pub(crate) comm: [u8; COMM_LEN],
+    /// The state letter of `/proc/PID/stat`.
+    pub(crate) state: u8,
+    /// Whether there is an address space.
+    pub(crate) has_mm: bool,
+    /// The kind of thread.
+    pub(crate) kind: Kind,
+    /// Why the kind and the address space seem to disagree.
+    pub(crate) note: Note,
+}
+
+impl TaskRecord {
+    /// Records what `task` is at this moment. Does not sleep.
+    #[inline]
+    pub(crate) fn new(task: RcuTask<'_>) -> Self {
+        let credentials = task.credentials();
+        // In this order: an address space is given up after `PF_EXITING` is set.
+        let has_mm = task.has_mm();
+        let flags = task.flags();
+
+        Self {
+            tgid: task.tgid().unsigned_abs(),
+            pid: task.pid().unsigned_abs(),
+            ppid: task.ppid().unsigned_abs(),
+            uid: credentials.uid,
+            euid: credentials.euid,
+            nr_threads: task.nr_threads(),
+            task: task.address(),
+            stack: task.stack().map_or(0, |stack| stack.addr().get()),
+            comm: task.comm(),
+            state: task.state(),
+            has_mm,
+            kind: Kind::from_flags(flags),
+            note: Note::new(flags, has_mm),
+        }
+    }
+}
+
+/// The tasks of a scope, as they were during one pass.
+pub(crate) struct Snapshot {
+    /// A record for each task that was asked for, in the order of the task list.
+    pub(crate) records: KVVec<TaskRecord>,
+    /// How many tasks there were, those included that were not asked for.
+    pub(crate) total: usize,
+}
+
+impl Snapshot {
+    /// Captures the tasks of `scope`, or those of them that `filter` lists.
+    ///
+    /// May sleep. Fails with `ENOMEM` only.
+    pub(crate) fn capture(scope: Scope, filter: Option<&PidList>) -> Result<Self> {
+        let mut total = 0;
+        let mut records = walk::collect(scope, |task| {
+            total += 1;
+            match filter {
+                Some(pids) if !pids.contains(task.pid().unsigned_abs()) => None,
+                _ => Some(TaskRecord::new(task)),
+            }
+        })?;
+        total -= drop_replaced_leaders(&mut records);
+
+        Ok(Self { records, total })
+    }
+}
+
+/// Drops the leaders whose PID another thread of their group had taken over before it was captured
+/// itself, and returns how many.
+///
+/// That thread executes a program, the leader dies of it, and a table has one row a PID.
+fn drop_replaced_leaders(records: &mut KVVec<TaskRecord>) -> usize {
+    let mut dropped = 0;
+    let mut at = 1;
+
+    while let Some(&[before, record]) = records.get(at - 1..=at).and_then(<[_]>::first_chunk) {
+        let is_second_leader = record.pid == record.tgid && before.tgid == record.tgid;
+        let first = is_second_leader
+            .then(|| {
+                let earlier = &records[..at];
+
+                earlier
+                    .iter()
+                    .rposition(|other| other.tgid != record.tgid)
+                    .map_or(0, |other| other + 1)
+            })
+            .filter(|&first| records[first].pid == record.pid);
+
+        match first {
+            Some(first) if records.remove(first).is_ok() => dropped += 1,
+            _ => at += 1,
+        }
+    }
+    dropped
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The C that this module needs and the `kernel` crate does not wrap.
+//!
+//! Each function of `src/helpers.c` is declared here, and nowhere else. What can be called at any
+//! time is a safe function; what needs a promise from its caller is `unsafe` and says which.
+//!
+//! C headers: [`include/linux/sched.h`](srctree/include/linux/sched.h),
+//! [`include/linux/preempt.h`](srctree/include/linux/preempt.h),
+//! [`include/linux/cred.h`](srctree/include/linux/cred.h).
+
+use core::ptr;
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+
+#[allow(
+    improper_ctypes,
+    reason = "some of the types inside are empty in some configurations"
+)]
+extern "C" {
+    fn taskscope_task_cred(task: *mut bindings::task_struct) -> *const bindings::cred;
+    fn taskscope_task_state(task: *mut bindings::task_struct) -> c_char;
+    fn taskscope_assert_rcu();
+    fn taskscope_smp_rmb();
+    fn taskscope_cond_resched();
+    fn taskscope_in_task() -> bool;
+    fn taskscope_preempt_count() -> c_ulong;
+    fn taskscope_cpu() -> c_uint;
+    fn taskscope_stack_pointer() -> c_ulong;
+    fn taskscope_thread_size() -> c_ulong;
+    fn taskscope_file_writable(file: *const bindings::file) -> bool;
+}
+
+/// This module, as the owner of what it registers: `THIS_MODULE`.
+pub(crate) const THIS_MODULE: *mut bindings::module = &raw mut bindings::__this_module;
+
+/// Number of characters that `%p` prints for any pointer: two hexadecimal digits a byte.
+///
+/// What it prints in place of a hash as long as the kernel has no random numbers,
+/// `(____ptrval____)`, is made to be just as long.
+pub(crate) const POINTER_WIDTH: usize = 2 * size_of::<usize>();
+
+/// Reads a field that others may be writing, once, as C's `READ_ONCE()` does.
+///
+/// The compiler neither tears nor repeats nor invents the load. A pointer read this way may be
+/// followed without a barrier (an address dependency orders the two loads), which makes it the
+/// equivalent of `rcu_dereference()` for a reader that holds the RCU read lock.
+///
+/// # Safety
+///
+/// - `field` is valid for reads and properly aligned.
+/// - `T` is at most as large as a machine word, so that one load reads it whole.
+/// - Whatever is stored there concurrently is a valid `T`.
+#[inline(always)]
+pub(crate) unsafe fn read_once<T: Copy>(field: *const T) -> T {
+    // SAFETY: `field` is valid and aligned, and all that is written there is a valid `T`, by this
+    // function's requirements. A volatile load is what `READ_ONCE()` is made of.
+    unsafe { field.read_volatile() }
+}
+
+/// Returns the objective credentials of `task`, as `__task_cred()` does.
+///
+/// # Safety
+///
+/// - `task` points at a task that exists.
+/// - The caller holds the RCU read lock, and uses the result only while it does.
+#[inline]
+pub(crate) unsafe fn task_cred(task: *mut bindings::task_struct) -> *const bindings::cred {
+    // SAFETY: This function's requirements are those of `__task_cred()`.
+    unsafe { taskscope_task_cred(task) }
+}
+
+/// Returns the state letter of `task`, as `/proc/PID/stat` prints it.
+///
+/// # Safety
+///
+/// `task` points at a task that exists.
+#[inline]
+pub(crate) unsafe fn task_state(task: *mut bindings::task_struct) -> u8 {
+    // SAFETY: `task_state_to_char()` reads two fields of the task, which exists by this function's
+    // requirements.
+    unsafe { taskscope_task_state(task) }
+}
+
+/// Lets lockdep complain when the caller does not hold the RCU read lock.
+///
+/// Nothing is compiled in where `CONFIG_PROVE_RCU` is off.
+#[inline(always)]
+pub(crate) fn assert_rcu() {
+    if cfg!(CONFIG_PROVE_RCU) {
+        // SAFETY: `RCU_LOCKDEP_WARN()` may be used in any context.
+        unsafe { taskscope_assert_rcu() };
+    }
+}
+
+/// Orders the loads before it with the loads after it, as `smp_rmb()` does.
+#[inline]
+pub(crate) fn smp_rmb() {
+    // SAFETY: A barrier may be used in any context.
+    unsafe { taskscope_smp_rmb() };
+}
+
+/// Gives up the processor where another task is due, as `cond_resched()` does.
+///
+/// May sleep: never under a spinlock or in an RCU read-side critical section.
+#[inline]
+pub(crate) fn cond_resched() {
+    // SAFETY: `cond_resched()` has no requirement on memory; a misplaced call is reported by
+    // `CONFIG_DEBUG_ATOMIC_SLEEP` and is not undefined behaviour.
+    unsafe { taskscope_cond_resched() };
+}
+
+/// Returns whether the caller runs in task context: no interrupt, no softirq, no NMI.
+#[inline]
+pub(crate) fn in_task() -> bool {
+    // SAFETY: `in_task()` reads the state of the processor and may be used in any context.
+    unsafe { taskscope_in_task() }
+}
+
+/// Returns `preempt_count()` of the caller's context, raw.
+#[inline]
+pub(crate) fn preempt_count() -> usize {
+    // SAFETY: `preempt_count()` may be used in any context.
+    unsafe { taskscope_preempt_count() }
+}
+
+/// Returns the processor the caller runs on; unless preemption is off, it may be another by now.
+#[inline]
+pub(crate) fn cpu() -> u32 {
+    // SAFETY: `raw_smp_processor_id()` may be used in any context.
+    unsafe { taskscope_cpu() }
+}
+
+/// Returns a stack pointer a few frames below that of the caller.
+#[inline]
+pub(crate) fn stack_pointer() -> usize {
+    // SAFETY: This reads a register.
+    unsafe { taskscope_stack_pointer() }
+}
+
+/// Returns the size of a kernel stack in bytes, `THREAD_SIZE`.
+#[inline]
+pub(crate) fn thread_size() -> usize {
+    // SAFETY: This returns a constant.
+    unsafe { taskscope_thread_size() }
+}
+
+/// Returns whether `file` was opened for writing.
+///
+/// # Safety
+///
+/// `file` points at an open file.
+#[inline]
+pub(crate) unsafe fn file_writable(file: *const bindings::file) -> bool {
+    // SAFETY: `file` is an open file by this function's requirements; its mode is set by then.
+    unsafe { taskscope_file_writable(file) }
+}
+
+/// Returns whether the caller has `CAP_SYS_ADMIN` in the initial user namespace.
+#[inline]
+pub(crate) fn capable_sys_admin() -> bool {
+    // CAST: The number of a capability is small.
+    // SAFETY: `capable()` asks about the current task and has no requirement on memory.
+    unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
+}
+
+/// Returns about how many threads there are, without counting them.
+///
+/// Every thread has a PID in the initial PID namespace, so the number of PIDs in use there is
+/// seldom below the number of threads; it is above where a process group or a session outlives
+/// the process whose number it bears. It is a hint for sizing memory, old as soon as it is read.
+pub(crate) fn nr_threads_hint() -> usize {
+    /// The flag in `pid_allocated` which says that the namespace takes new processes:
+    /// `PIDNS_ADDING`.
+    const ADDING: u32 = 1 << 31;
+
+    // SAFETY: `init_pid_ns` exists forever; `&raw` makes no reference to what others write.
+    let field = unsafe { &raw const bindings::init_pid_ns.pid_allocated };
+    // SAFETY: The field exists as long as its namespace, is aligned, is an integer, and no larger
+    // than a machine word.
+    let allocated = unsafe { read_once(field) };
+
+    // CAST: `usize` has at least 32 bits here.
+    (allocated & !ADDING) as usize
+}
+
+/// Prints `first` and `second` as `%p` does, hashed unless the kernel was told not to
+/// (`no_hash_pointers`), with a space between them. One call costs less than two.
+///
+/// The text is `2 * POINTER_WIDTH + 1` bytes long, and the byte after it becomes NUL. Of what does
+/// not fit into `out`, nothing is written.
+pub(crate) fn print_pointers(out: &mut [u8], first: usize, second: usize) {
+    // SAFETY:
+    // - `out` is valid for writes of `out.len()` bytes, and `snprintf()` writes no more than that.
+    // - The format takes two pointers, which `%p` prints and does not follow.
+    unsafe {
+        bindings::snprintf(
+            out.as_mut_ptr(),
+            out.len(),
+            c"%p %p".as_char_ptr(),
+            ptr::without_provenance::<c_void>(first),
+            ptr::without_provenance::<c_void>(second),
+        )
+    };
+}
+
+/// Prints `pointer` as `%p` does. Otherwise as [`print_pointers`], with a text of [`POINTER_WIDTH`]
+/// bytes.
+pub(crate) fn print_pointer(out: &mut [u8], pointer: usize) {
+    // SAFETY:
+    // - `out` is valid for writes of `out.len()` bytes, and `snprintf()` writes no more than that.
+    // - The format takes one pointer, which `%p` prints and does not follow.
+    unsafe {
+        bindings::snprintf(
+            out.as_mut_ptr(),
+            out.len(),
+            c"%p".as_char_ptr(),
+            ptr::without_provenance::<c_void>(pointer),
+        )
+    };
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! taskscope: every task of a running kernel, as tables in debugfs.
+//!
+//! The tables are described in `Documentation/ABI/testing/debugfs-taskscope`. Dependencies point
+//! down:
+//!
+//! ```text
+//! views            a file a table: columns, and the text of a row
+//! snapshot         records of plain data, captured in one pass
+//! walk             that pass, in short RCU read-side critical sections
+//! state            what the files share
+//! text, pid_list   how values are written, and lists of PIDs read
+//! seq              tables as files in debugfs                             (unsafe)
+//! tasks            the task list under RCU                                (unsafe)
+//! line             text that grows inside a borrowed buffer               (unsafe)
+//! sys, helpers.c   the C that the `kernel` crate does not wrap            (unsafe)
+//! ```
+
+mod line;
+mod pid_list;
+mod seq;
+mod snapshot;
+mod state;
+mod sys;
+mod tasks;
+mod text;
+mod views;
+mod walk;
+
+use crate::{
+    line::Line,
+    seq::Directory,
+    state::{
+        Addresses,
+        State, //
+    },
+    views::{
+        current::Current,
+        processes::Processes,
+        set_pid::SetPid,
+        threads::Threads, //
+    }, //
+};
+use core::mem::MaybeUninit;
+use kernel::prelude::*;
+
+module! {
+    type: Taskscope,
+    name: "taskscope",
+    authors: ["The taskscope authors"],
+    description: "Every task of a running kernel, as tables in debugfs",
+    license: "GPL",
+    params: {
+        raw_pointers: bool {
+            default: false,
+            description: "Show kernel addresses as they are, not hashed (default: false)",
+        },
+    },
+}
+
+/// The module while it is loaded.
+struct Taskscope {
+    _directory: Directory<State>,
+}
+
+impl kernel::Module for Taskscope {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let addresses = if module_parameters::raw_pointers.value() {
+            Addresses::Raw
+        } else {
+            Addresses::Hashed
+        };
+        let directory = Directory::new(c"taskscope", State::new(addresses))?;
+
+        directory.add::<Current>(c"current", 0o400)?;
+        directory.add::<Processes>(c"processes", 0o400)?;
+        directory.add::<Threads>(c"threads", 0o400)?;
+        directory.add::<SetPid>(c"set_pid", 0o600)?;
+        log("loaded");
+        directory.publish();
+
+        Ok(Self {
+            _directory: directory,
+        })
+    }
+}
+
+impl Drop for Taskscope {
+    fn drop(&mut self) {
+        log("unloaded");
+    }
+}
+
+/// Writes to the kernel's log what has been done, and which task has done it.
+fn log(event: &str) {
+    let mut buf = [MaybeUninit::uninit(); 256];
+    let mut line = Line::new(&mut buf);
+
+    Current::capture(Addresses::Hashed).summarize(&mut line);
+    pr_info!("{} by {}\n", event, line.as_str());
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `current`. The thread that opens the file, a `key: value` line for each thing it is.
+
+use crate::{
+    line::Line,
+    seq::{
+        ReadOnly,
+        Table, //
+    },
+    snapshot::TaskRecord,
+    state::{
+        Addresses,
+        State, //
+    },
+    sys,
+    tasks::{
+        self,
+        RcuTask, //
+    },
+    text,
+    views::task_row::mm_name, //
+};
+use kernel::{
+    prelude::*,
+    sync::rcu, //
+};
+
+/// Writes one value of a [`Current`].
+type Write = fn(&Current, &mut Line<'_>);
+
+/// The keys, in the order in which they are shown, and how the value of each is written.
+static ROWS: [(&str, Write); 17] = [
+    ("comm", |current, line| {
+        text::add_comm(line, &current.record.comm, current.record.kind.is_kernel());
+    }),
+    ("pid", |current, line| {
+        text::add_decimal(line, current.record.pid.into());
+    }),
+    ("tgid", |current, line| {
+        text::add_decimal(line, current.record.tgid.into());
+    }),
+    ("ppid", |current, line| {
+        text::add_decimal(line, current.record.ppid.into());
+    }),
+    ("uid", |current, line| {
+        text::add_decimal(line, current.record.uid.into());
+    }),
+    ("euid", |current, line| {
+        text::add_decimal(line, current.record.euid.into());
+    }),
+    ("state", |current, line| line.byte(current.record.state)),
+    ("kind", |current, line| {
+        line.bytes(current.record.kind.name().as_bytes());
+    }),
+    ("mm", |current, line| {
+        line.bytes(mm_name(current.record.has_mm).as_bytes());
+    }),
+    ("cpu", |current, line| {
+        text::add_decimal(line, current.cpu.into());
+    }),
+    ("in_task", |current, line| {
+        line.bytes(if current.in_task { b"yes" } else { b"no" });
+    }),
+    ("preempt_count", |current, line| {
+        text::add_hexadecimal(line, current.preempt_count);
+    }),
+    ("task_struct", |current, line| {
+        current.addresses.add(line, current.record.task);
+    }),
+    ("task_struct_size", |_, line| {
+        text::add_decimal(line, bytes(tasks::TASK_STRUCT_SIZE));
+    }),
+    ("stack_start", |current, line| {
+        current.addresses.add(line, current.record.stack);
+    }),
+    ("stack_size", |_, line| {
+        text::add_decimal(line, bytes(sys::thread_size()));
+    }),
+    ("stack_used", |current, line| {
+        text::add_decimal(line, bytes(current.stack_used()));
+    }),
+];
+
+/// The table `current`.
+pub(crate) struct Current {
+    record: TaskRecord,
+    cpu: u32,
+    in_task: bool,
+    preempt_count: usize,
+    stack_pointer: usize,
+    addresses: Addresses,
+}
+
+impl Current {
+    /// Captures the caller, and the context that it runs in.
+    pub(crate) fn capture(addresses: Addresses) -> Self {
+        // These come first, for the RCU read lock may show in `preempt_count`.
+        let cpu = sys::cpu();
+        let in_task = sys::in_task();
+        let preempt_count = sys::preempt_count();
+        let stack_pointer = sys::stack_pointer();
+
+        Self {
+            record: TaskRecord::new(RcuTask::current(&rcu::read_lock())),
+            cpu,
+            in_task,
+            preempt_count,
+            stack_pointer,
+            addresses,
+        }
+    }
+
+    /// Returns how many bytes of the kernel stack were in use.
+    fn stack_used(&self) -> usize {
+        let high_end = self.record.stack.wrapping_add(sys::thread_size());
+
+        high_end.saturating_sub(self.stack_pointer)
+    }
+
+    /// Writes the essentials into one line, without an end, for the kernel's log.
+    pub(crate) fn summarize(&self, line: &mut Line<'_>) {
+        for key in [
+            "pid",
+            "tgid",
+            "uid",
+            "euid",
+            "comm",
+            "task_struct",
+            "stack_start",
+            "task_struct_size",
+        ] {
+            if let Some((_, write)) = ROWS.iter().find(|(name, _)| *name == key) {
+                if !line.as_bytes().is_empty() {
+                    line.byte(b' ');
+                }
+                line.bytes(key.as_bytes());
+                line.byte(b'=');
+                write(self, line);
+            }
+        }
+    }
+}
+
+impl Table for Current {
+    type Shared = State;
+    type Input = ReadOnly<State>;
+
+    fn open(state: &State) -> Result<Self> {
+        Ok(Self::capture(state.addresses))
+    }
+
+    fn rows(&self) -> usize {
+        ROWS.len()
+    }
+
+    fn row(&self, at: usize, line: &mut Line<'_>) {
+        let (key, write) = ROWS[at];
+
+        line.bytes(key.as_bytes());
+        line.bytes(b": ");
+        write(self, line);
+        line.byte(b'\n');
+    }
+}
+
+/// Returns a size in bytes as it is printed.
+fn bytes(size: usize) -> u64 {
+    // CAST: No machine has addresses of more than 64 bits.
+    size as u64
+}

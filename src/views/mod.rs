@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tables: a file each, with its columns and the text of a row.
+
+pub(crate) mod current;
+pub(crate) mod processes;
+pub(crate) mod set_pid;
+pub(crate) mod task_row;
+pub(crate) mod threads;

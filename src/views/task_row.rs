@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The columns of `processes` and `threads`, which are the same.
+
+use crate::{
+    line::Line,
+    snapshot::{
+        Snapshot,
+        TaskRecord, //
+    },
+    state::{
+        Addresses,
+        State, //
+    },
+    sys::POINTER_WIDTH,
+    text::{
+        self,
+        Column,
+        Layout, //
+    },
+    walk::Scope, //
+};
+use kernel::prelude::*;
+
+/// The columns. The last one, COMM, runs to the end of the line.
+static COLUMNS: [Column; 12] = [
+    Column::right("TGID"),
+    Column::right("PID"),
+    Column::right("PPID"),
+    Column::right("UID"),
+    Column::right("EUID"),
+    Column::left("S"),
+    Column::left("KIND"),
+    Column::left("MM"),
+    Column::right("NTHR"),
+    Column::left("TASK"),
+    Column::left("STACK"),
+    Column::left("NOTE"),
+];
+
+const TGID: usize = 0;
+const PID: usize = 1;
+const PPID: usize = 2;
+const UID: usize = 3;
+const EUID: usize = 4;
+const S: usize = 5;
+const KIND: usize = 6;
+const MM: usize = 7;
+const NTHR: usize = 8;
+const TASK: usize = 9;
+const STACK: usize = 10;
+const NOTE: usize = 11;
+
+/// A snapshot, laid out as a table.
+pub(crate) struct TaskTable {
+    snapshot: Snapshot,
+    layout: Layout<12>,
+    addresses: Addresses,
+    /// What a row is, for the summary.
+    noun: &'static str,
+    /// Whether the choice of threads was in force.
+    selected: bool,
+}
+
+impl TaskTable {
+    /// Captures the tasks of `scope`. May sleep; fails with `ENOMEM` only.
+    pub(crate) fn capture(state: &State, scope: Scope, noun: &'static str) -> Result<Self> {
+        let selection = state.selection();
+        let snapshot = Snapshot::capture(scope, selection.as_deref())?;
+
+        Ok(Self {
+            layout: layout(&snapshot.records),
+            snapshot,
+            addresses: state.addresses,
+            noun,
+            selected: selection.is_some(),
+        })
+    }
+
+    /// Writes the header.
+    pub(crate) fn header(&self, line: &mut Line<'_>) {
+        self.layout.header(line, "COMM");
+    }
+
+    /// Returns the number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.snapshot.records.len()
+    }
+
+    /// Writes row `at`.
+    #[inline]
+    pub(crate) fn row(&self, at: usize, line: &mut Line<'_>) {
+        let record = &self.snapshot.records[at];
+
+        if !line.has_room(self.layout.width() + text::COMM_MAX + 1) {
+            return;
+        }
+        if let Some(mut row) = self.layout.row(line) {
+            row.decimal(TGID, record.tgid);
+            row.decimal(PID, record.pid);
+            row.decimal(PPID, record.ppid);
+            row.decimal(UID, record.uid);
+            row.decimal(EUID, record.euid);
+            row.field(S)[0] = record.state;
+            row.text(KIND, record.kind.name().as_bytes());
+            row.text(MM, mm_name(record.has_mm).as_bytes());
+            row.decimal(NTHR, record.nr_threads);
+            if record.stack != 0 {
+                self.addresses
+                    .write_both(row.fields_from(TASK), record.task, record.stack);
+            } else {
+                self.addresses.write(row.fields_from(TASK), record.task);
+                row.text(STACK, b"-");
+            }
+            row.text(NOTE, record.note.name().as_bytes());
+        }
+        text::add_comm(line, &record.comm, record.kind.is_kernel());
+        line.byte(b'\n');
+    }
+
+    /// Writes the summary.
+    pub(crate) fn summary(&self, line: &mut Line<'_>) {
+        line.bytes(b"# ");
+        text::add_decimal(line, count(self.rows()));
+        if self.selected {
+            line.bytes(b" of ");
+            text::add_decimal(line, count(self.snapshot.total));
+        }
+        line.byte(b' ');
+        line.bytes(self.noun.as_bytes());
+        if self.selected {
+            line.bytes(b", the others left out by set_pid");
+        }
+        line.byte(b'\n');
+    }
+}
+
+/// Returns a number of tasks as it is printed.
+fn count(tasks: usize) -> u64 {
+    // CAST: No machine has addresses of more than 64 bits.
+    tasks as u64
+}
+
+/// Says whether there is an address space.
+pub(crate) fn mm_name(has_mm: bool) -> &'static str {
+    if has_mm {
+        "set"
+    } else {
+        "NULL"
+    }
+}
+
+/// Makes each column as wide as the widest of its values.
+fn layout(records: &[TaskRecord]) -> Layout<12> {
+    let mut largest = [0; 12];
+    let mut note = 0;
+
+    for record in records {
+        for (column, value) in [
+            (TGID, record.tgid),
+            (PID, record.pid),
+            (PPID, record.ppid),
+            (UID, record.uid),
+            (EUID, record.euid),
+            (NTHR, record.nr_threads),
+        ] {
+            largest[column] = largest[column].max(value);
+        }
+        note = note.max(record.note.name().len());
+    }
+
+    let mut widths = largest.map(|value| text::digits(u64::from(value)));
+    widths[S] = 1;
+    widths[KIND] = "kernel".len();
+    widths[MM] = "NULL".len();
+    widths[TASK] = POINTER_WIDTH;
+    widths[STACK] = POINTER_WIDTH;
+    widths[NOTE] = note;
+
+    Layout::new(&COLUMNS, widths)
+}

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One pass over all tasks, in short RCU read-side critical sections.
+//!
+//! A walk over the task list under one `rcu_read_lock()` holds up every grace period, and on a
+//! kernel without preemptible RCU the scheduler too, for as long as there are tasks. [`collect`]
+//! breaks it up, as `rcu_lock_break()` in `kernel/hung_task.c` does: it handles at most [`SECTION`]
+//! tasks, takes a reference to the last one, leaves the critical section, lets others run, and
+//! resumes after that task in another. `hung_task.c` gives up when the task has been released
+//! meanwhile. Here the walk goes on, and this is what it promises:
+//!
+//! *Every thread that lives from before [`collect`] is called until after it has returned is
+//! visited exactly once, in the order of the task list.*
+//!
+//! # Why this holds
+//!
+//! Within one critical section the iterators of [`tasks`] see to it. Between two of them, the walk
+//! knows the tasks it has visited, in the order in which it has (the [`Log`]), and those at which it
+//! broke off (the [`Anchor`]s).
+//!
+//! 1. It resumes at the latest anchor that is still on its lists, or else at their head. If the
+//!    latest of all is alive, nothing has to be made good.
+//! 2. Otherwise it comes past processes which it has seen already. The list of processes, and the
+//!    list of threads of each, change in three ways only: a new one is added at the tail, one is
+//!    taken off, or a thread that executes a program takes its process's place over from the leader
+//!    (and the process keeps it: it is told by its `signal_struct`, which it keeps as well). The
+//!    order of any two that stay is therefore always the same, and those that were seen come before
+//!    those that were not. The walk keeps a position in the log, and moves it forward to the process
+//!    that it meets. If that is there, it has been seen. If it is not, neither it nor anything
+//!    after it has, and the walk continues as if it had never been interrupted.
+//! 3. A process before the last one of the log was walked to its end. A thread of it that is not in
+//!    the log was born later, and is left out: it need not be visited, and would not be in order. In
+//!    the last process alone the walk may have been interrupted, so that there the threads are
+//!    compared in the same way as the processes.
+//! 4. What is compared are addresses, and memory is reused. But where a task has the address of
+//!    another that was seen, that other has been freed, and so the task was born during the walk
+//!    and need not be visited. Everything after it on the list was born later still.
+//!
+//! The walk ends: where it has to go back, a task that it had come past has died, and no task is
+//! ever added in front of the position that it had reached. Tasks are born at the end of the list
+//! faster than the walk moves only if a fork takes less time than a visit.
+//!
+//! Two threads may be visited with the same PID where a thread other than the leader executes a
+//! program during the walk: the leader, which dies of it, and later the thread that has taken the
+//! PID over. The other way round, a PID can be given to a new thread after the one that was visited
+//! with it has died.
+
+use crate::{
+    sys,
+    tasks::{
+        self,
+        Processes,
+        RcuTask,
+        ThreadGroup,
+        Threads, //
+    }, //
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        aref::ARef,
+        rcu, //
+    },
+    task::Task, //
+};
+
+/// The most tasks that are handled in one RCU read-side critical section.
+const SECTION: usize = 1024;
+
+/// Which tasks are visited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The leader of every process.
+    Processes,
+    /// swapper/0, and then every thread of every process.
+    Threads,
+}
+
+/// Visits the tasks of `scope` and returns what `record` makes of them, in the order of the task
+/// list; see the guarantee above.
+///
+/// `record` runs in an RCU read-side critical section and must not sleep; a task for which it
+/// returns [`None`] is left out.
+///
+/// May sleep. Fails with `ENOMEM` only.
+pub(crate) fn collect<R>(
+    scope: Scope,
+    mut record: impl FnMut(RcuTask<'_>) -> Option<R>,
+) -> Result<KVVec<R>> {
+    // Memory for all, and for one section more: then nothing has to grow unless many are born.
+    let expected = sys::nr_threads_hint() + SECTION;
+    let mut log = Log {
+        entries: KVVec::with_capacity(expected, GFP_KERNEL)?,
+        last: 0,
+    };
+    let mut records = KVVec::with_capacity(expected, GFP_KERNEL)?;
+    let mut anchors = KVVec::new();
+
+    loop {
+        log.entries.reserve(SECTION, GFP_KERNEL)?;
+        records.reserve(SECTION, GFP_KERNEL)?;
+        anchors.reserve(1, GFP_KERNEL)?;
+
+        let end = section(
+            scope,
+            &rcu::read_lock(),
+            &mut log,
+            &anchors,
+            |task| -> Result {
+                if let Some(new) = record(task) {
+                    records.push_within_capacity(new)?;
+                }
+                Ok(())
+            },
+        )?;
+
+        match end {
+            End::List => return Ok(records),
+            End::Section { alive, anchor } => {
+                anchors.truncate(alive);
+                anchors.push_within_capacity(anchor)?;
+            }
+        }
+        sys::cond_resched();
+    }
+}
+
+/// How an RCU read-side critical section of the walk has ended.
+enum End {
+    /// The list has been walked to its end.
+    List,
+    /// [`SECTION`] tasks have been handled.
+    Section {
+        /// How many of the anchors, counted from the first, are worth keeping.
+        alive: usize,
+        /// Where to resume.
+        anchor: Anchor,
+    },
+}
+
+/// Handles the next [`SECTION`] tasks: visits those that have not been seen.
+///
+/// Does not sleep. Fails only if `visit` does, or `log` has no room for that many entries.
+fn section(
+    scope: Scope,
+    guard: &rcu::Guard,
+    log: &mut Log,
+    anchors: &[Anchor],
+    mut visit: impl FnMut(RcuTask<'_>) -> Result,
+) -> Result<End> {
+    let Resumed {
+        mut cursor,
+        mut position,
+        alive,
+    } = resume(scope, guard, log, anchors);
+    let mut budget = SECTION;
+    let mut last = tasks::idle_task(guard);
+
+    if scope == Scope::Threads && log.entries.is_empty() {
+        visit(last)?;
+        log.push(Seen::new(scope, last))?;
+        position = log.entries.len();
+        budget -= 1;
+    }
+
+    for _ in 0..budget {
+        let Some(task) = cursor.next() else {
+            return Ok(End::List);
+        };
+        let seen = Seen::new(scope, task);
+
+        last = task;
+        if position < log.entries.len() {
+            match log.meet(position, &seen) {
+                Met::Again(next) => {
+                    position = next;
+                    continue;
+                }
+                Met::Finished(next) => {
+                    position = next;
+                    cursor.skip_process();
+                    continue;
+                }
+                Met::New => {}
+            }
+        }
+        visit(task)?;
+        log.push(seen)?;
+        position = log.entries.len();
+    }
+
+    Ok(End::Section {
+        alive,
+        anchor: Anchor {
+            process: last.process_id(),
+            leader: cursor.leader().pin(),
+            thread: last.pin(),
+            position,
+        },
+    })
+}
+
+/// Where a section begins.
+struct Resumed<'g> {
+    /// What comes next on the lists.
+    cursor: Cursor<'g>,
+    /// How many entries of the log stand for tasks that do not come again.
+    position: usize,
+    /// How many of the anchors, counted from the first, are worth keeping.
+    alive: usize,
+}
+
+/// Finds the latest of `anchors` from which the walk can go on.
+fn resume<'g>(
+    scope: Scope,
+    guard: &'g rcu::Guard,
+    log: &Log,
+    anchors: &'g [Anchor],
+) -> Resumed<'g> {
+    for (older, anchor) in anchors.iter().enumerate().rev() {
+        let Some(processes) = Processes::after(&anchor.leader, guard) else {
+            continue;
+        };
+        let resumed = |cursor, position| Resumed {
+            cursor,
+            position,
+            alive: older + 1,
+        };
+
+        if scope == Scope::Processes {
+            return resumed(Cursor::Processes(processes), anchor.position);
+        }
+        if !log.is_last(anchor.process) {
+            let position = log.skip(anchor.position, anchor.process);
+
+            return resumed(Cursor::Threads(Threads::from(processes)), position);
+        }
+        if let Some(group) = ThreadGroup::after(&anchor.thread, guard) {
+            let threads = Threads::new(Some(group), processes);
+
+            return resumed(Cursor::Threads(threads), anchor.position);
+        }
+        // The thread is dead and its process is not. An earlier thread of it will do; if no anchor
+        // is at one, the process is walked from its first thread again.
+        let has_earlier = older
+            .checked_sub(1)
+            .is_some_and(|at| anchors[at].process == anchor.process);
+        if !has_earlier {
+            let group = processes.leader().thread_group();
+            let threads = Threads::new(Some(group), processes);
+
+            return resumed(Cursor::Threads(threads), log.last);
+        }
+    }
+
+    Resumed {
+        cursor: match scope {
+            Scope::Processes => Cursor::Processes(tasks::processes(guard)),
+            Scope::Threads => Cursor::Threads(tasks::threads(guard)),
+        },
+        position: 0,
+        alive: 0,
+    }
+}
+
+/// A place on the lists of tasks.
+enum Cursor<'g> {
+    /// Among the leaders of processes.
+    Processes(Processes<'g>),
+    /// Among the threads of all processes.
+    Threads(Threads<'g>),
+}
+
+impl<'g> Cursor<'g> {
+    /// Moves on by one task.
+    #[inline]
+    fn next(&mut self) -> Option<RcuTask<'g>> {
+        match self {
+            Self::Processes(processes) => processes.next(),
+            Self::Threads(threads) => threads.next(),
+        }
+    }
+
+    /// Moves on to the end of the process.
+    fn skip_process(&mut self) {
+        match self {
+            Self::Processes(_) => {}
+            Self::Threads(threads) => threads.skip_process(),
+        }
+    }
+
+    /// Returns the leader of the process, as the iterator found it.
+    fn leader(&self) -> RcuTask<'g> {
+        match self {
+            Self::Processes(processes) => processes.leader(),
+            Self::Threads(threads) => threads.leader(),
+        }
+    }
+}
+
+/// A task at which the walk has left a critical section.
+struct Anchor {
+    /// The process that was being walked, as [`RcuTask::process_id`] tells it.
+    process: usize,
+    /// The leader of this process, as the iterator found it.
+    leader: ARef<Task>,
+    /// The last thread of this process that the walk had come past.
+    thread: ARef<Task>,
+    /// How many entries of the log belong to this task and those before it.
+    position: usize,
+}
+
+/// A task that the walk has come past, known by addresses that are compared and never followed.
+struct Seen {
+    /// The process, as [`RcuTask::process_id`] tells it.
+    process: usize,
+    /// The thread; 0 in a walk over processes, which stay the same whoever leads them.
+    thread: usize,
+}
+
+impl Seen {
+    /// Describes `task` as a walk over `scope` tells it from others.
+    #[inline]
+    fn new(scope: Scope, task: RcuTask<'_>) -> Self {
+        Self {
+            process: task.process_id(),
+            thread: match scope {
+                Scope::Processes => 0,
+                Scope::Threads => task.address(),
+            },
+        }
+    }
+}
+
+/// The tasks that the walk has visited, in the order in which it has.
+///
+/// # Invariants
+///
+/// `last` is where the threads of the process that was visited last begin.
+struct Log {
+    entries: KVVec<Seen>,
+    last: usize,
+}
+
+/// What the log knows of a task.
+#[derive(Debug, PartialEq, Eq)]
+enum Met {
+    /// It has been visited, and this many entries are done with.
+    Again(usize),
+    /// Its process has been walked to its end, and this many entries are done with.
+    Finished(usize),
+    /// It has not been visited, nor has anything after it.
+    New,
+}
+
+impl Log {
+    /// Adds a task that has been visited. Fails when no memory is reserved for it.
+    #[inline]
+    fn push(&mut self, task: Seen) -> Result {
+        if !self.is_last(task.process) {
+            // INVARIANT: The entry that is about to be added begins another process.
+            self.last = self.entries.len();
+        }
+        self.entries.push_within_capacity(task)?;
+        Ok(())
+    }
+
+    /// Returns whether the task visited last belongs to `process`.
+    #[inline]
+    fn is_last(&self, process: usize) -> bool {
+        self.entries
+            .last()
+            .is_some_and(|seen| seen.process == process)
+    }
+
+    /// Returns the first entry from `position` on which does not belong to `process`.
+    fn skip(&self, position: usize, process: usize) -> usize {
+        let rest = self.entries[position..].iter();
+
+        position + rest.take_while(|seen| seen.process == process).count()
+    }
+
+    /// Looks for `task` from `position` on.
+    fn meet(&self, position: usize, task: &Seen) -> Met {
+        let mut rest = self.entries[position..].iter();
+        let Some(found) = rest.position(|seen| seen.process == task.process) else {
+            return Met::New;
+        };
+        let found = position + found;
+
+        if found < self.last {
+            return Met::Finished(self.skip(found, task.process));
+        }
+        let mut rest = self.entries[found..].iter();
+        match rest.position(|seen| seen.thread == task.thread) {
+            Some(ahead) => Met::Again(found + ahead + 1),
+            None => Met::New,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Sourced, after scripts/common.sh, by what runs tests: KTAP shown and counted
+# by the kernel's own parser, which also knows of tests that never came.
+
+# show_ktap: the KTAP on standard input as a list for people, test by test
+show_ktap() {
+	"$top/scripts/in-root" python3 -u "$(rust_headers)/source/tools/testing/kunit/kunit.py" parse |
+		sed --unbuffered 's/^\[[0-9:]*\] //'
+}
+
+rust_headers() { "$top/scripts/rust-headers" ${KERNEL:+"$KERNEL"}; }
+
+# close_ktap STATUS: from what show_ktap showed, on standard input, the closing
+# line. STATUS is that of the run itself, which counts as a test. The result is
+# STATUS, or why it should not have been 0.
+close_ktap() {
+	local status=$1 counts passed failed skipped
+	counts=$(tail -n 1)
+	count() { grep -oP "(?<= $1: )[0-9]+" <<<"$counts" || echo 0; }
+	passed=$(count passed) skipped=$(count skipped)
+	failed=$(($(count failed) + $(count crashed) + $(count errors)))
+	if ((status == 0 && failed > 0)); then
+		status=$exit_failed
+	elif ((status == 0 && passed == 0)); then
+		say "no test was run"
+		status=$exit_silent
+	fi
+	if ((status == 0)); then ((++passed)); elif ((failed == 0)); then ((++failed)); fi
+	printf '%d passed, %d failed' "$passed" "$failed"
+	((skipped == 0)) || printf ', %d skipped' "$skipped"
+	echo
+	return "$status"
+}
