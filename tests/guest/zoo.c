@@ -118,7 +118,8 @@ static void add_ids(void)
 static void enter_user_namespace(void *unused)
 {
 	must(unshare(CLONE_NEWUSER));
-	write_file("/proc/self/uid_map", "0 1234 1\n");
+	shared[3] = getpid();
+	wait_until(!shared[3], "nobody maps the users of the namespace");
 	must(setresuid(0, 0, 0));
 }
 
@@ -126,8 +127,14 @@ static void add_user_namespace(void)
 {
 	pid_t pid = start_child(enter_user_namespace, NULL);
 	struct proc_thread thread;
+	char path[40];
 
-	wait_until(proc_thread(pid, pid, &thread) && thread.uid == 1234, "no user namespace");
+	/* Only from outside can another user than one's own be mapped. */
+	wait_until(shared[3], "no user namespace");
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	write_file(path, "0 1234 1\n");
+	shared[3] = 0;
+	wait_until(proc_thread(pid, pid, &thread) && thread.uid == 1234, "no user 1234");
 	add((struct animal) { "root of a user namespace is who he is outside", pid, pid, 'S', "user",
 		"set", "-", .uid = 1234, .euid = 1234 });
 }
@@ -241,22 +248,28 @@ static void start_dying_thread(void *unused)
 	start_thread(die_slowly, NULL);
 }
 
+static pid_t keeper;
+
+/* Whatever ends the test, for no signal ends such a thread. */
+static void let_dying_thread_go(void)
+{
+	if (getpid() == keeper)
+		write_file("/dev/slow_release", "x");
+}
+
 static void add_dying_thread(void)
 {
 	pid_t pid, tid;
 
 	load_module("/tests/slow_release.ko", "");
+	keeper = getpid();
+	atexit(let_dying_thread_go);
 	pid = start_child(start_dying_thread, NULL);
 	tid = wait_for_thread(pid, "dies slowly");
 	add((struct animal) { "thread past exit_mm in a process that lives", pid, tid, 'I', "user", "NULL",
 		"exiting", "dies slowly", .threads = 2 });
 	add((struct animal) { "a process one of whose threads dies", pid, pid, 'S', "user", "set", "-",
 		.threads = 2 });
-}
-
-static void let_dying_thread_go(void)
-{
-	write_file("/dev/slow_release", "x");
 }
 
 static int set_up_ring(unsigned int flags, struct io_uring_params *parameters)
@@ -374,9 +387,18 @@ static void make_orphan(void *unused)
 	_exit(0);
 }
 
+static void end_orphan(void)
+{
+	if (getpid() == keeper)
+		kill(shared[2], SIGKILL);
+}
+
 static void add_orphan(void)
 {
-	must(waitpid(start_child(make_orphan, NULL), NULL, 0));
+	pid_t parent = start_child(make_orphan, NULL);
+
+	atexit(end_orphan);
+	wait_for_state(parent, parent, "Z");
 	add((struct animal) { "orphan, which is init's", shared[2], shared[2], 'S', "user", "set", "-",
 		"orphan", .ppid = 1 });
 }
@@ -777,7 +799,5 @@ int main(void)
 	ksft_test_result(!wrong_addresses(raw, true), "with raw_pointers=1 they are the tasks' own\n");
 	ksft_test_result(!same_addresses(raw, threads), "which are others\n");
 
-	let_dying_thread_go();
-	kill(shared[2], SIGKILL);
 	ksft_finished();
 }

@@ -66,11 +66,25 @@ int unload_module(const char *name)
 	return syscall(SYS_delete_module, name, O_NONBLOCK) ? errno : 0;
 }
 
-static void unload_modules(void)
+#define CHILDREN 100
+static pid_t child[CHILDREN];
+static int children;
+
+static void end_children(void)
+{
+	while (children--) {
+		kill(child[children], SIGKILL);
+		waitpid(child[children], NULL, __WALL);
+	}
+}
+
+static void clean_up(void)
 {
 	/* Children inherit this function, not the duty. */
 	if (getpid() != loader)
 		return;
+	/* They may keep modules busy. */
+	end_children();
 	while (modules--) {
 		int error = unload_module(loaded[modules]);
 
@@ -93,7 +107,7 @@ void load_module(const char *path, const char *parameters)
 	close(file);
 	if (!loader) {
 		loader = getpid();
-		atexit(unload_modules);
+		atexit(clean_up);
 	}
 	for (int i = 0; i < modules; i++)
 		if (!strncmp(loaded[i], name, strlen(loaded[i])))
@@ -181,15 +195,25 @@ pid_t start_child(void (*body)(void *argument), void *argument)
 {
 	pid_t pid = fork_child();
 
-	if (pid)
+	if (pid) {
+		if (children == CHILDREN)
+			die("too many children");
+		child[children++] = pid;
 		return pid;
+	}
+	children = 0;
 	body(argument);
+	/* Again, for who has changed his user has lost it. */
+	must(prctl(PR_SET_PDEATHSIG, SIGKILL));
 	for (;;)
 		pause();
 }
 
-void kill_child(pid_t pid)
+void end_child(pid_t pid)
 {
+	for (int i = 0; i < children; i++)
+		if (child[i] == pid)
+			child[i] = child[--children];
 	kill(pid, SIGKILL);
 	must(waitpid(pid, NULL, __WALL));
 }

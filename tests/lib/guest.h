@@ -57,9 +57,12 @@ void write_file(const char *path, const char *text);
 
 /* A child that ends with the test, however that ends. 0 in the child. */
 pid_t fork_child(void);
-/* The same that runs body(argument), and then waits for its end. */
+/*
+ * The same that runs body(argument), and then waits for its end, which comes
+ * before the modules are unloaded if not by end_child().
+ */
 pid_t start_child(void (*body)(void *argument), void *argument);
-void kill_child(pid_t pid);
+void end_child(pid_t pid);
 
 /*
  * Waits until the condition is true: asked again and again, for WAIT_LIMIT seconds

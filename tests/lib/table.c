@@ -117,7 +117,8 @@ static bool parse(struct task_table *table)
 
 	for (const char *c = table->text; c < table->text + table->size; c++)
 		if (*c != '\n' && (*c < ' ' || *c > '~'))
-			return wrong(table, "byte %#x at %td", (unsigned char)*c, c - table->text);
+			return wrong(table, "byte %#x at %td of %zu, after '%.*s'", (unsigned char)*c,
+				     c - table->text, table->size, c - table->text < 100 ? 0 : 100, c - 100);
 	if (!table->size || table->text[table->size - 1] != '\n')
 		return wrong(table, "does not end with a newline");
 
