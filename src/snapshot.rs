@@ -227,7 +227,9 @@ fn drop_replaced_leaders(records: &mut KVVec<TaskRecord>) -> usize {
         if record.pid == record.tgid {
             let is_replaced = at != leader
                 && records[leader].pid == record.pid
-                && records[leader..at].iter().all(|other| other.tgid == record.tgid);
+                && records[leader..at]
+                    .iter()
+                    .all(|other| other.tgid == record.tgid);
 
             if is_replaced && records.remove(leader).is_ok() {
                 dropped += 1;

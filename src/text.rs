@@ -22,23 +22,44 @@ const fn each_byte(byte: u8) -> u64 {
 }
 
 /// Returns how many digits `value` has in decimal.
-pub(crate) fn digits(value: u64) -> usize {
-    // CAST: There are at most twenty digits.
+pub(crate) fn digits(value: u32) -> usize {
+    // CAST: There are at most ten digits.
     value.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
+
+/// The numbers below a hundred, two digits each.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+
+    while number < 100 {
+        // CAST: The digits are below ten.
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 /// Writes `value` in decimal at the right end of `field`, and leaves what is before it alone.
 ///
 /// Digits for which there is no place are lost: a field is made wide enough beforehand.
 #[inline]
-pub(crate) fn decimal(field: &mut [u8], mut value: u64) {
-    for place in field.iter_mut().rev() {
+pub(crate) fn decimal(mut field: &mut [u8], mut value: u32) {
+    while value >= 10 {
+        let Some((rest, places)) = field.split_last_chunk_mut() else {
+            return;
+        };
+
+        *places = PAIRS[(value % 100) as usize];
+        value /= 100;
+        if value == 0 {
+            return;
+        }
+        field = rest;
+    }
+    if let Some(place) = field.last_mut() {
         // CAST: The remainder is below ten.
         *place = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
     }
 }
 
@@ -88,15 +109,24 @@ pub(crate) fn address(value: usize) -> [u8; ADDRESS_DIGITS] {
         // CAST: The lower half.
         digits.copy_from_slice(&hexadecimal(value as u32));
         value >>= 32;
+        if value == 0 {
+            // As in every hash, which has 32 bits.
+            break;
+        }
     }
     digits
 }
 
 /// Adds `value` in decimal to `line`.
-pub(crate) fn add_decimal(line: &mut Line<'_>, value: u64) {
+pub(crate) fn add_decimal(line: &mut Line<'_>, value: u32) {
     if let Some(field) = line.blank(digits(value)) {
         decimal(field, value);
     }
+}
+
+/// Adds a number of things, or of bytes, in decimal to `line`.
+pub(crate) fn add_count(line: &mut Line<'_>, count: usize) {
+    add_decimal(line, u32::try_from(count).unwrap_or(u32::MAX));
 }
 
 /// Adds `value` in hexadecimal to `line`, with at least eight digits.
@@ -278,7 +308,7 @@ impl<const N: usize> Row<'_, N> {
     pub(crate) fn decimal(&mut self, at: usize, value: u32) {
         let end = self.layout.ends[at];
 
-        decimal(&mut self.text[..end], value.into());
+        decimal(&mut self.text[..end], value);
     }
 
     /// Writes bytes at the left end of column `at`, which has room for them.

@@ -104,8 +104,8 @@ pub(crate) fn collect<R>(
         records.reserve(SLACK, GFP_KERNEL)?;
         anchors.reserve(1, GFP_KERNEL)?;
 
-        let room = (log.entries.capacity() - log.entries.len())
-            .min(records.capacity() - records.len());
+        let room =
+            (log.entries.capacity() - log.entries.len()).min(records.capacity() - records.len());
         let end = section(
             scope,
             room.min(SECTION),

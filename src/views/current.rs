@@ -37,19 +37,19 @@ static ROWS: [(&str, Write); 17] = [
         text::add_comm(line, &current.record.comm, current.record.kind.is_kernel());
     }),
     ("pid", |current, line| {
-        text::add_decimal(line, current.record.pid.into());
+        text::add_decimal(line, current.record.pid);
     }),
     ("tgid", |current, line| {
-        text::add_decimal(line, current.record.tgid.into());
+        text::add_decimal(line, current.record.tgid);
     }),
     ("ppid", |current, line| {
-        text::add_decimal(line, current.record.ppid.into());
+        text::add_decimal(line, current.record.ppid);
     }),
     ("uid", |current, line| {
-        text::add_decimal(line, current.record.uid.into());
+        text::add_decimal(line, current.record.uid);
     }),
     ("euid", |current, line| {
-        text::add_decimal(line, current.record.euid.into());
+        text::add_decimal(line, current.record.euid);
     }),
     ("state", |current, line| line.byte(current.record.state)),
     ("kind", |current, line| {
@@ -59,7 +59,7 @@ static ROWS: [(&str, Write); 17] = [
         line.bytes(padded_mm_name(current.record.has_mm).trim_ascii_end());
     }),
     ("cpu", |current, line| {
-        text::add_decimal(line, current.cpu.into());
+        text::add_decimal(line, current.cpu);
     }),
     ("in_task", |current, line| {
         line.bytes(if current.in_task { b"yes" } else { b"no" });
@@ -71,16 +71,16 @@ static ROWS: [(&str, Write); 17] = [
         line.bytes(&current.shown.text(current.record.addresses[0]));
     }),
     ("task_struct_size", |_, line| {
-        text::add_decimal(line, bytes(tasks::TASK_STRUCT_SIZE));
+        text::add_count(line, tasks::TASK_STRUCT_SIZE);
     }),
     ("stack_start", |current, line| {
         line.bytes(&current.shown.text(current.record.addresses[1]));
     }),
     ("stack_size", |_, line| {
-        text::add_decimal(line, bytes(sys::thread_size()));
+        text::add_count(line, sys::thread_size());
     }),
     ("stack_used", |current, line| {
-        text::add_decimal(line, bytes(current.stack_used));
+        text::add_count(line, current.stack_used);
     }),
 ];
 
@@ -169,10 +169,4 @@ impl Table for Current {
         write(self, line);
         line.byte(b'\n');
     }
-}
-
-/// Returns a size in bytes as it is printed.
-fn bytes(size: usize) -> u64 {
-    // CAST: No machine has addresses of more than 64 bits.
-    size as u64
 }

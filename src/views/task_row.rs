@@ -50,8 +50,6 @@ const TASK: usize = 9;
 const STACK: usize = 10;
 const NOTE: usize = 11;
 
-const _: () = assert!(Column::width_max(&COLUMNS) <= ROW_MAX);
-
 /// A snapshot, laid out as a table.
 pub(crate) struct TaskTable {
     snapshot: Snapshot,
@@ -125,10 +123,10 @@ impl TaskTable {
     /// Writes the summary.
     pub(crate) fn summary(&self, line: &mut Line<'_>) {
         line.bytes(b"# ");
-        text::add_decimal(line, count(self.rows()));
+        text::add_count(line, self.rows());
         if self.selected {
             line.bytes(b" of ");
-            text::add_decimal(line, count(self.snapshot.total));
+            text::add_count(line, self.snapshot.total);
         }
         line.byte(b' ');
         line.bytes(self.noun.as_bytes());
@@ -137,12 +135,6 @@ impl TaskTable {
         }
         line.byte(b'\n');
     }
-}
-
-/// Returns a number of tasks as it is printed.
-fn count(tasks: usize) -> u64 {
-    // CAST: No machine has addresses of more than 64 bits.
-    tasks as u64
 }
 
 /// Says whether there is an address space, followed by spaces.
@@ -157,6 +149,8 @@ pub(crate) fn padded_mm_name(has_mm: bool) -> &'static [u8; 4] {
 
 /// Makes each column as wide as the widest of its values.
 fn layout(records: &[TaskRecord]) -> Layout<12> {
+    const { assert!(Column::width_max(&COLUMNS) <= ROW_MAX) };
+
     let mut largest = [0; 12];
     let mut note = 0;
 
@@ -174,7 +168,7 @@ fn layout(records: &[TaskRecord]) -> Layout<12> {
         note = note.max(record.note.name().len());
     }
 
-    let mut widths = largest.map(|value| text::digits(u64::from(value)));
+    let mut widths = largest.map(text::digits);
     for column in [S, KIND, MM, TASK, STACK] {
         widths[column] = COLUMNS[column].max;
     }
