@@ -6,7 +6,10 @@
 //! way to the reader. What does not fit is not written in part: the line remembers that it has
 //! overflowed, and whoever provided the buffer comes again with a larger one.
 
-use core::mem::MaybeUninit;
+use core::{
+    mem::MaybeUninit,
+    ptr, //
+};
 
 /// A piece of text that grows at its end inside a borrowed buffer.
 ///
@@ -81,6 +84,31 @@ impl<'a> Line<'a> {
         // SAFETY: These bytes have just been initialised, they are borrowed from `buf` for as long
         // as the result lives, and `MaybeUninit<u8>` has the layout of `u8`.
         Some(unsafe { core::slice::from_raw_parts_mut(field.as_mut_ptr().cast(), width) })
+    }
+
+    /// Adds the first `used` bytes of `pattern`, and returns all of it to be filled in.
+    ///
+    /// There must be room for all of it. Bytes in a fixed number are copied in a few instructions,
+    /// which an exact number takes many more of.
+    #[inline]
+    pub(crate) fn stamp<const N: usize>(
+        &mut self,
+        pattern: &[u8; N],
+        used: usize,
+    ) -> Option<&mut [u8; N]> {
+        if !self.has_room(N) {
+            return None;
+        }
+        let place = self.buf[self.len..].first_chunk_mut::<N>()?;
+
+        *place = pattern.map(MaybeUninit::new);
+
+        // INVARIANT: The `N` bytes after the first `len` have just been initialised.
+        self.len += used.min(N);
+
+        // SAFETY: These bytes have just been initialised, they are borrowed from `buf` for as long
+        // as the result lives, and `MaybeUninit<u8>` has the layout of `u8`.
+        Some(unsafe { &mut *ptr::from_mut(place).cast() })
     }
 
     /// Adds one byte.

@@ -59,7 +59,7 @@ use kernel::{
 };
 
 /// The size in bytes of the buffer through which long tables are read: fewer, larger reads.
-const BUFFER: usize = 32 * 1024;
+const BUFFER: usize = 16 * 1024;
 
 /// From how many rows on a table counts as long.
 const LONG: usize = 32;

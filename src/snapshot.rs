@@ -6,6 +6,11 @@
 //! that happens to one afterwards shows in it.
 
 use crate::{
+    addresses::{
+        Addresses,
+        HasAddresses,
+        Shown, //
+    },
     pid_list::PidList,
     tasks::RcuTask,
     text::COMM_LEN,
@@ -48,14 +53,14 @@ impl Kind {
         }
     }
 
-    /// Returns the word that stands for this kind.
+    /// Returns the word that stands for this kind, followed by spaces.
     #[inline]
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn padded_name(self) -> &'static [u8; 6] {
         match self {
-            Self::User => "user",
-            Self::Kernel => "kernel",
-            Self::Worker => "worker",
-            Self::Idle => "idle",
+            Self::User => b"user  ",
+            Self::Kernel => b"kernel",
+            Self::Worker => b"worker",
+            Self::Idle => b"idle  ",
         }
     }
 
@@ -117,10 +122,9 @@ pub(crate) struct TaskRecord {
     pub(crate) euid: u32,
     /// The number of threads in the process.
     pub(crate) nr_threads: u32,
-    /// The address of the `struct task_struct`.
-    pub(crate) task: usize,
-    /// The lowest address of the kernel stack; 0 once it is released.
-    pub(crate) stack: usize,
+    /// The address of the `struct task_struct`, and the lowest address of the kernel stack, which is
+    /// 0 once that is released.
+    pub(crate) addresses: [usize; 2],
     /// The name.
     pub(crate) comm: [u8; COMM_LEN],
     /// The state letter of `/proc/PID/stat`.
@@ -149,8 +153,10 @@ impl TaskRecord {
             uid: credentials.uid,
             euid: credentials.euid,
             nr_threads: task.nr_threads(),
-            task: task.address(),
-            stack: task.stack().map_or(0, |stack| stack.addr().get()),
+            addresses: [
+                task.address(),
+                task.stack().map_or(0, |stack| stack.addr().get()),
+            ],
             comm: task.comm(),
             state: task.state(),
             has_mm,
@@ -160,10 +166,21 @@ impl TaskRecord {
     }
 }
 
+impl HasAddresses for TaskRecord {
+    #[inline]
+    fn addresses(&mut self) -> &mut [usize; 2] {
+        &mut self.addresses
+    }
+}
+
 /// The tasks of a scope, as they were during one pass.
+///
+/// Their addresses are replaced by what is to be shown for them.
 pub(crate) struct Snapshot {
     /// A record for each task that was asked for, in the order of the task list.
     pub(crate) records: KVVec<TaskRecord>,
+    /// What the addresses have been replaced by.
+    pub(crate) shown: Shown,
     /// How many tasks there were, those included that were not asked for.
     pub(crate) total: usize,
 }
@@ -172,18 +189,28 @@ impl Snapshot {
     /// Captures the tasks of `scope`, or those of them that `filter` lists.
     ///
     /// May sleep. Fails with `ENOMEM` only.
-    pub(crate) fn capture(scope: Scope, filter: Option<&PidList>) -> Result<Self> {
+    pub(crate) fn capture(
+        scope: Scope,
+        filter: Option<&PidList>,
+        addresses: &Addresses,
+    ) -> Result<Self> {
         let mut total = 0;
         let mut records = walk::collect(scope, |task| {
+            let record = TaskRecord::new(task);
+
             total += 1;
             match filter {
-                Some(pids) if !pids.contains(task.pid().unsigned_abs()) => None,
-                _ => Some(TaskRecord::new(task)),
+                Some(pids) if !pids.contains(record.pid) => None,
+                _ => Some(record),
             }
         })?;
-        total -= drop_replaced_leaders(&mut records);
 
-        Ok(Self { records, total })
+        total -= drop_replaced_leaders(&mut records);
+        Ok(Self {
+            shown: addresses.show(&mut records),
+            records,
+            total,
+        })
     }
 }
 
@@ -193,25 +220,24 @@ impl Snapshot {
 /// That thread executes a program, the leader dies of it, and a table has one row a PID.
 fn drop_replaced_leaders(records: &mut KVVec<TaskRecord>) -> usize {
     let mut dropped = 0;
-    let mut at = 1;
+    let mut leader = 0;
+    let mut at = 0;
 
-    while let Some(&[before, record]) = records.get(at - 1..=at).and_then(<[_]>::first_chunk) {
-        let is_second_leader = record.pid == record.tgid && before.tgid == record.tgid;
-        let first = is_second_leader
-            .then(|| {
-                let earlier = &records[..at];
-
-                earlier
+    while let Some(record) = records.get(at) {
+        if record.pid == record.tgid {
+            let is_replaced = at != leader
+                && records[leader].pid == record.pid
+                && records[leader..at]
                     .iter()
-                    .rposition(|other| other.tgid != record.tgid)
-                    .map_or(0, |other| other + 1)
-            })
-            .filter(|&first| records[first].pid == record.pid);
+                    .all(|other| other.tgid == record.tgid);
 
-        match first {
-            Some(first) if records.remove(first).is_ok() => dropped += 1,
-            _ => at += 1,
+            if is_replaced && records.remove(leader).is_ok() {
+                dropped += 1;
+                at -= 1;
+            }
+            leader = at;
         }
+        at += 1;
     }
     dropped
 }

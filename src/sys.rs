@@ -9,6 +9,7 @@
 //! [`include/linux/preempt.h`](srctree/include/linux/preempt.h),
 //! [`include/linux/cred.h`](srctree/include/linux/cred.h).
 
+use crate::text::parse_hexadecimal;
 use core::ptr;
 use kernel::{
     bindings,
@@ -186,38 +187,49 @@ pub(crate) fn nr_threads_hint() -> usize {
     (allocated & !ADDING) as usize
 }
 
-/// Prints `first` and `second` as `%p` does, hashed unless the kernel was told not to
-/// (`no_hash_pointers`), with a space between them. One call costs less than two.
+/// How many pointers [`hash_pointers`] hashes.
 ///
-/// The text is `2 * POINTER_WIDTH + 1` bytes long, and the byte after it becomes NUL. Of what does
-/// not fit into `out`, nothing is written.
-pub(crate) fn print_pointers(out: &mut [u8], first: usize, second: usize) {
-    // SAFETY:
-    // - `out` is valid for writes of `out.len()` bytes, and `snprintf()` writes no more than that.
-    // - The format takes two pointers, which `%p` prints and does not follow.
-    unsafe {
-        bindings::snprintf(
-            out.as_mut_ptr(),
-            out.len(),
-            c"%p %p".as_char_ptr(),
-            ptr::without_provenance::<c_void>(first),
-            ptr::without_provenance::<c_void>(second),
-        )
-    };
-}
+/// Hashing one takes about 800 instructions, and as one of several about 700.
+pub(crate) const HASHED_AT_ONCE: usize = 8;
 
-/// Prints `pointer` as `%p` does. Otherwise as [`print_pointers`], with a text of [`POINTER_WIDTH`]
-/// bytes.
-pub(crate) fn print_pointer(out: &mut [u8], pointer: usize) {
+/// Returns the numbers that `%p` prints for `pointers`: their hashes, or the pointers themselves if
+/// the kernel was told not to hash them (`no_hash_pointers`).
+///
+/// Returns [`None`] as long as the kernel has no random numbers and `%p` prints a placeholder.
+pub(crate) fn hash_pointers(pointers: &[usize; HASHED_AT_ONCE]) -> Option<[usize; HASHED_AT_ONCE]> {
+    let mut text = [0u8; HASHED_AT_ONCE * POINTER_WIDTH + 1];
+    let [a, b, c, d, e, f, g, h] = pointers.map(ptr::without_provenance::<c_void>);
+
     // SAFETY:
-    // - `out` is valid for writes of `out.len()` bytes, and `snprintf()` writes no more than that.
-    // - The format takes one pointer, which `%p` prints and does not follow.
-    unsafe {
+    // - `text` is valid for writes of `text.len()` bytes, and `snprintf()` writes no more.
+    // - The format takes eight pointers, which `%p` prints and does not follow.
+    let printed = unsafe {
         bindings::snprintf(
-            out.as_mut_ptr(),
-            out.len(),
-            c"%p".as_char_ptr(),
-            ptr::without_provenance::<c_void>(pointer),
+            text.as_mut_ptr(),
+            text.len(),
+            c"%8p%8p%8p%8p%8p%8p%8p%8p".as_char_ptr(),
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            g,
+            h,
         )
     };
+
+    if text[0] == b'(' {
+        return None;
+    }
+
+    // A hash has 32 bits, and takes up the eight characters that the format asks for at least. What
+    // is longer are addresses, and kernel addresses have twice as many digits.
+    let digits = usize::try_from(printed).ok()? / HASHED_AT_ONCE;
+    let mut numbers = [0; HASHED_AT_ONCE];
+
+    for (number, digits) in numbers.iter_mut().zip(text.chunks_exact(digits.max(8))) {
+        *number = parse_hexadecimal(digits);
+    }
+    Some(numbers)
 }

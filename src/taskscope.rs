@@ -10,6 +10,7 @@
 //! snapshot         records of plain data, captured in one pass
 //! walk             that pass, in short RCU read-side critical sections
 //! state            what the files share
+//! addresses        kernel addresses, hashed or raw
 //! text, pid_list   how values are written, and lists of PIDs read
 //! seq              tables as files in debugfs                             (unsafe)
 //! tasks            the task list under RCU                                (unsafe)
@@ -17,6 +18,7 @@
 //! sys, helpers.c   the C that the `kernel` crate does not wrap            (unsafe)
 //! ```
 
+mod addresses;
 mod line;
 mod pid_list;
 mod seq;
@@ -31,10 +33,7 @@ mod walk;
 use crate::{
     line::Line,
     seq::Directory,
-    state::{
-        Addresses,
-        State, //
-    },
+    state::State,
     views::{
         current::Current,
         processes::Processes,
@@ -66,12 +65,8 @@ struct Taskscope {
 
 impl kernel::Module for Taskscope {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let addresses = if module_parameters::raw_pointers.value() {
-            Addresses::Raw
-        } else {
-            Addresses::Hashed
-        };
-        let directory = Directory::new(c"taskscope", State::new(addresses))?;
+        let raw_pointers = module_parameters::raw_pointers.value();
+        let directory = Directory::new(c"taskscope", State::new(raw_pointers))?;
 
         directory.add::<Current>(c"current", 0o400)?;
         directory.add::<Processes>(c"processes", 0o400)?;
@@ -97,6 +92,6 @@ fn log(event: &str) {
     let mut buf = [MaybeUninit::uninit(); 256];
     let mut line = Line::new(&mut buf);
 
-    Current::capture(Addresses::Hashed).summarize(&mut line);
+    Current::capture(None).summarize(&mut line);
     pr_info!("{} by {}\n", event, line.as_str());
 }

@@ -3,59 +3,147 @@
 //! How values are written: numbers, names, columns. Pure, and tested by itself.
 
 use crate::line::Line;
-use core::ops::Range;
-
-/// The most bytes that [`comm`] writes: every byte of the longest name escaped, and two brackets.
-pub(crate) const COMM_MAX: usize = 2 + 4 * COMM_LEN;
 
 /// Length in bytes of the array that holds a task's name and at least one NUL after it.
 pub(crate) const COMM_LEN: usize = 16;
 
+/// The most bytes that [`add_comm`] writes: every byte of the longest name escaped, two brackets.
+pub(crate) const COMM_MAX: usize = 2 + 4 * (COMM_LEN - 1);
+
+/// The most bytes that the columns of a row take up.
+pub(crate) const ROW_MAX: usize = 128;
+
+/// The number of digits of an address in hexadecimal, with leading zeros.
+pub(crate) const ADDRESS_DIGITS: usize = 2 * size_of::<usize>();
+
+/// A byte in every byte of a word.
+const fn each_byte(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
 /// Returns how many digits `value` has in decimal.
-pub(crate) fn digits(value: u64) -> usize {
-    // CAST: There are at most twenty digits.
+pub(crate) fn digits(value: u32) -> usize {
+    // CAST: There are at most ten digits.
     value.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
+/// The numbers below a hundred, two digits each.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+
+    while number < 100 {
+        // CAST: The digits are below ten.
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
 /// Writes `value` in decimal at the right end of `field`, and leaves what is before it alone.
 ///
-/// Digits for which there is no place are lost: a column is made wide enough beforehand.
+/// Digits for which there is no place are lost: a field is made wide enough beforehand.
 #[inline]
-pub(crate) fn decimal(field: &mut [u8], mut value: u64) {
-    for place in field.iter_mut().rev() {
+pub(crate) fn decimal(mut field: &mut [u8], mut value: u32) {
+    while value >= 10 {
+        let Some((rest, places)) = field.split_last_chunk_mut() else {
+            return;
+        };
+
+        *places = PAIRS[(value % 100) as usize];
+        value /= 100;
+        if value == 0 {
+            return;
+        }
+        field = rest;
+    }
+    if let Some(place) = field.last_mut() {
         // CAST: The remainder is below ten.
         *place = b'0' + (value % 10) as u8;
-        value /= 10;
+    }
+}
+
+/// Returns the eight digits of `value` in hexadecimal.
+#[inline]
+fn hexadecimal(value: u32) -> [u8; 8] {
+    // The eight groups of four bits, a byte each, the highest in the highest byte.
+    let value = u64::from(value);
+    let value = (value | value << 16) & 0x0000_ffff_0000_ffff;
+    let value = (value | value << 8) & 0x00ff_00ff_00ff_00ff;
+    let value = (value | value << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // One in each byte that is ten or more.
+    let letters = (value + each_byte(6)) >> 4 & each_byte(1);
+
+    (value + each_byte(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+}
+
+/// Returns the number that `digits` are in hexadecimal. They may begin with spaces, and what else
+/// is no digit is taken for one.
+pub(crate) fn parse_hexadecimal(digits: &[u8]) -> usize {
+    let mut number = 0;
+
+    for digits in digits.chunks_exact(8) {
+        // A letter is `0b01?0_0001` and up, a digit `0b0011_0000` and up, a space `0b0010_0000`.
+        let digits = digits
+            .first_chunk()
+            .map_or(0, |digits| u64::from_be_bytes(*digits));
+        let letters = digits >> 6 & each_byte(1);
+        let value = (digits & each_byte(0x0f)) + 9 * letters;
+        let value = (value | value >> 4) & 0x00ff_00ff_00ff_00ff;
+        let value = (value | value >> 8) & 0x0000_ffff_0000_ffff;
+        let value = (value | value >> 16) & 0x0000_0000_ffff_ffff;
+
+        number = number << 32 | value;
+    }
+    // CAST: An address has no more digits than `usize` has room for.
+    number as usize
+}
+
+/// Returns an address in hexadecimal, with leading zeros.
+#[inline]
+pub(crate) fn address(value: usize) -> [u8; ADDRESS_DIGITS] {
+    let mut digits = [b'0'; ADDRESS_DIGITS];
+    let mut value = value as u64;
+
+    for digits in digits.rchunks_exact_mut(8) {
+        // CAST: The lower half.
+        digits.copy_from_slice(&hexadecimal(value as u32));
+        value >>= 32;
         if value == 0 {
+            // As in every hash, which has 32 bits.
             break;
         }
     }
-}
-
-/// Writes `value` in hexadecimal over the whole of `field`, with leading zeros.
-#[inline]
-pub(crate) fn hexadecimal(field: &mut [u8], mut value: usize) {
-    for place in field.iter_mut().rev() {
-        *place = b"0123456789abcdef"[value % 16];
-        value /= 16;
-    }
+    digits
 }
 
 /// Adds `value` in decimal to `line`.
-pub(crate) fn add_decimal(line: &mut Line<'_>, value: u64) {
+pub(crate) fn add_decimal(line: &mut Line<'_>, value: u32) {
     if let Some(field) = line.blank(digits(value)) {
         decimal(field, value);
     }
 }
 
+/// Adds a number of things, or of bytes, in decimal to `line`.
+pub(crate) fn add_count(line: &mut Line<'_>, count: usize) {
+    add_decimal(line, u32::try_from(count).unwrap_or(u32::MAX));
+}
+
 /// Adds `value` in hexadecimal to `line`, with at least eight digits.
 pub(crate) fn add_hexadecimal(line: &mut Line<'_>, value: usize) {
-    // CAST: There are at most sixteen digits.
-    let digits = value.checked_ilog(16).map_or(1, |log| log as usize + 1);
+    // CAST: The halves.
+    let (high, low) = ((value as u64 >> 32) as u32, value as u32);
 
-    if let Some(field) = line.blank(digits.max(8)) {
-        hexadecimal(field, value);
+    if high != 0 {
+        line.bytes(&hexadecimal(high));
     }
+    line.bytes(&hexadecimal(low));
+}
+
+/// Returns whether a byte of a name stands for itself wherever it is.
+#[inline]
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'\\'
 }
 
 /// Adds a task's name to `line`: in brackets if `bracketed`, and up to its first NUL.
@@ -67,29 +155,38 @@ pub(crate) fn add_hexadecimal(line: &mut Line<'_>, value: usize) {
 #[inline]
 pub(crate) fn add_comm(line: &mut Line<'_>, name: &[u8; COMM_LEN], bracketed: bool) {
     let len = name.iter().position(|&byte| byte == 0).unwrap_or(COMM_LEN);
-    let name = &name[..len];
 
     if bracketed {
         line.byte(b'[');
     }
+    if len != 0 && name[..len].iter().all(|&byte| is_plain(byte)) {
+        line.stamp(name, len);
+    } else {
+        add_escaped(line, &name[..len]);
+    }
+    if bracketed {
+        line.byte(b']');
+    }
+}
+
+/// Adds a name of which some byte may have to be escaped, as described at [`add_comm`].
+#[cold]
+fn add_escaped(line: &mut Line<'_>, name: &[u8]) {
+    let last = name.len().saturating_sub(1);
+
     if name.is_empty() {
         line.bytes(b"\\000");
     }
     for (at, &byte) in name.iter().enumerate() {
-        let plain = match byte {
-            b'\\' => false,
-            b' ' => at != 0 && at != len - 1,
-            _ => byte.is_ascii_graphic(),
-        };
-        if plain {
+        let is_inner = at != 0 && at != last;
+
+        if is_plain(byte) || byte == b' ' && is_inner {
             line.byte(byte);
         } else {
             let octal = |shift: u32| b'0' + (byte >> shift) % 8;
+
             line.bytes(&[b'\\', octal(6), octal(3), octal(0)]);
         }
-    }
-    if bracketed {
-        line.byte(b']');
     }
 }
 
@@ -108,23 +205,42 @@ pub(crate) struct Column {
     pub(crate) name: &'static str,
     /// The side on which the name and the values stand.
     pub(crate) side: Side,
+    /// The most bytes that a value has.
+    pub(crate) max: usize,
 }
 
 impl Column {
     /// A column of text.
-    pub(crate) const fn left(name: &'static str) -> Self {
+    pub(crate) const fn text(name: &'static str, max: usize) -> Self {
         Self {
             name,
             side: Side::Left,
+            max,
         }
     }
 
     /// A column of numbers.
-    pub(crate) const fn right(name: &'static str) -> Self {
+    pub(crate) const fn number(name: &'static str, max: usize) -> Self {
         Self {
             name,
             side: Side::Right,
+            max,
         }
+    }
+
+    /// Returns the most bytes that `columns` take up in a row, with the space after each.
+    pub(crate) const fn width_max(columns: &[Column]) -> usize {
+        let mut width = 0;
+        let mut at = 0;
+
+        while at < columns.len() {
+            let name = columns[at].name.len();
+            let value = columns[at].max;
+
+            width += if name > value { name } else { value } + 1;
+            at += 1;
+        }
+        width
     }
 }
 
@@ -133,49 +249,48 @@ impl Column {
 /// The last column of a table, a name that runs to the end of the line, is not among these.
 pub(crate) struct Layout<const N: usize> {
     columns: &'static [Column; N],
-    fields: [Range<usize>; N],
+    starts: [usize; N],
+    ends: [usize; N],
     width: usize,
 }
 
 impl<const N: usize> Layout<N> {
     /// Lays out `columns` for values of at most `widths` bytes, separated by single spaces.
     pub(crate) fn new(columns: &'static [Column; N], widths: [usize; N]) -> Self {
-        let mut width = 0;
-        let fields = core::array::from_fn(|at| {
-            let start = width;
-            let end = start + widths[at].max(columns[at].name.len());
-            width = end + 1;
-            start..end
-        });
-
-        Self {
+        let mut layout = Self {
             columns,
-            fields,
-            width,
-        }
-    }
+            starts: [0; N],
+            ends: [0; N],
+            width: 0,
+        };
 
-    /// Returns the width in bytes of the columns, with the space after each.
-    pub(crate) fn width(&self) -> usize {
-        self.width
+        for (at, column) in columns.iter().enumerate() {
+            let width = widths[at].min(column.max).max(column.name.len());
+
+            layout.starts[at] = layout.width;
+            layout.ends[at] = layout.width + width;
+            layout.width = layout.ends[at] + 1;
+        }
+        layout
     }
 
     /// Adds the header: the names of the columns, and `last` for the one that ends each line.
     pub(crate) fn header(&self, line: &mut Line<'_>, last: &str) {
-        if let Some(text) = line.blank(self.width) {
-            let mut row = Row { layout: self, text };
-            for at in 0..N {
-                row.text(at, self.columns[at].name.as_bytes());
+        if let Some(mut row) = self.row(line) {
+            for (at, column) in self.columns.iter().enumerate() {
+                row.text(at, column.name);
             }
         }
         line.bytes(last.as_bytes());
         line.byte(b'\n');
     }
 
-    /// Adds a row without its last column, blank at first; [`None`] when it does not fit.
+    /// Adds a row without its last column, blank at first.
+    ///
+    /// [`None`] when it does not fit: [`ROW_MAX`] bytes are needed, however many are used.
     #[inline]
     pub(crate) fn row<'a>(&'a self, line: &'a mut Line<'_>) -> Option<Row<'a, N>> {
-        let text = line.blank(self.width)?;
+        let text = line.stamp(&[b' '; ROW_MAX], self.width)?;
 
         Some(Row { layout: self, text })
     }
@@ -184,39 +299,35 @@ impl<const N: usize> Layout<N> {
 /// A row being filled in.
 pub(crate) struct Row<'a, const N: usize> {
     layout: &'a Layout<N>,
-    text: &'a mut [u8],
+    text: &'a mut [u8; ROW_MAX],
 }
 
 impl<const N: usize> Row<'_, N> {
-    /// Returns the bytes of column `at`, blank unless already written.
-    #[inline]
-    pub(crate) fn field(&mut self, at: usize) -> &mut [u8] {
-        &mut self.text[self.layout.fields[at].clone()]
-    }
-
-    /// Returns the bytes of column `at` and all columns after it, with the spaces between them.
-    #[inline]
-    pub(crate) fn fields_from(&mut self, at: usize) -> &mut [u8] {
-        &mut self.text[self.layout.fields[at].start..]
-    }
-
     /// Writes a number in column `at`, on the right.
     #[inline]
     pub(crate) fn decimal(&mut self, at: usize, value: u32) {
-        decimal(self.field(at), value.into());
+        let end = self.layout.ends[at];
+
+        decimal(&mut self.text[..end], value);
+    }
+
+    /// Writes bytes at the left end of column `at`, which has room for them.
+    #[inline]
+    pub(crate) fn bytes<const WIDTH: usize>(&mut self, at: usize, bytes: &[u8; WIDTH]) {
+        let start = self.layout.starts[at];
+
+        self.text[start..start + WIDTH].copy_from_slice(bytes);
     }
 
     /// Writes text in column `at`, on its side; what has no place is cut off.
-    #[inline]
-    pub(crate) fn text(&mut self, at: usize, text: &[u8]) {
-        let side = self.layout.columns[at].side;
-        let field = self.field(at);
+    pub(crate) fn text(&mut self, at: usize, text: &str) {
+        let field = &mut self.text[self.layout.starts[at]..self.layout.ends[at]];
         let len = text.len().min(field.len());
-        let start = match side {
+        let start = match self.layout.columns[at].side {
             Side::Left => 0,
             Side::Right => field.len() - len,
         };
 
-        field[start..start + len].copy_from_slice(&text[..len]);
+        field[start..start + len].copy_from_slice(&text.as_bytes()[..len]);
     }
 }

@@ -67,6 +67,9 @@ use kernel::{
 /// The most tasks that are handled in one RCU read-side critical section.
 const SECTION: usize = 1024;
 
+/// How many tasks there is memory for at least, whenever a section begins.
+const SLACK: usize = 64;
+
 /// Which tasks are visited.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -87,8 +90,8 @@ pub(crate) fn collect<R>(
     scope: Scope,
     mut record: impl FnMut(RcuTask<'_>) -> Option<R>,
 ) -> Result<KVVec<R>> {
-    // Memory for all, and for one section more: then nothing has to grow unless many are born.
-    let expected = sys::nr_threads_hint() + SECTION;
+    // Memory for all, and for some that are born meanwhile.
+    let expected = sys::nr_threads_hint() + SLACK;
     let mut log = Log {
         entries: KVVec::with_capacity(expected, GFP_KERNEL)?,
         last: 0,
@@ -97,12 +100,15 @@ pub(crate) fn collect<R>(
     let mut anchors = KVVec::new();
 
     loop {
-        log.entries.reserve(SECTION, GFP_KERNEL)?;
-        records.reserve(SECTION, GFP_KERNEL)?;
+        log.entries.reserve(SLACK, GFP_KERNEL)?;
+        records.reserve(SLACK, GFP_KERNEL)?;
         anchors.reserve(1, GFP_KERNEL)?;
 
+        let room =
+            (log.entries.capacity() - log.entries.len()).min(records.capacity() - records.len());
         let end = section(
             scope,
+            room.min(SECTION),
             &rcu::read_lock(),
             &mut log,
             &anchors,
@@ -129,7 +135,7 @@ pub(crate) fn collect<R>(
 enum End {
     /// The list has been walked to its end.
     List,
-    /// [`SECTION`] tasks have been handled.
+    /// As many tasks have been handled as there was leave for.
     Section {
         /// How many of the anchors, counted from the first, are worth keeping.
         alive: usize,
@@ -138,11 +144,12 @@ enum End {
     },
 }
 
-/// Handles the next [`SECTION`] tasks: visits those that have not been seen.
+/// Handles the next `budget` tasks: visits those that have not been seen.
 ///
 /// Does not sleep. Fails only if `visit` does, or `log` has no room for that many entries.
 fn section(
     scope: Scope,
+    mut budget: usize,
     guard: &rcu::Guard,
     log: &mut Log,
     anchors: &[Anchor],
@@ -153,7 +160,6 @@ fn section(
         mut position,
         alive,
     } = resume(scope, guard, log, anchors);
-    let mut budget = SECTION;
     let mut last = tasks::idle_task(guard);
 
     if scope == Scope::Threads && log.entries.is_empty() {

@@ -3,23 +3,25 @@
 //! `current`. The thread that opens the file, a `key: value` line for each thing it is.
 
 use crate::{
+    addresses::{
+        self,
+        Addresses,
+        Shown, //
+    },
     line::Line,
     seq::{
         ReadOnly,
         Table, //
     },
     snapshot::TaskRecord,
-    state::{
-        Addresses,
-        State, //
-    },
+    state::State,
     sys,
     tasks::{
         self,
         RcuTask, //
     },
     text,
-    views::task_row::mm_name, //
+    views::task_row::padded_mm_name, //
 };
 use kernel::{
     prelude::*,
@@ -35,29 +37,29 @@ static ROWS: [(&str, Write); 17] = [
         text::add_comm(line, &current.record.comm, current.record.kind.is_kernel());
     }),
     ("pid", |current, line| {
-        text::add_decimal(line, current.record.pid.into());
+        text::add_decimal(line, current.record.pid);
     }),
     ("tgid", |current, line| {
-        text::add_decimal(line, current.record.tgid.into());
+        text::add_decimal(line, current.record.tgid);
     }),
     ("ppid", |current, line| {
-        text::add_decimal(line, current.record.ppid.into());
+        text::add_decimal(line, current.record.ppid);
     }),
     ("uid", |current, line| {
-        text::add_decimal(line, current.record.uid.into());
+        text::add_decimal(line, current.record.uid);
     }),
     ("euid", |current, line| {
-        text::add_decimal(line, current.record.euid.into());
+        text::add_decimal(line, current.record.euid);
     }),
     ("state", |current, line| line.byte(current.record.state)),
     ("kind", |current, line| {
-        line.bytes(current.record.kind.name().as_bytes());
+        line.bytes(current.record.kind.padded_name().trim_ascii_end());
     }),
     ("mm", |current, line| {
-        line.bytes(mm_name(current.record.has_mm).as_bytes());
+        line.bytes(padded_mm_name(current.record.has_mm).trim_ascii_end());
     }),
     ("cpu", |current, line| {
-        text::add_decimal(line, current.cpu.into());
+        text::add_decimal(line, current.cpu);
     }),
     ("in_task", |current, line| {
         line.bytes(if current.in_task { b"yes" } else { b"no" });
@@ -66,19 +68,19 @@ static ROWS: [(&str, Write); 17] = [
         text::add_hexadecimal(line, current.preempt_count);
     }),
     ("task_struct", |current, line| {
-        current.addresses.add(line, current.record.task);
+        line.bytes(&current.shown.text(current.record.addresses[0]));
     }),
     ("task_struct_size", |_, line| {
-        text::add_decimal(line, bytes(tasks::TASK_STRUCT_SIZE));
+        text::add_count(line, tasks::TASK_STRUCT_SIZE);
     }),
     ("stack_start", |current, line| {
-        current.addresses.add(line, current.record.stack);
+        line.bytes(&current.shown.text(current.record.addresses[1]));
     }),
     ("stack_size", |_, line| {
-        text::add_decimal(line, bytes(sys::thread_size()));
+        text::add_count(line, sys::thread_size());
     }),
     ("stack_used", |current, line| {
-        text::add_decimal(line, bytes(current.stack_used()));
+        text::add_count(line, current.stack_used);
     }),
 ];
 
@@ -88,34 +90,39 @@ pub(crate) struct Current {
     cpu: u32,
     in_task: bool,
     preempt_count: usize,
-    stack_pointer: usize,
-    addresses: Addresses,
+    stack_used: usize,
+    shown: Shown,
 }
 
 impl Current {
-    /// Captures the caller, and the context that it runs in.
-    pub(crate) fn capture(addresses: Addresses) -> Self {
+    /// Captures the caller, and the context that it runs in. May sleep.
+    ///
+    /// Without `addresses` to say how addresses are shown, they are hashed.
+    pub(crate) fn capture(addresses: Option<&Addresses>) -> Self {
         // These come first, for the RCU read lock may show in `preempt_count`.
         let cpu = sys::cpu();
         let in_task = sys::in_task();
         let preempt_count = sys::preempt_count();
         let stack_pointer = sys::stack_pointer();
+        let mut records = [TaskRecord::new(RcuTask::current(&rcu::read_lock()))];
+        let [TaskRecord {
+            addresses: [_, stack],
+            ..
+        }] = records;
 
         Self {
-            record: TaskRecord::new(RcuTask::current(&rcu::read_lock())),
+            shown: match addresses {
+                Some(addresses) => addresses.show(&mut records),
+                None => addresses::hash(&mut records),
+            },
+            record: records[0],
             cpu,
             in_task,
             preempt_count,
-            stack_pointer,
-            addresses,
+            stack_used: stack
+                .wrapping_add(sys::thread_size())
+                .saturating_sub(stack_pointer),
         }
-    }
-
-    /// Returns how many bytes of the kernel stack were in use.
-    fn stack_used(&self) -> usize {
-        let high_end = self.record.stack.wrapping_add(sys::thread_size());
-
-        high_end.saturating_sub(self.stack_pointer)
     }
 
     /// Writes the essentials into one line, without an end, for the kernel's log.
@@ -147,7 +154,7 @@ impl Table for Current {
     type Input = ReadOnly<State>;
 
     fn open(state: &State) -> Result<Self> {
-        Ok(Self::capture(state.addresses))
+        Ok(Self::capture(Some(&state.addresses)))
     }
 
     fn rows(&self) -> usize {
@@ -162,10 +169,4 @@ impl Table for Current {
         write(self, line);
         line.byte(b'\n');
     }
-}
-
-/// Returns a size in bytes as it is printed.
-fn bytes(size: usize) -> u64 {
-    // CAST: No machine has addresses of more than 64 bits.
-    size as u64
 }

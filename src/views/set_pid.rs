@@ -54,7 +54,7 @@ impl Table for SetPid {
     }
 
     fn row(&self, at: usize, line: &mut Line<'_>) {
-        text::add_decimal(line, self.pids()[at].into());
+        text::add_decimal(line, self.pids()[at]);
         line.byte(b'\n');
     }
 }

@@ -5,18 +5,17 @@
 use crate::{
     line::Line,
     snapshot::{
+        Note,
         Snapshot,
         TaskRecord, //
     },
-    state::{
-        Addresses,
-        State, //
-    },
-    sys::POINTER_WIDTH,
+    state::State,
     text::{
         self,
         Column,
-        Layout, //
+        Layout,
+        ADDRESS_DIGITS,
+        ROW_MAX, //
     },
     walk::Scope, //
 };
@@ -24,18 +23,18 @@ use kernel::prelude::*;
 
 /// The columns. The last one, COMM, runs to the end of the line.
 static COLUMNS: [Column; 12] = [
-    Column::right("TGID"),
-    Column::right("PID"),
-    Column::right("PPID"),
-    Column::right("UID"),
-    Column::right("EUID"),
-    Column::left("S"),
-    Column::left("KIND"),
-    Column::left("MM"),
-    Column::right("NTHR"),
-    Column::left("TASK"),
-    Column::left("STACK"),
-    Column::left("NOTE"),
+    Column::number("TGID", 10),
+    Column::number("PID", 10),
+    Column::number("PPID", 10),
+    Column::number("UID", 10),
+    Column::number("EUID", 10),
+    Column::text("S", 1),
+    Column::text("KIND", 6),
+    Column::text("MM", 4),
+    Column::number("NTHR", 10),
+    Column::text("TASK", ADDRESS_DIGITS),
+    Column::text("STACK", ADDRESS_DIGITS),
+    Column::text("NOTE", 11),
 ];
 
 const TGID: usize = 0;
@@ -55,7 +54,6 @@ const NOTE: usize = 11;
 pub(crate) struct TaskTable {
     snapshot: Snapshot,
     layout: Layout<12>,
-    addresses: Addresses,
     /// What a row is, for the summary.
     noun: &'static str,
     /// Whether the choice of threads was in force.
@@ -66,12 +64,11 @@ impl TaskTable {
     /// Captures the tasks of `scope`. May sleep; fails with `ENOMEM` only.
     pub(crate) fn capture(state: &State, scope: Scope, noun: &'static str) -> Result<Self> {
         let selection = state.selection();
-        let snapshot = Snapshot::capture(scope, selection.as_deref())?;
+        let snapshot = Snapshot::capture(scope, selection.as_deref(), &state.addresses)?;
 
         Ok(Self {
             layout: layout(&snapshot.records),
             snapshot,
-            addresses: state.addresses,
             noun,
             selected: selection.is_some(),
         })
@@ -92,27 +89,32 @@ impl TaskTable {
     pub(crate) fn row(&self, at: usize, line: &mut Line<'_>) {
         let record = &self.snapshot.records[at];
 
-        if !line.has_room(self.layout.width() + text::COMM_MAX + 1) {
+        if !line.has_room(ROW_MAX + text::COMM_MAX + 1) {
             return;
         }
         if let Some(mut row) = self.layout.row(line) {
+            let [task, stack] = record.addresses;
+
             row.decimal(TGID, record.tgid);
             row.decimal(PID, record.pid);
             row.decimal(PPID, record.ppid);
             row.decimal(UID, record.uid);
             row.decimal(EUID, record.euid);
-            row.field(S)[0] = record.state;
-            row.text(KIND, record.kind.name().as_bytes());
-            row.text(MM, mm_name(record.has_mm).as_bytes());
+            row.bytes(S, &[record.state]);
+            row.bytes(KIND, record.kind.padded_name());
+            row.bytes(MM, padded_mm_name(record.has_mm));
             row.decimal(NTHR, record.nr_threads);
-            if record.stack != 0 {
-                self.addresses
-                    .write_both(row.fields_from(TASK), record.task, record.stack);
+            row.bytes(TASK, &self.snapshot.shown.text(task));
+            if stack != 0 {
+                row.bytes(STACK, &self.snapshot.shown.text(stack));
             } else {
-                self.addresses.write(row.fields_from(TASK), record.task);
-                row.text(STACK, b"-");
+                row.bytes(STACK, b"-");
             }
-            row.text(NOTE, record.note.name().as_bytes());
+            if record.note == Note::Nothing {
+                row.bytes(NOTE, b"-");
+            } else {
+                row.text(NOTE, record.note.name());
+            }
         }
         text::add_comm(line, &record.comm, record.kind.is_kernel());
         line.byte(b'\n');
@@ -121,10 +123,10 @@ impl TaskTable {
     /// Writes the summary.
     pub(crate) fn summary(&self, line: &mut Line<'_>) {
         line.bytes(b"# ");
-        text::add_decimal(line, count(self.rows()));
+        text::add_count(line, self.rows());
         if self.selected {
             line.bytes(b" of ");
-            text::add_decimal(line, count(self.snapshot.total));
+            text::add_count(line, self.snapshot.total);
         }
         line.byte(b' ');
         line.bytes(self.noun.as_bytes());
@@ -135,23 +137,20 @@ impl TaskTable {
     }
 }
 
-/// Returns a number of tasks as it is printed.
-fn count(tasks: usize) -> u64 {
-    // CAST: No machine has addresses of more than 64 bits.
-    tasks as u64
-}
-
-/// Says whether there is an address space.
-pub(crate) fn mm_name(has_mm: bool) -> &'static str {
+/// Says whether there is an address space, followed by spaces.
+#[inline]
+pub(crate) fn padded_mm_name(has_mm: bool) -> &'static [u8; 4] {
     if has_mm {
-        "set"
+        b"set "
     } else {
-        "NULL"
+        b"NULL"
     }
 }
 
 /// Makes each column as wide as the widest of its values.
 fn layout(records: &[TaskRecord]) -> Layout<12> {
+    const { assert!(Column::width_max(&COLUMNS) <= ROW_MAX) };
+
     let mut largest = [0; 12];
     let mut note = 0;
 
@@ -169,12 +168,10 @@ fn layout(records: &[TaskRecord]) -> Layout<12> {
         note = note.max(record.note.name().len());
     }
 
-    let mut widths = largest.map(|value| text::digits(u64::from(value)));
-    widths[S] = 1;
-    widths[KIND] = "kernel".len();
-    widths[MM] = "NULL".len();
-    widths[TASK] = POINTER_WIDTH;
-    widths[STACK] = POINTER_WIDTH;
+    let mut widths = largest.map(text::digits);
+    for column in [S, KIND, MM, TASK, STACK] {
+        widths[column] = COLUMNS[column].max;
+    }
     widths[NOTE] = note;
 
     Layout::new(&COLUMNS, widths)

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kernel addresses as tables show them: hashed, as `%p` prints them, or raw.
+//!
+//! The kernel hashes an address with a key of its own, and to get at the result one has to print it
+//! and read the text. That costs more than everything else that is done for a row, and it is the
+//! same for an address every time. Threads come to stay, and the memory of those that leave is used
+//! again: hence [`Addresses`] remembers what it has been told.
+
+use crate::{
+    sys::{
+        self,
+        HASHED_AT_ONCE, //
+    },
+    text::{
+        self,
+        ADDRESS_DIGITS, //
+    }, //
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        new_mutex,
+        Mutex, //
+    },
+};
+
+/// How many slots the memory of hashes has at most: 16 MiB of them on a 64-bit machine.
+const SLOTS_MAX: usize = 1024 * 1024;
+
+/// An item with two addresses, as every thread has: that of the task, and that of its stack.
+pub(crate) trait HasAddresses {
+    /// Returns the addresses, or what is shown for them.
+    fn addresses(&mut self) -> &mut [usize; 2];
+}
+
+/// How kernel addresses are shown.
+#[pin_data]
+pub(crate) struct Addresses {
+    raw: bool,
+    #[pin]
+    hashes: Mutex<Hashes>,
+}
+
+/// What is printed for an address that cannot be hashed yet, as by `%p`.
+const NOT_READY: &[u8; ADDRESS_DIGITS] = {
+    #[cfg(CONFIG_64BIT)]
+    let text = b"(____ptrval____)";
+    #[cfg(not(CONFIG_64BIT))]
+    let text = b"(ptrval)";
+    text
+};
+
+/// What [`Addresses::show`] has made of addresses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Numbers, to be printed in hexadecimal.
+    Numbers,
+    /// Nothing: the kernel has no random numbers yet to make its key of.
+    NotReady,
+}
+
+impl Shown {
+    /// Returns the text for an address of which [`Addresses::show`] has made `number`.
+    #[inline]
+    pub(crate) fn text(self, number: usize) -> [u8; ADDRESS_DIGITS] {
+        match self {
+            Self::Numbers => text::address(number),
+            Self::NotReady => *NOT_READY,
+        }
+    }
+}
+
+impl Addresses {
+    /// Addresses are shown as they are if `raw`, and else hashed.
+    pub(crate) fn new(raw: bool) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            raw,
+            hashes <- new_mutex!(Hashes::new()),
+        }? Error)
+    }
+
+    /// Replaces the two addresses of each item by the numbers that are to be shown for them.
+    ///
+    /// An address of zero stays zero. May sleep.
+    pub(crate) fn show<T: HasAddresses>(&self, items: &mut [T]) -> Shown {
+        if self.raw {
+            return Shown::Numbers;
+        }
+        let mut hashes = self.hashes.lock();
+
+        hashes.prepare(2 * items.len());
+        hashes.show(items)
+    }
+}
+
+/// As [`Addresses::show`], hashed in any case, and without remembering anything.
+pub(crate) fn hash<T: HasAddresses>(items: &mut [T]) -> Shown {
+    Hashes::new().show(items)
+}
+
+/// Addresses whose hashes are not known, and where to put them.
+#[derive(Default)]
+struct Batch {
+    addresses: [usize; HASHED_AT_ONCE],
+    places: [(usize, usize); HASHED_AT_ONCE],
+    len: usize,
+}
+
+impl Batch {
+    /// Adds an address.
+    #[inline]
+    fn push(&mut self, address: usize, place: (usize, usize)) {
+        self.addresses[self.len] = address;
+        self.places[self.len] = place;
+        self.len += 1;
+    }
+
+    /// Returns whether nothing more can be added.
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.len == HASHED_AT_ONCE
+    }
+
+    /// Hashes the addresses and puts the hashes in their places; returns whether that can be done.
+    fn flush<T: HasAddresses>(&mut self, hashes: &mut Hashes, items: &mut [T]) -> bool {
+        if self.len == 0 {
+            return true;
+        }
+        // What is left over from the last time is hashed along: it is as good as anything.
+        let first = self.addresses[0];
+        self.addresses[self.len..].fill(first);
+
+        let Some(hashed) = sys::hash_pointers(&self.addresses) else {
+            return false;
+        };
+        for ((address, hash), (item, which)) in self.addresses[..self.len]
+            .iter()
+            .zip(hashed)
+            .zip(self.places)
+        {
+            items[item].addresses()[which] = hash;
+            hashes.insert(*address, hash);
+        }
+        self.len = 0;
+        true
+    }
+}
+
+/// An address and its hash. An address of zero marks a free slot.
+#[derive(Clone, Copy, Zeroable)]
+struct Slot {
+    address: usize,
+    hash: usize,
+}
+
+/// The hashes of addresses: a hash table with linear probing.
+///
+/// What is in it stays true, since the kernel never changes its key. It is there for speed only:
+/// without memory for it, everything is hashed anew.
+struct Hashes {
+    /// None, or a power of two of slots, of which at least one in eight is free.
+    slots: KVVec<Slot>,
+    /// How many slots are taken.
+    used: usize,
+}
+
+impl Hashes {
+    /// An empty table.
+    fn new() -> Self {
+        Self {
+            slots: KVVec::new(),
+            used: 0,
+        }
+    }
+
+    /// Makes sure of some room for `count` addresses, by beginning anew if there is not.
+    ///
+    /// A full table is of addresses that are in use no more, for the most part.
+    fn prepare(&mut self, count: usize) {
+        let needed = (count + count / 7 + 8).next_power_of_two().min(SLOTS_MAX);
+
+        if self.slots.len() < needed || self.is_filled() {
+            self.used = 0;
+            self.slots = KVVec::new();
+            self.slots = KVVec::zeroed(needed, GFP_KERNEL).unwrap_or_default();
+        }
+    }
+
+    /// Replaces the two addresses of each item by their hashes.
+    fn show<T: HasAddresses>(&mut self, items: &mut [T]) -> Shown {
+        let mut missing = Batch::default();
+
+        for at in 0..items.len() {
+            for which in 0..2 {
+                let address = &mut items[at].addresses()[which];
+
+                if *address == 0 {
+                    continue;
+                }
+                if let Some(hash) = self.find(*address) {
+                    *address = hash;
+                    continue;
+                }
+                missing.push(*address, (at, which));
+                if missing.is_full() && !missing.flush(self, items) {
+                    return Shown::NotReady;
+                }
+            }
+        }
+        if missing.flush(self, items) {
+            Shown::Numbers
+        } else {
+            Shown::NotReady
+        }
+    }
+
+    /// Returns whether no more may be added.
+    #[inline]
+    fn is_filled(&self) -> bool {
+        self.used >= self.slots.len() - self.slots.len() / 8
+    }
+
+    /// Returns the slot of `address`, or the free one where it belongs; [`None`] without slots.
+    #[inline]
+    fn slot(&mut self, address: usize) -> Option<&mut Slot> {
+        /// The golden ratio, which scatters what is evenly spaced.
+        const RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
+
+        let mask = self.slots.len().checked_sub(1)?;
+        // CAST: The upper half of the product has 32 bits.
+        let mut at = ((address as u64).wrapping_mul(RATIO) >> 32) as usize & mask;
+
+        while self.slots[at].address != address && self.slots[at].address != 0 {
+            at = (at + 1) & mask;
+        }
+        self.slots.get_mut(at)
+    }
+
+    /// Returns the hash of `address`, if it is known.
+    #[inline]
+    fn find(&mut self, address: usize) -> Option<usize> {
+        self.slot(address)
+            .and_then(|slot| (slot.address == address).then_some(slot.hash))
+    }
+
+    /// Adds the hash of `address`, if there is room.
+    fn insert(&mut self, address: usize, hash: usize) {
+        if self.is_filled() {
+            return;
+        }
+        let added = match self.slot(address) {
+            Some(slot) if slot.address == 0 => {
+                *slot = Slot { address, hash };
+                true
+            }
+            _ => false,
+        };
+        self.used += usize::from(added);
+    }
+}
