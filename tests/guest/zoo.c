@@ -744,20 +744,23 @@ static int wrong_addresses(const struct task_table *table, bool raw)
 	return wrong + !released;
 }
 
-static bool same_addresses(const struct task_table *one, const struct task_table *other)
+/* How many threads that are in both tables have the same addresses there, or others. */
+static int common_addresses(const struct task_table *one, const struct task_table *other,
+			    bool equal)
 {
-	size_t common = 0;
+	int common = 0;
 
 	for (size_t i = 0; i < one->rows; i++) {
 		const struct task_row *row = table_find(other, one->row[i].pid);
 
 		if (!row)
 			continue;
-		common++;
-		if (strcmp(row->task, one->row[i].task) || strcmp(row->stack, one->row[i].stack))
-			return false;
+		if (!strcmp(row->task, one->row[i].task) == equal)
+			common++;
+		else
+			return 0;
 	}
-	return common >= (size_t)animals;
+	return common;
 }
 
 int main(void)
@@ -789,15 +792,14 @@ int main(void)
 	test_groups(threads);
 	test_order(threads, processes);
 	ksft_test_result(!wrong_addresses(threads, false), "addresses are hashed as %%p hashes them\n");
-	ksft_test_result(same_addresses(threads, processes) || same_addresses(threads, again),
-			 "and are the same in every table\n");
+	ksft_test_result(common_addresses(threads, again, true) >= animals, "and are the same when read again\n");
 
 	if (unload_module("taskscope"))
 		die("taskscope cannot be unloaded");
 	load_taskscope("raw_pointers=1");
 	raw = table_read("threads");
 	ksft_test_result(!wrong_addresses(raw, true), "with raw_pointers=1 they are the tasks' own\n");
-	ksft_test_result(!same_addresses(raw, threads), "which are others\n");
+	ksft_test_result(common_addresses(raw, threads, false) >= animals, "which are others\n");
 
 	ksft_finished();
 }

@@ -176,11 +176,12 @@ struct task_table *table_parse(char *text, size_t size)
 
 struct task_table *table_try_read(const char *name)
 {
-	char path[100];
+	char path[100], *text;
 	size_t size;
 
 	snprintf(path, sizeof(path), TABLES "%s", name);
-	return table_parse(slurp(path, &size), size);
+	text = slurp(path, &size);
+	return table_parse(text, size);
 }
 
 struct task_table *table_read(const char *name)
