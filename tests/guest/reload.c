@@ -2,12 +2,15 @@
 /*
  * The module is unloaded under files that are open and readers that read: it
  * stays as long as a file is open, and goes at once when none is; whatever a
- * reader gets is whole, or an error. A hundred times.
+ * reader gets is whole, or an error.
+ *
+ * RELOADS, if set, is how often it is unloaded.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <kselftest.h>
@@ -45,44 +48,46 @@ static bool whole(const char *name, char *text, size_t size)
 	return good;
 }
 
+/* How often readers have opened a file of this module. */
+static volatile int *opened;
+
 /* Opens, reads and closes until the module is gone; ends with 1 if it got a part. */
 static void read_until_gone(int which)
 {
-	int opened = 0;
-
 	for (;;) {
 		const char *name = files[which++ % FILES];
 		int descriptor = open_file(name);
 		size_t size;
 		char *text;
 
-		if (descriptor < 0) {
-			/* It has not begun, or it has ended. */
-			if (opened)
-				_exit(0);
-			continue;
-		}
-		opened++;
+		/* It was there when this began. */
+		if (descriptor < 0)
+			_exit(0);
+		__atomic_fetch_add(opened, 1, __ATOMIC_SEQ_CST);
 		text = slurp_descriptor(descriptor, &size);
 		if (text && !whole(name, text, size))
 			_exit(1);
 		free(text);
 		close(descriptor);
+		/* Or two readers would leave no gap. */
+		usleep(which % 7 * 300);
 	}
 }
 
 int main(void)
 {
 	int held = 0, rest_read = 0, gone = 0, under_readers = 0, refused = 0, good_readers = 0;
-	const int times = 100;
+	/* Each time it is unloaded twice. */
+	const int times = setting("RELOADS", 100) / 2;
 
 	ksft_print_header();
 	ksft_set_plan(5);
+	opened = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	for (int i = 0; i < times; i++) {
 		const char *name = files[i % 3];
 		int descriptor, status;
 		pid_t readers[2];
-		char first[50], *text, *all;
+		char first[50], *text;
 		size_t size;
 
 		/* A file is open, read in part or not at all. */
@@ -101,14 +106,13 @@ int main(void)
 
 		/* Readers come and go, until it goes between two of them. */
 		load_taskscope("");
+		*opened = 0;
 		for (int r = 0; r < 2; r++) {
 			readers[r] = fork_child();
 			if (!readers[r])
 				read_until_gone(i + r);
 		}
-		all = slurp(TABLES "processes", NULL);
-		free(all);
-		status = 0;
+		wait_until(*opened > 2, "nobody reads");
 		wait_until((status = unload_module("taskscope")) != EAGAIN || !++refused, "it never goes");
 		under_readers += status == 0;
 		for (int r = 0; r < 2; r++) {
