@@ -196,7 +196,10 @@ impl Snapshot {
     ) -> Result<Self> {
         let mut total = 0;
         let mut records = walk::collect(scope, |task| {
-            let record = TaskRecord::new(task);
+            let record = TaskRecord::new(match scope {
+                Scope::Processes => standing_leader(task),
+                Scope::Threads => task,
+            });
 
             total += 1;
             match filter {
@@ -212,6 +215,21 @@ impl Snapshot {
             total,
         })
     }
+}
+
+/// Returns the thread that has the PID of `leader`'s process: `leader` itself, unless another is
+/// taking over from it at this moment by executing a program.
+///
+/// That thread gets the PID first, and the place among the processes a little later.
+#[inline]
+fn standing_leader(leader: RcuTask<'_>) -> RcuTask<'_> {
+    if leader.pid() == leader.tgid() {
+        return leader;
+    }
+    leader
+        .thread_group()
+        .find(|thread| thread.pid() == thread.tgid())
+        .unwrap_or(leader)
 }
 
 /// Drops the leaders whose PID another thread of their group had taken over before it was captured
