@@ -1,0 +1,805 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every column of every row of `threads` and `processes`, in a quiet guest,
+ * against /proc and, for what that does not tell, tests/modules/task_oracle.c.
+ * So that there is something to tell, a zoo of tasks of every kind is brought
+ * about first. What each animal is to look like is also written down here:
+ * a witness that is blind to one is noticed.
+ *
+ * /proc is read before the open and after it. Where both agree, so must the
+ * table; where they do not, it must agree with one of them.
+ */
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+#include "table.h"
+
+/* What an animal is to look like; NULL or 0 where only /proc decides. */
+struct animal {
+	const char *what;
+	pid_t tgid, pid;
+	char state;
+	const char *kind, *mm, *note, *comm;
+	pid_t ppid;
+	unsigned int uid, euid;
+	int threads;
+};
+
+#define ANIMALS 40
+static struct animal zoo[ANIMALS];
+static int animals;
+
+/* Tells the test of PIDs that only a child knows. */
+static volatile pid_t *shared;
+
+static void add(struct animal animal)
+{
+	if (animals == ANIMALS)
+		die("the zoo is full");
+	/* It is there, and comes to rest, before anything is compared. */
+	if (animal.pid)
+		wait_for_state(animal.tgid, animal.pid, (char []){ animal.state, 0 });
+	zoo[animals++] = animal;
+}
+
+static void take_name(void *name)
+{
+	prctl(PR_SET_NAME, name);
+}
+
+static void *sleep_under_name(void *name)
+{
+	take_name(name);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void start_thread(void *(*body)(void *argument), void *argument)
+{
+	pthread_t thread;
+
+	errno = pthread_create(&thread, NULL, body, argument);
+	if (errno)
+		die("pthread_create");
+}
+
+static void several_threads(void *unused)
+{
+	start_thread(sleep_under_name, "second");
+	start_thread(sleep_under_name, "third");
+	start_thread(sleep_under_name, "fifteen letters");
+}
+
+static void add_threads(void)
+{
+	static const char * const names[] = { "second", "third", "fifteen letters" };
+	pid_t pid = start_child(several_threads, NULL);
+
+	for (int i = 0; i < 3; i++)
+		add((struct animal) { "one of several threads", pid, wait_for_thread(pid, names[i]), 'S',
+			"user", "set", "-", names[i], .ppid = getpid(), .threads = 4 });
+	add((struct animal) { "leader of several threads", pid, pid, 'S', "user", "set", "-",
+		.ppid = getpid(), .threads = 4 });
+}
+
+static void change_ids(void *unused)
+{
+	must(setresgid(2001, 2002, 2003));
+	must(setresuid(1001, 1002, 1003));
+}
+
+static void add_ids(void)
+{
+	pid_t pid = start_child(change_ids, NULL);
+	struct proc_thread thread;
+
+	wait_until(proc_thread(pid, pid, &thread) && thread.euid == 1002, "no change of user");
+	add((struct animal) { "different uid and euid", pid, pid, 'S', "user", "set", "-",
+		.uid = 1001, .euid = 1002, .threads = 1 });
+}
+
+static void enter_user_namespace(void *unused)
+{
+	must(unshare(CLONE_NEWUSER));
+	shared[3] = getpid();
+	wait_until(!shared[3], "nobody maps the users of the namespace");
+	must(setresuid(0, 0, 0));
+}
+
+static void add_user_namespace(void)
+{
+	pid_t pid = start_child(enter_user_namespace, NULL);
+	struct proc_thread thread;
+	char path[40];
+
+	/* Only from outside can another user than one's own be mapped. */
+	wait_until(shared[3], "no user namespace");
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	write_file(path, "0 1234 1\n");
+	shared[3] = 0;
+	wait_until(proc_thread(pid, pid, &thread) && thread.uid == 1234, "no user 1234");
+	add((struct animal) { "root of a user namespace is who he is outside", pid, pid, 'S', "user",
+		"set", "-", .uid = 1234, .euid = 1234 });
+}
+
+static void enter_pid_namespace(void *unused)
+{
+	must(unshare(CLONE_NEWPID));
+	shared[0] = start_child(take_name, "init inside");
+}
+
+static void add_pid_namespace(void)
+{
+	pid_t parent = start_child(enter_pid_namespace, NULL);
+
+	wait_until(shared[0], "no PID namespace");
+	/* The parent stands outside, so this is the PID outside. */
+	add((struct animal) { "init of a PID namespace has a PID of the first one", shared[0], shared[0],
+		'S', "user", "set", "-", "init inside", .ppid = parent });
+}
+
+static void stop(void *unused)
+{
+	raise(SIGSTOP);
+}
+
+static void add_stopped(void)
+{
+	pid_t pid = start_child(stop, NULL);
+
+	add((struct animal) { "stopped", pid, pid, 'T', "user", "set", "-" });
+}
+
+static void trace(void *pid)
+{
+	must(ptrace(PTRACE_ATTACH, *(pid_t *)pid, 0, 0));
+	must(waitpid(*(pid_t *)pid, NULL, __WALL));
+}
+
+static void add_traced(void)
+{
+	pid_t pid = start_child(take_name, "traced");
+	pid_t tracer = start_child(trace, &pid);
+
+	add((struct animal) { "traced, and the child of another than the tracer", pid, pid, 't', "user",
+		"set", "-", .ppid = getpid() });
+	add((struct animal) { "a tracer", tracer, tracer, 'S', "user", "set", "-" });
+}
+
+static void do_vfork(void *unused)
+{
+	prctl(PR_SET_NAME, "vfork parent");
+	if (vfork() == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* The parent's memory: a place that it does not use meanwhile. */
+		shared[1] = getpid();
+		for (;;)
+			pause();
+	}
+}
+
+static void add_vfork(void)
+{
+	pid_t pid = start_child(do_vfork, NULL);
+
+	add((struct animal) { "vfork parent, which sleeps without a signal", pid, pid, 'D', "user", "set",
+		"-", "vfork parent" });
+	add((struct animal) { "vfork child, with its parent's mm", shared[1], shared[1], 'S', "user", "set",
+		"-", .ppid = pid });
+}
+
+static void end(void *unused)
+{
+	_exit(0);
+}
+
+static void add_zombie(void)
+{
+	pid_t pid = start_child(end, NULL);
+
+	add((struct animal) { "zombie", pid, pid, 'Z', "user", "NULL", "exiting", .ppid = getpid() });
+}
+
+static void end_leader(void *unused)
+{
+	start_thread(sleep_under_name, "survivor");
+	syscall(SYS_exit, 0);
+}
+
+static void add_zombie_leader(void)
+{
+	pid_t pid = start_child(end_leader, NULL);
+
+	add((struct animal) { "zombie leader whose thread lives", pid, pid, 'Z', "user", "NULL", "exiting",
+		.threads = 2 });
+	add((struct animal) { "thread of a zombie leader", pid, wait_for_thread(pid, "survivor"), 'S',
+		"user", "set", "-", "survivor", .threads = 2 });
+}
+
+static void *die_slowly(void *unused)
+{
+	prctl(PR_SET_NAME, "dies slowly");
+	/* Its own descriptors, so that its end closes the device. */
+	must(unshare(CLONE_FILES));
+	must(open("/dev/slow_release", O_RDONLY));
+	syscall(SYS_exit, 0);
+	return NULL;
+}
+
+static void start_dying_thread(void *unused)
+{
+	start_thread(die_slowly, NULL);
+}
+
+static pid_t keeper;
+
+/* Whatever ends the test, for no signal ends such a thread. */
+static void let_dying_thread_go(void)
+{
+	if (getpid() == keeper)
+		write_file("/dev/slow_release", "x");
+}
+
+static void add_dying_thread(void)
+{
+	pid_t pid, tid;
+
+	load_module("/tests/slow_release.ko", "");
+	keeper = getpid();
+	atexit(let_dying_thread_go);
+	pid = start_child(start_dying_thread, NULL);
+	tid = wait_for_thread(pid, "dies slowly");
+	add((struct animal) { "thread past exit_mm in a process that lives", pid, tid, 'I', "user", "NULL",
+		"exiting", "dies slowly", .threads = 2 });
+	add((struct animal) { "a process one of whose threads dies", pid, pid, 'S', "user", "set", "-",
+		.threads = 2 });
+}
+
+static int set_up_ring(unsigned int flags, struct io_uring_params *parameters)
+{
+	*parameters = (struct io_uring_params) { .flags = flags, .sq_thread_idle = 1 };
+	return must(syscall(SYS_io_uring_setup, 4, parameters));
+}
+
+static void poll_submissions(void *unused)
+{
+	struct io_uring_params parameters;
+
+	set_up_ring(IORING_SETUP_SQPOLL, &parameters);
+}
+
+static void open_asynchronously(void *unused)
+{
+	struct io_uring_params parameters;
+	struct io_uring_sqe *entry;
+	unsigned int *tail, *array;
+	char *ring;
+	int file;
+
+	file = set_up_ring(0, &parameters);
+	ring = mmap(NULL, parameters.sq_off.array + parameters.sq_entries * sizeof(*array),
+		    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, IORING_OFF_SQ_RING);
+	entry = mmap(NULL, parameters.sq_entries * sizeof(*entry), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_POPULATE, file, IORING_OFF_SQES);
+	if (ring == MAP_FAILED || entry == MAP_FAILED)
+		die("mmap of a ring");
+	tail = (unsigned int *)(ring + parameters.sq_off.tail);
+	array = (unsigned int *)(ring + parameters.sq_off.array);
+	/* A FIFO without a writer: who opens it sleeps, and that is a worker. */
+	*entry = (struct io_uring_sqe) {
+		.opcode = IORING_OP_OPENAT, .flags = IOSQE_ASYNC, .fd = AT_FDCWD,
+		.addr = (uintptr_t)"/tmp/fifo", .open_flags = O_RDONLY,
+	};
+	array[*tail] = 0;
+	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
+	must(syscall(SYS_io_uring_enter, file, 1, 0, 0, NULL, 0));
+}
+
+static void add_io_uring(void)
+{
+	char name[16];
+	pid_t pid = start_child(poll_submissions, NULL);
+
+	snprintf(name, sizeof(name), "iou-sqp-%d", pid);
+	add((struct animal) { "io_uring thread that polls submissions", pid, wait_for_thread(pid, name),
+		'S', "worker", "set", "-", strdup(name), .threads = 2 });
+
+	must(mkfifo("/tmp/fifo", 0600));
+	pid = start_child(open_asynchronously, NULL);
+	snprintf(name, sizeof(name), "iou-wrk-%d", pid);
+	add((struct animal) { "io_uring worker", pid, wait_for_thread(pid, name), 'S', "worker", "set",
+		"-", strdup(name), .threads = 2 });
+	add((struct animal) { "process with an io_uring worker", pid, pid, 'S', "user", "set", "-",
+		.threads = 2 });
+}
+
+static void open_device(void *device)
+{
+	must(open(device, O_RDONLY));
+}
+
+static void add_user_worker(void)
+{
+	pid_t pid;
+
+	load_module("/tests/user_worker.ko", "");
+	pid = start_child(open_device, "/dev/user_worker");
+	add((struct animal) { "user worker as vhost makes them", pid, wait_for_thread(pid, "user_worker"),
+		'S', "worker", "set", "-", "user_worker", .threads = 2 });
+}
+
+static pid_t borrower;
+
+static pid_t find_borrower(void)
+{
+	struct proc_thread *thread;
+	size_t count = proc_threads(&thread);
+	pid_t found = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (thread[i].comm_length == 9 && !memcmp(thread[i].comm, "borrow_mm", 9))
+			found = thread[i].pid;
+	free(thread);
+	return found;
+}
+
+static void add_borrower(void)
+{
+	load_module("/tests/borrow_mm.ko", "");
+	start_child(open_device, "/dev/borrow_mm");
+	wait_until((borrower = find_borrower()), "no borrow_mm");
+	add((struct animal) { "kernel thread inside kthread_use_mm()", borrower, borrower, 'I', "kernel",
+		"set", "borrowed-mm", "[borrow_mm]", .ppid = 2, .threads = 1 });
+}
+
+static void make_orphan(void *unused)
+{
+	pid_t pid;
+
+	/* A pid is told before the parent ends, by the child itself. */
+	pid = must(fork());
+	if (!pid) {
+		prctl(PR_SET_NAME, "orphan");
+		/* Should the test end without a word to it. */
+		alarm(600);
+		shared[2] = getpid();
+		for (;;)
+			pause();
+	}
+	wait_until(shared[2], "no orphan");
+	_exit(0);
+}
+
+static void end_orphan(void)
+{
+	if (getpid() == keeper)
+		kill(shared[2], SIGKILL);
+}
+
+static void add_orphan(void)
+{
+	pid_t parent = start_child(make_orphan, NULL);
+
+	atexit(end_orphan);
+	wait_for_state(parent, parent, "Z");
+	add((struct animal) { "orphan, which is init's", shared[2], shared[2], 'S', "user", "set", "-",
+		"orphan", .ppid = 1 });
+}
+
+static void fill_zoo(void)
+{
+	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	add_threads();
+	add_ids();
+	add_user_namespace();
+	add_pid_namespace();
+	add_stopped();
+	add_traced();
+	add_vfork();
+	add_zombie();
+	add_zombie_leader();
+	add_dying_thread();
+	add_io_uring();
+	add_user_worker();
+	add_borrower();
+	add_orphan();
+	zoo[animals++] = (struct animal) { "kthreadd, a kernel thread", 2, 2, 'S', "kernel", "NULL", "-",
+		"[kthreadd]", .threads = 1 };
+	zoo[animals++] = (struct animal) { "init, a user process", 1, 1, 'S', "user", "set", "-", "init",
+		.threads = 1 };
+	/* It runs while it opens the table. */
+	zoo[animals++] = (struct animal) { "the reader", getpid(), getpid(), 'R', "user", "set", "-",
+		"zoo.test", .threads = 1 };
+}
+
+/* A row as it is, and as it should be: a word a column, empty where any will do. */
+enum { TGID, PPID, UID, EUID, S, KIND, MM, NTHR, NOTE, COMM, COLUMNS };
+static const char * const columns[COLUMNS] = {
+	"TGID", "PPID", "UID", "EUID", "S", "KIND", "MM", "NTHR", "NOTE", "COMM",
+};
+
+struct view {
+	char column[COLUMNS][80];
+};
+
+static void set(struct view *view, int column, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(view->column[column], sizeof(view->column[column]), format, arguments);
+	va_end(arguments);
+}
+
+static void view_row(const struct task_row *row, struct view *view)
+{
+	set(view, TGID, "%d", row->tgid);
+	set(view, PPID, "%d", row->ppid);
+	set(view, UID, "%u", row->uid);
+	set(view, EUID, "%u", row->euid);
+	set(view, S, "%c", row->state);
+	set(view, KIND, "%s", row->kind);
+	set(view, MM, "%s", row->mm);
+	set(view, NTHR, "%d", row->threads);
+	set(view, NOTE, "%s", row->note);
+	set(view, COMM, "%s", row->comm);
+}
+
+static void view_animal(const struct animal *animal, struct view *view)
+{
+	memset(view, 0, sizeof(*view));
+	set(view, TGID, "%d", animal->tgid);
+	set(view, S, "%c", animal->state);
+	set(view, KIND, "%s", animal->kind);
+	set(view, MM, "%s", animal->mm);
+	set(view, NOTE, "%s", animal->note);
+	if (animal->comm)
+		set(view, COMM, "%s", animal->comm);
+	if (animal->ppid)
+		set(view, PPID, "%d", animal->ppid);
+	if (animal->threads)
+		set(view, NTHR, "%d", animal->threads);
+	if (animal->uid) {
+		set(view, UID, "%u", animal->uid);
+		set(view, EUID, "%u", animal->euid);
+	}
+}
+
+/* What tests/modules/task_oracle.c says of a task. */
+struct oracle {
+	pid_t pid;
+	char task[20], raw_task[20], stack[20], raw_stack[20];
+	char comm[16];
+	size_t comm_length;
+};
+
+static struct oracle *oracle;
+static size_t oracles;
+
+static void ask_oracle(void)
+{
+	char *text = slurp("/sys/kernel/debug/task_oracle", NULL), *save = NULL;
+
+	free(oracle);
+	oracle = NULL;
+	oracles = 0;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		struct oracle *it;
+		int at = 0;
+
+		oracle = realloc(oracle, (oracles + 1) * sizeof(*oracle));
+		it = &oracle[oracles++];
+		if (sscanf(line, "%*d %d %19s %19s %19s %19s %*x %n", &it->pid, it->task, it->raw_task,
+			   it->stack, it->raw_stack, &at) != 5 || !at)
+			die("what does the oracle mean by '%s'?", line);
+		it->comm_length = 0;
+		for (char *digits = line + at; *digits; digits += 2)
+			sscanf(digits, "%2hhx", (unsigned char *)&it->comm[it->comm_length++]);
+	}
+	free(text);
+}
+
+static const struct oracle *oracle_of(pid_t pid)
+{
+	for (size_t i = 0; i < oracles; i++)
+		if (oracle[i].pid == pid)
+			return &oracle[i];
+	return NULL;
+}
+
+/* What the row of a thread should be, from what /proc says of it. */
+static void view_proc(const struct proc_thread *thread, struct view *view)
+{
+	bool kernel = thread->flags & PF_KTHREAD;
+	bool worker = thread->flags & (PF_USER_WORKER | PF_IO_WORKER);
+	const struct oracle *known = oracle_of(thread->pid);
+	const char *comm = thread->comm;
+	size_t length = thread->comm_length;
+	char escaped[70];
+
+	set(view, TGID, "%d", thread->tgid);
+	set(view, PPID, "%d", thread->ppid);
+	set(view, UID, "%u", thread->uid);
+	set(view, EUID, "%u", thread->euid);
+	set(view, S, "%c", thread->state);
+	set(view, KIND, "%s", kernel ? "kernel" : worker ? "worker" : "user");
+	/* /proc speaks of no kernel thread's mm: only one has any. */
+	set(view, MM, thread->has_mm || thread->pid == borrower ? "set" : "NULL");
+	set(view, NTHR, "%d", thread->threads);
+	set(view, NOTE, kernel ? thread->pid == borrower ? "borrowed-mm" : "-" :
+			thread->has_mm ? "-" : "exiting");
+	/* To a kernel thread's name /proc adds what it is doing, or the rest of it. */
+	if (kernel && known) {
+		comm = known->comm;
+		length = known->comm_length;
+	}
+	escape_comm(comm, length, kernel, escaped);
+	set(view, COMM, "%s", escaped);
+}
+
+static const struct proc_thread *find(const struct proc_thread *threads, size_t count, pid_t pid)
+{
+	for (size_t i = 0; i < count; i++)
+		if (threads[i].pid == pid)
+			return &threads[i];
+	return NULL;
+}
+
+/*
+ * A thread that was seen in one state, and has not been switched to since, was
+ * in that state all the time; otherwise it may have been in any. Whether a
+ * thread runs is decided in other ways.
+ */
+static bool rested(const struct proc_thread *before, const struct proc_thread *after)
+{
+	return before->state == after->state && before->switches == after->switches &&
+	       before->state != 'R';
+}
+
+/* Says how often the table is wrong. */
+static int differences(const struct task_table *table, bool leaders_only,
+		       const struct proc_thread *before, size_t count_before,
+		       const struct proc_thread *after, size_t count_after)
+{
+	int wrong = 0, compared = 0, states = 0;
+
+	for (size_t i = 0; i < table->rows; i++) {
+		const struct task_row *row = &table->row[i];
+		const struct proc_thread *first = find(before, count_before, row->pid);
+		const struct proc_thread *last = find(after, count_after, row->pid);
+		struct view is, one, other;
+
+		if (!row->pid)
+			continue;
+		if (!first && !last) {
+			ksft_print_msg("PID %d was never in /proc\n", row->pid);
+			wrong++;
+			continue;
+		}
+		view_row(row, &is);
+		view_proc(first ?: last, &one);
+		view_proc(last ?: first, &other);
+		for (int column = 0; column < COLUMNS; column++) {
+			if (column == S && !(first && last && rested(first, last)))
+				continue;
+			states += column == S;
+			compared++;
+			if (!strcmp(is.column[column], one.column[column]) ||
+			    !strcmp(is.column[column], other.column[column]))
+				continue;
+			ksft_print_msg("PID %d: %s is '%s', and '%s' in /proc\n", row->pid, columns[column],
+				       is.column[column], one.column[column]);
+			wrong++;
+		}
+	}
+	for (size_t i = 0; i < count_before; i++) {
+		if (leaders_only && before[i].tgid != before[i].pid)
+			continue;
+		if (find(after, count_after, before[i].pid) && !table_find(table, before[i].pid)) {
+			ksft_print_msg("PID %d is in /proc, and not in the table\n", before[i].pid);
+			wrong++;
+		}
+	}
+	ksft_print_msg("%zu rows, %d values, %d of them states\n", table->rows, compared, states);
+	/* Whatever else moves, the animals rest. */
+	if (states < (leaders_only ? 15 : animals - 1)) {
+		ksft_print_msg("so few states prove nothing\n");
+		wrong++;
+	}
+	return wrong;
+}
+
+static void test_animals(const struct task_table *threads, const struct task_table *processes)
+{
+	for (int i = 0; i < animals; i++) {
+		const struct animal *animal = &zoo[i];
+		const struct task_table *tables[] = { threads, processes };
+		int wrong = 0;
+
+		for (int t = 0; t < (animal->tgid == animal->pid ? 2 : 1); t++) {
+			const struct task_row *row = table_find(tables[t], animal->pid);
+			struct view is, should_be;
+
+			if (!row) {
+				ksft_print_msg("it is not in the table\n");
+				wrong++;
+				continue;
+			}
+			view_row(row, &is);
+			view_animal(animal, &should_be);
+			for (int column = 0; column < COLUMNS; column++) {
+				if (!*should_be.column[column] ||
+				    !strcmp(is.column[column], should_be.column[column]))
+					continue;
+				ksft_print_msg("PID %d: %s is '%s', not '%s'\n", row->pid, columns[column],
+					       is.column[column], should_be.column[column]);
+				wrong++;
+			}
+		}
+		ksft_test_result(!wrong, "%s\n", animal->what);
+	}
+}
+
+static void test_swapper(const struct task_table *threads)
+{
+	const struct task_row *row = &threads->row[0];
+
+	ksft_test_result(threads->rows && !row->pid && !row->tgid && !row->ppid && !row->uid && !row->euid &&
+			 !strcmp(row->kind, "idle") && !strcmp(row->mm, "NULL") && row->threads == 1 &&
+			 !strcmp(row->note, "-") && !strcmp(row->comm, "[swapper/0]"),
+			 "threads: swapper/0 first\n");
+}
+
+/* Group by group: no group comes twice, and a group has a row a thread. */
+static void test_groups(const struct task_table *threads)
+{
+	int wrong = 0;
+
+	for (size_t i = 0, j; i < threads->rows; i = j) {
+		pid_t tgid = threads->row[i].tgid;
+
+		for (j = i; j < threads->rows && threads->row[j].tgid == tgid; j++)
+			continue;
+		for (size_t k = j; k < threads->rows; k++)
+			wrong += threads->row[k].tgid == tgid;
+		if (threads->row[i].threads != (int)(j - i)) {
+			ksft_print_msg("group %d has %zu rows, and NTHR %d\n", tgid, j - i, threads->row[i].threads);
+			wrong++;
+		}
+	}
+	ksft_test_result(!wrong, "threads: group by group, NTHR rows each\n");
+}
+
+/* The leaders in one table are the processes in the other, in the same order. */
+static void test_order(const struct task_table *threads, const struct task_table *processes)
+{
+	size_t at = 0, wrong = 0;
+
+	for (size_t i = 0; i < threads->rows; i++) {
+		const struct task_row *row = &threads->row[i];
+
+		if (!row->pid || row->pid != row->tgid)
+			continue;
+		if (at == processes->rows || processes->row[at].pid != row->pid)
+			wrong++;
+		at++;
+	}
+	for (size_t i = 0; i < processes->rows; i++)
+		wrong += processes->row[i].pid != processes->row[i].tgid;
+	ksft_test_result(!wrong && at == processes->rows, "processes: the leaders of threads, in the same order\n");
+}
+
+/* The addresses of a table, hashed or raw, are those that the kernel prints. */
+static int wrong_addresses(const struct task_table *table, bool raw)
+{
+	int wrong = 0, released = 0;
+
+	ask_oracle();
+	for (size_t i = 0; i < table->rows; i++) {
+		const struct task_row *row = &table->row[i];
+		const struct oracle *known = oracle_of(row->pid);
+
+		if (!known) {
+			ksft_print_msg("the oracle does not know PID %d\n", row->pid);
+			wrong++;
+			continue;
+		}
+		released += !strcmp(row->stack, "-");
+		if (strcmp(row->task, raw ? known->raw_task : known->task) ||
+		    strcmp(row->stack, raw ? known->raw_stack : known->stack)) {
+			ksft_print_msg("PID %d: TASK %s, STACK %s, and not %s, %s\n", row->pid, row->task, row->stack,
+				       raw ? known->raw_task : known->task, raw ? known->raw_stack : known->stack);
+			wrong++;
+		}
+		if (raw && (strtoull(row->task, NULL, 16) < 0xffff800000000000 ||
+			    (strcmp(row->stack, "-") && strtoull(row->stack, NULL, 16) < 0xffff800000000000)))
+			wrong++;
+		for (size_t j = 0; j < i; j++) {
+			if (!strcmp(row->task, table->row[j].task) ||
+			    (!strcmp(row->stack, table->row[j].stack) && strcmp(row->stack, "-"))) {
+				ksft_print_msg("PIDs %d and %d share an address\n", row->pid, table->row[j].pid);
+				wrong++;
+			}
+		}
+	}
+	ksft_print_msg("%d stacks are released\n", released);
+	/* The zombies', and there are some. */
+	return wrong + !released;
+}
+
+/* How many threads that are in both tables have the same addresses there, or others. */
+static int common_addresses(const struct task_table *one, const struct task_table *other,
+			    bool equal)
+{
+	int common = 0;
+
+	for (size_t i = 0; i < one->rows; i++) {
+		const struct task_row *row = table_find(other, one->row[i].pid);
+
+		if (!row)
+			continue;
+		if (!strcmp(row->task, one->row[i].task) == equal)
+			common++;
+		else
+			return 0;
+	}
+	return common;
+}
+
+int main(void)
+{
+	struct proc_thread *before, *after;
+	size_t count_before, count_after;
+	struct task_table *threads, *processes, *again, *raw;
+
+	ksft_print_header();
+	load_module("/tests/task_oracle.ko", "");
+	load_taskscope("");
+	fill_zoo();
+	ksft_set_plan(animals + 10);
+
+	ask_oracle();
+	count_before = proc_threads(&before);
+	threads = table_read("threads");
+	processes = table_read("processes");
+	count_after = proc_threads(&after);
+	again = table_read("threads");
+
+	test_animals(threads, processes);
+	ksft_test_result(!differences(threads, false, before, count_before, after, count_after),
+			 "threads: every value is that of /proc\n");
+	ksft_test_result(!differences(processes, true, before, count_before, after, count_after),
+			 "processes: every value is that of /proc\n");
+	ksft_test_result(!table_twice(threads) && !table_twice(processes), "no PID twice\n");
+	test_swapper(threads);
+	test_groups(threads);
+	test_order(threads, processes);
+	ksft_test_result(!wrong_addresses(threads, false), "addresses are hashed as %%p hashes them\n");
+	ksft_test_result(common_addresses(threads, again, true) >= animals, "and are the same when read again\n");
+
+	if (unload_module("taskscope"))
+		die("taskscope cannot be unloaded");
+	load_taskscope("raw_pointers=1");
+	raw = table_read("threads");
+	ksft_test_result(!wrong_addresses(raw, true), "with raw_pointers=1 they are the tasks' own\n");
+	ksft_test_result(common_addresses(raw, threads, false) >= animals, "which are others\n");
+
+	ksft_finished();
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+void die(const char *format, ...)
+{
+	int error = errno;
+	va_list arguments;
+
+	printf("Bail out! ");
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	printf("%s%s\n", error ? ": " : "", error ? strerror(error) : "");
+	exit(1);
+}
+
+/* A line is out when it is written: what hangs or dies has said how far it came. */
+static __attribute__((constructor)) void print_by_line(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+time_t seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+long setting(const char *name, long fallback)
+{
+	const char *value = getenv(name);
+	char *end;
+	long number;
+
+	if (!value)
+		return fallback;
+	number = strtol(value, &end, 0);
+	errno = 0;
+	if (!*value || *end || number <= 0)
+		die("%s=%s is no number", name, value);
+	return number;
+}
+
+#define MODULES 8
+static char loaded[MODULES][64];
+static int modules;
+static pid_t loader;
+
+int unload_module(const char *name)
+{
+	return syscall(SYS_delete_module, name, O_NONBLOCK) ? errno : 0;
+}
+
+#define CHILDREN 100
+static pid_t child[CHILDREN];
+static int children;
+
+static void end_children(void)
+{
+	while (children--) {
+		kill(child[children], SIGKILL);
+		waitpid(child[children], NULL, __WALL);
+	}
+}
+
+static void clean_up(void)
+{
+	/* Children inherit this function, not the duty. */
+	if (getpid() != loader)
+		return;
+	/* They may keep modules busy. */
+	end_children();
+	while (modules--) {
+		int error = unload_module(loaded[modules]);
+
+		/* The test may have unloaded it itself. */
+		if (error && error != ENOENT) {
+			printf("# %s could not be unloaded: %s\n", loaded[modules], strerror(error));
+			fflush(stdout);
+			_exit(1);
+		}
+	}
+}
+
+void load_module(const char *path, const char *parameters)
+{
+	const char *name = strrchr(path, '/') + 1;
+	int file = must(open(path, O_RDONLY | O_CLOEXEC));
+
+	if (syscall(SYS_finit_module, file, parameters, 0))
+		die("%s does not load", path);
+	close(file);
+	if (!loader) {
+		loader = getpid();
+		atexit(clean_up);
+	}
+	for (int i = 0; i < modules; i++)
+		if (!strncmp(loaded[i], name, strlen(loaded[i])))
+			return;
+	if (modules == MODULES)
+		die("too many modules");
+	snprintf(loaded[modules++], sizeof(*loaded), "%.*s", (int)strcspn(name, "."), name);
+}
+
+void load_taskscope(const char *parameters)
+{
+	load_module("/taskscope.ko", parameters);
+}
+
+char *slurp_descriptor(int descriptor, size_t *size)
+{
+	size_t room = 1 << 16, used = 0;
+	char *text = malloc(room);
+	ssize_t count;
+
+	while ((count = read(descriptor, text + used, room - used - 1)) > 0) {
+		used += count;
+		if (room - used < room / 4)
+			text = realloc(text, room *= 2);
+		if (!text)
+			die("no memory");
+	}
+	if (count < 0) {
+		free(text);
+		return NULL;
+	}
+	text[used] = 0;
+	if (size)
+		*size = used;
+	return text;
+}
+
+char *try_slurp(const char *path, size_t *size)
+{
+	int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+	char *text;
+
+	if (descriptor < 0)
+		return NULL;
+	text = slurp_descriptor(descriptor, size);
+	close(descriptor);
+	return text;
+}
+
+char *slurp(const char *path, size_t *size)
+{
+	char *text = try_slurp(path, size);
+
+	if (!text)
+		die("%s cannot be read", path);
+	return text;
+}
+
+void write_file(const char *path, const char *text)
+{
+	int descriptor = must(open(path, O_WRONLY | O_CLOEXEC));
+
+	if (write(descriptor, text, strlen(text)) != (ssize_t)strlen(text))
+		die("%s: cannot write '%s'", path, text);
+	close(descriptor);
+}
+
+pid_t fork_child(void)
+{
+	pid_t parent = getpid(), pid;
+
+	/* What is buffered must not be printed twice. */
+	fflush(stdout);
+	pid = must(fork());
+	if (!pid) {
+		must(prctl(PR_SET_PDEATHSIG, SIGKILL));
+		/* 0: it lives in another PID namespace. */
+		if (getppid() != parent && getppid())
+			_exit(1);
+	}
+	return pid;
+}
+
+pid_t start_child(void (*body)(void *argument), void *argument)
+{
+	pid_t pid = fork_child();
+
+	if (pid) {
+		if (children == CHILDREN)
+			die("too many children");
+		child[children++] = pid;
+		return pid;
+	}
+	children = 0;
+	body(argument);
+	/* Again, for who has changed his user has lost it. */
+	must(prctl(PR_SET_PDEATHSIG, SIGKILL));
+	for (;;)
+		pause();
+}
+
+void end_child(pid_t pid)
+{
+	for (int i = 0; i < children; i++)
+		if (child[i] == pid)
+			child[i] = child[--children];
+	kill(pid, SIGKILL);
+	must(waitpid(pid, NULL, __WALL));
+}
+
+bool proc_thread(pid_t tgid, pid_t tid, struct proc_thread *thread)
+{
+	char path[64], *stat = NULL, *status = NULL, *comm = NULL, *at;
+	bool found = false;
+	unsigned long more = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", tgid, tid);
+	stat = try_slurp(path, NULL);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", tgid, tid);
+	status = try_slurp(path, NULL);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", tgid, tid);
+	comm = try_slurp(path, &thread->comm_length);
+	if (!stat || !status || !comm)
+		goto out;
+
+	thread->tgid = tgid;
+	thread->pid = tid;
+	/* The name, in parentheses, may hold anything, and even these. */
+	at = strrchr(stat, ')');
+	if (!at || sscanf(at, ") %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d",
+			  &thread->state, &thread->ppid, &thread->flags, &thread->threads) != 4)
+		goto out;
+	/* Every newline of the name itself is written as \n here. */
+	at = strstr(status, "\nUid:");
+	if (!at || sscanf(at, "\nUid: %u %u", &thread->uid, &thread->euid) != 2)
+		goto out;
+	thread->has_mm = strstr(at, "\nVmSize:");
+	thread->switches = 0;
+	at = strstr(at, "\nvoluntary_ctxt_switches:");
+	if (!at || sscanf(at, "\nvoluntary_ctxt_switches: %lu nonvoluntary_ctxt_switches: %lu",
+			  &thread->switches, &more) != 2)
+		goto out;
+	thread->switches += more;
+	/* It ends with a newline that is not the name's. */
+	if (!thread->comm_length || thread->comm_length > sizeof(thread->comm))
+		goto out;
+	memcpy(thread->comm, comm, --thread->comm_length);
+	found = true;
+out:
+	free(stat);
+	free(status);
+	free(comm);
+	return found;
+}
+
+size_t proc_threads(struct proc_thread **threads)
+{
+	size_t count = 0, room = 256;
+	struct dirent *process, *task;
+	DIR *processes = opendir("/proc"), *tasks;
+
+	*threads = malloc(room * sizeof(**threads));
+	while ((process = readdir(processes))) {
+		char path[300];
+
+		if (process->d_name[0] < '0' || process->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/task", process->d_name);
+		tasks = opendir(path);
+		while (tasks && (task = readdir(tasks))) {
+			if (task->d_name[0] == '.')
+				continue;
+			if (count == room)
+				*threads = realloc(*threads, (room *= 2) * sizeof(**threads));
+			if (proc_thread(atoi(process->d_name), atoi(task->d_name), *threads + count))
+				count++;
+		}
+		if (tasks)
+			closedir(tasks);
+	}
+	closedir(processes);
+	return count;
+}
+
+char proc_state(pid_t tgid, pid_t tid)
+{
+	char path[64], *stat, *at, state = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", tgid, tid);
+	stat = try_slurp(path, NULL);
+	at = stat ? strrchr(stat, ')') : NULL;
+	if (at)
+		state = at[2];
+	free(stat);
+	return state;
+}
+
+void wait_for_state(pid_t tgid, pid_t tid, const char *states)
+{
+	char state = 0;
+
+	wait_until((state = proc_state(tgid, tid)) && strchr(states, state),
+		   "thread %d of %d is %c, and not one of %s", tid, tgid, state ?: '-', states);
+}
+
+static pid_t find_thread(pid_t tgid, const char *comm)
+{
+	char path[300], *name;
+	struct dirent *task;
+	pid_t found = 0;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", tgid);
+	tasks = opendir(path);
+	while (tasks && !found && (task = readdir(tasks))) {
+		if (task->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/comm", tgid, task->d_name);
+		name = try_slurp(path, NULL);
+		if (name && !strncmp(name, comm, strlen(comm)))
+			found = atoi(task->d_name);
+		free(name);
+	}
+	if (tasks)
+		closedir(tasks);
+	return found;
+}
+
+pid_t wait_for_thread(pid_t tgid, const char *comm)
+{
+	pid_t found;
+
+	wait_until((found = find_thread(tgid, comm)), "process %d has no thread %s", tgid, comm);
+	return found;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * For the tests that run in the guest: kernel modules, child processes, waiting
+ * for what a test has brought about, and /proc as the independent witness.
+ *
+ * What goes wrong here is no result of a test: it ends the program with a word.
+ */
+#ifndef _GUEST_H
+#define _GUEST_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TABLES "/sys/kernel/debug/taskscope/"
+
+/* Flags of a task, as proc(5) has them in /proc/PID/stat. */
+#define PF_WQ_WORKER	0x00000020
+#define PF_EXITING	0x00000004
+#define PF_IO_WORKER	0x00000010
+#define PF_USER_WORKER	0x00004000
+#define PF_KTHREAD	0x00200000
+
+/* "Bail out!" with the reason, and that of errno if there is one. */
+void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* The value, or 0 or NULL where that is an error and dies of it. */
+#define must(call) ({						\
+	__typeof__(call) _result = (call);			\
+	if ((intptr_t)_result == -1)				\
+		die("%s:%d: %s", __FILE__, __LINE__, #call);	\
+	_result;						\
+})
+
+/* A number from the environment, to scale a test with; fallback without. */
+long setting(const char *name, long fallback);
+
+/*
+ * Loads a module for as long as this process lives; the modules loaded last are
+ * unloaded first, when it exits, and that they can be is tested by the way.
+ */
+void load_module(const char *path, const char *parameters);
+void load_taskscope(const char *parameters);
+/* 0 or an errno, as delete_module(2) has it, which does not wait. */
+int unload_module(const char *name);
+
+/* All of a file, with a 0 byte appended; size may be NULL. NULL if it is gone. */
+char *try_slurp(const char *path, size_t *size);
+char *slurp(const char *path, size_t *size);
+/* All that a descriptor has left. */
+char *slurp_descriptor(int descriptor, size_t *size);
+void write_file(const char *path, const char *text);
+
+/* A child that ends with the test, however that ends. 0 in the child. */
+pid_t fork_child(void);
+/*
+ * The same that runs body(argument), and then waits for its end, which comes
+ * before the modules are unloaded if not by end_child().
+ */
+pid_t start_child(void (*body)(void *argument), void *argument);
+void end_child(pid_t pid);
+
+/*
+ * Waits until the condition is true: asked again and again, for WAIT_LIMIT seconds
+ * at most, and then dies with the words. For a state to be reached, never for a
+ * result.
+ */
+#define WAIT_LIMIT 30
+#define wait_until(condition, ...) do {				\
+	time_t _end = seconds() + WAIT_LIMIT;			\
+	while (!(condition)) {					\
+		errno = 0;					\
+		if (seconds() > _end)				\
+			die(__VA_ARGS__);			\
+		usleep(1000);					\
+	}							\
+} while (0)
+time_t seconds(void);
+
+/* A thread as /proc/TGID/task/TID has it. */
+struct proc_thread {
+	pid_t tgid, pid, ppid;
+	unsigned int uid, euid;
+	char state;
+	unsigned long flags;
+	int threads;
+	bool has_mm;
+	unsigned long switches;
+	char comm[64];
+	size_t comm_length;
+};
+
+/* false if there is no such thread (any more) */
+bool proc_thread(pid_t tgid, pid_t tid, struct proc_thread *thread);
+/* Every thread of every process, in the order of /proc; returns how many. */
+size_t proc_threads(struct proc_thread **threads);
+char proc_state(pid_t tgid, pid_t tid);
+/* Waits until the thread is in one of the states. */
+void wait_for_state(pid_t tgid, pid_t tid, const char *states);
+/* Waits for a thread of that name in the process, and says which. */
+pid_t wait_for_thread(pid_t tgid, const char *comm);
+
+#endif /* _GUEST_H */
