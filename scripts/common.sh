@@ -87,3 +87,21 @@ logged() {
 	fi
 	die "$what failed$reason (whole output: $log)"
 }
+
+# Every run of a guest has a directory, locked while it runs.
+new_run() {
+	local directory
+	directory=$(mktemp --directory "$cache/new-run.XXXXXX")
+	run=$cache/run.${directory##*.}
+	exec {run_lock}<"$directory"
+	flock "$run_lock"
+	mv "$directory" "$run"
+}
+
+# remove_ended_runs: what runs that were killed have left
+remove_ended_runs() {
+	local directory
+	for directory in "$cache"/run.*/; do
+		[[ ! -d $directory ]] || flock --nonblock "$directory" rm -rf "$directory" || true
+	done
+}

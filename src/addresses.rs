@@ -259,3 +259,67 @@ impl Hashes {
         self.used += usize::from(added);
     }
 }
+
+#[kunit_tests(taskscope_addresses)]
+mod tests {
+    use super::*;
+
+    impl HasAddresses for [usize; 2] {
+        fn addresses(&mut self) -> &mut [usize; 2] {
+            self
+        }
+    }
+
+    #[test]
+    fn hashes_are_remembered() {
+        let mut hashes = Hashes::new();
+
+        hashes.prepare(100);
+        for address in 1..=100 {
+            assert_eq!(hashes.find(address), None);
+            hashes.insert(address, 1000 + address);
+            hashes.insert(address, 1000 + address);
+        }
+        assert_eq!(hashes.used, 100);
+        for address in 1..=100 {
+            assert_eq!(hashes.find(address), Some(1000 + address));
+        }
+        hashes.prepare(10);
+        assert_eq!(hashes.used, 100);
+    }
+
+    #[test]
+    fn a_full_table_takes_no_more() {
+        let mut hashes = Hashes::new();
+
+        hashes.prepare(1);
+        for address in 1..100 {
+            hashes.insert(address, address);
+        }
+        assert!(hashes.is_filled());
+        assert_eq!(hashes.find(99), None);
+        hashes.prepare(1);
+        assert_eq!(hashes.used, 0);
+    }
+
+    #[test]
+    fn nothing_is_needed_to_hash() {
+        let mut hashes = Hashes::new();
+
+        assert_eq!(hashes.find(1), None);
+        hashes.insert(1, 2);
+        assert_eq!(hashes.find(1), None);
+    }
+
+    #[test]
+    fn the_same_address_has_the_same_hash() {
+        let mut items = [[0x1000, 0x2000], [0x2000, 0], [0x3000, 0x1000]];
+
+        if hash(&mut items) == Shown::Numbers {
+            assert_eq!(items[0][0], items[2][1]);
+            assert_eq!(items[0][1], items[1][0]);
+            assert_eq!(items[1][1], 0);
+            assert!(items[0][0] != items[0][1]);
+        }
+    }
+}

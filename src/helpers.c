@@ -34,6 +34,7 @@ void taskscope_assert_rcu(void)
 void taskscope_smp_rmb(void);
 void taskscope_smp_rmb(void)
 {
+	/* What it orders is said by the caller. */
 	smp_rmb();
 }
 

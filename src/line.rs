@@ -10,6 +10,7 @@ use core::{
     mem::MaybeUninit,
     ptr, //
 };
+use kernel::prelude::*;
 
 /// A piece of text that grows at its end inside a borrowed buffer.
 ///
@@ -127,5 +128,38 @@ impl<'a> Line<'a> {
         if let Some(field) = self.blank(bytes.len()) {
             field.copy_from_slice(bytes);
         }
+    }
+}
+
+#[kunit_tests(taskscope_line)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_left_out() {
+        let mut buf = [MaybeUninit::uninit(); 4];
+        let mut line = Line::new(&mut buf);
+
+        line.bytes(b"abc");
+        line.bytes(b"de");
+        assert_eq!(line.as_bytes(), b"abc");
+        assert!(!line.has_room(0));
+        line.byte(b'f');
+        assert_eq!(line.as_bytes(), b"abc");
+        assert!(line.finish().is_none());
+    }
+
+    #[test]
+    fn pieces_are_written_in_place() {
+        let mut buf = [MaybeUninit::uninit(); 8];
+        let mut line = Line::new(&mut buf);
+
+        if let Some(field) = line.blank(3) {
+            field[1] = b'x';
+        }
+        assert!(line.stamp(b"12345", 2).is_some());
+        assert!(line.stamp(b"12345", 2).is_none());
+        assert_eq!(line.as_bytes(), b" x 12");
+        assert_eq!(line.as_str(), " x 12");
     }
 }

@@ -139,3 +139,81 @@ impl Parser {
         Ok(())
     }
 }
+
+#[kunit_tests(taskscope_pid_list)]
+mod tests {
+    use super::*;
+
+    /// Reads `pieces` one after the other.
+    fn parse(pieces: &[&[u8]]) -> Result<(PidList, Option<u32>)> {
+        let mut parser = Parser::new(None);
+
+        for piece in pieces {
+            parser.read(piece)?;
+        }
+        let (pids, last) = parser.finish();
+        Ok((PidList::new(pids), last))
+    }
+
+    #[test]
+    fn lists_are_sorted() -> Result {
+        let (list, last) = parse(&[b"30 1 2\t1\n\n 007\r"])?;
+
+        assert_eq!(list.as_slice(), &[1, 2, 7, 30]);
+        assert_eq!(last, None);
+        assert!(list.contains(7));
+        assert!(!list.contains(8));
+        Ok(())
+    }
+
+    #[test]
+    fn numbers_may_be_cut() -> Result {
+        let (list, last) = parse(&[b"1 2", b"3 ", b"4", b"", b"5"])?;
+
+        assert_eq!(list.as_slice(), &[1, 23]);
+        assert_eq!(last, Some(45));
+        Ok(())
+    }
+
+    #[test]
+    fn all_else_is_refused() {
+        for text in [
+            &b"x"[..],
+            b"1,2",
+            b"-1",
+            b"+1",
+            b"0x10",
+            b"1\0",
+            b"4194304",
+            b"99999999999999999999",
+        ] {
+            assert!(parse(&[text]).is_err());
+        }
+        assert!(parse(&[b"4194303"]).is_ok());
+        assert!(parse(&[b" \t\n"]).is_ok());
+    }
+
+    #[test]
+    fn sorting() -> Result {
+        let mut pids = KVVec::new();
+
+        // All remainders, in an order that is neither ascending nor descending.
+        for number in 0..1009 {
+            pids.push(number * 517 % 1009, GFP_KERNEL)?;
+        }
+        sort(&mut pids);
+        assert!(pids.iter().copied().eq(0..1009));
+        Ok(())
+    }
+
+    #[test]
+    fn repetition_takes_no_memory() -> Result {
+        let mut parser = Parser::new(None);
+
+        for _ in 0..100 {
+            parser.read(b"1 2 3 1 2 3 1 2 3 1 2 3 1 2 3 ")?;
+        }
+        assert!(parser.pids.capacity() < 256);
+        Ok(())
+    }
+}

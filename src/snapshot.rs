@@ -196,7 +196,10 @@ impl Snapshot {
     ) -> Result<Self> {
         let mut total = 0;
         let mut records = walk::collect(scope, |task| {
-            let record = TaskRecord::new(task);
+            let record = TaskRecord::new(match scope {
+                Scope::Processes => standing_leader(task),
+                Scope::Threads => task,
+            });
 
             total += 1;
             match filter {
@@ -212,6 +215,21 @@ impl Snapshot {
             total,
         })
     }
+}
+
+/// Returns the thread that has the PID of `leader`'s process: `leader` itself, unless another is
+/// taking over from it at this moment by executing a program.
+///
+/// That thread gets the PID first, and the place among the processes a little later.
+#[inline]
+fn standing_leader(leader: RcuTask<'_>) -> RcuTask<'_> {
+    if leader.pid() == leader.tgid() {
+        return leader;
+    }
+    leader
+        .thread_group()
+        .find(|thread| thread.pid() == thread.tgid())
+        .unwrap_or(leader)
 }
 
 /// Drops the leaders whose PID another thread of their group had taken over before it was captured
@@ -240,4 +258,73 @@ fn drop_replaced_leaders(records: &mut KVVec<TaskRecord>) -> usize {
         at += 1;
     }
     dropped
+}
+
+#[kunit_tests(taskscope_snapshot)]
+mod tests {
+    use super::*;
+    use kernel::sync::rcu;
+
+    /// A record of a thread of a process.
+    fn thread(tgid: u32, pid: u32) -> TaskRecord {
+        TaskRecord {
+            tgid,
+            pid,
+            ..TaskRecord::new(RcuTask::current(&rcu::read_lock()))
+        }
+    }
+
+    #[test]
+    fn kinds_come_from_the_flags_alone() {
+        assert!(Kind::from_flags(0) == Kind::User);
+        assert!(Kind::from_flags(bindings::PF_KTHREAD) == Kind::Kernel);
+        assert!(Kind::from_flags(bindings::PF_USER_WORKER) == Kind::Worker);
+        assert!(Kind::from_flags(bindings::PF_IO_WORKER) == Kind::Worker);
+        assert!(Kind::from_flags(bindings::PF_KTHREAD | bindings::PF_IDLE) == Kind::Idle);
+    }
+
+    #[test]
+    fn notes() {
+        let exiting = bindings::PF_EXITING;
+        let kernel = bindings::PF_KTHREAD;
+
+        assert!(Note::new(0, true) == Note::Nothing);
+        assert!(Note::new(0, false) == Note::Nothing);
+        assert!(Note::new(exiting, true) == Note::Nothing);
+        assert!(Note::new(exiting, false) == Note::Exiting);
+        assert!(Note::new(exiting | bindings::PF_IO_WORKER, false) == Note::Exiting);
+        assert!(Note::new(kernel, false) == Note::Nothing);
+        assert!(Note::new(kernel | exiting, false) == Note::Nothing);
+        assert!(Note::new(kernel, true) == Note::BorrowedMm);
+    }
+
+    #[test]
+    fn a_pid_has_one_row() -> Result {
+        let mut records = KVVec::new();
+
+        // In process 2 thread 23 has taken the place of the leader, in process 3 thread 32 has.
+        for (tgid, pid) in [
+            (1, 1),
+            (1, 11),
+            (2, 2),
+            (2, 21),
+            (2, 2),
+            (2, 22),
+            (3, 32),
+            (3, 3),
+        ] {
+            records.push(thread(tgid, pid), GFP_KERNEL)?;
+        }
+        assert_eq!(drop_replaced_leaders(&mut records), 1);
+        assert!(records.iter().map(|record| (record.tgid, record.pid)).eq([
+            (1, 1),
+            (1, 11),
+            (2, 21),
+            (2, 2),
+            (2, 22),
+            (3, 32),
+            (3, 3)
+        ]));
+        Ok(())
+    }
 }

@@ -254,6 +254,8 @@ impl<'g> RcuTask<'g> {
     pub(crate) fn has_mm(self) -> bool {
         let set = !field!(self, mm).is_null();
 
+        // A thread that exits sets `PF_EXITING` long before `exit_mm()` clears `mm`, with locks
+        // taken and full barriers in between.
         sys::smp_rmb();
         set
     }

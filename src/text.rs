@@ -3,6 +3,7 @@
 //! How values are written: numbers, names, columns. Pure, and tested by itself.
 
 use crate::line::Line;
+use kernel::prelude::*;
 
 /// Length in bytes of the array that holds a task's name and at least one NUL after it.
 pub(crate) const COMM_LEN: usize = 16;
@@ -329,5 +330,125 @@ impl<const N: usize> Row<'_, N> {
         };
 
         field[start..start + len].copy_from_slice(&text.as_bytes()[..len]);
+    }
+}
+
+#[kunit_tests(taskscope_text)]
+mod tests {
+    use super::*;
+    use core::mem::MaybeUninit;
+
+    /// Returns whether `write` writes `expected`, and fails when there is a byte less for it.
+    fn writes(expected: &[u8], write: impl Fn(&mut Line<'_>)) -> bool {
+        let mut buf = [MaybeUninit::uninit(); 256];
+        let mut line = Line::new(&mut buf);
+
+        write(&mut line);
+        let is_right = line.as_bytes() == expected;
+        let has_fit = line.finish() == Some(expected.len());
+
+        let mut short = Line::new(&mut buf[..expected.len() - 1]);
+        write(&mut short);
+        is_right && has_fit && short.finish().is_none()
+    }
+
+    /// Returns whether a name is written as `expected`.
+    fn escapes(name: &[u8], bracketed: bool, expected: &[u8]) -> bool {
+        let mut comm = [0; COMM_LEN];
+
+        comm[..name.len()].copy_from_slice(name);
+        writes(expected, |line| add_comm(line, &comm, bracketed))
+    }
+
+    #[test]
+    fn decimals() {
+        assert!(writes(b"0", |line| add_decimal(line, 0)));
+        assert!(writes(b"9", |line| add_decimal(line, 9)));
+        assert!(writes(b"10", |line| add_decimal(line, 10)));
+        assert!(writes(b"109", |line| add_decimal(line, 109)));
+        assert!(writes(b"4194303", |line| add_decimal(line, 4194303)));
+        assert!(writes(b"4294967295", |line| add_decimal(line, u32::MAX)));
+    }
+
+    #[test]
+    fn decimals_stand_on_the_right() {
+        let mut field = *b"      ";
+
+        decimal(&mut field, 1204);
+        assert_eq!(&field, b"  1204");
+
+        let mut narrow = *b"  ";
+        decimal(&mut narrow[1..], 57);
+        assert_eq!(narrow[0], b' ');
+    }
+
+    #[test]
+    fn hexadecimals() {
+        assert_eq!(&hexadecimal(0), b"00000000");
+        assert_eq!(&hexadecimal(0x09af_1b7e), b"09af1b7e");
+        assert_eq!(parse_hexadecimal(b"09af1b7e"), 0x09af_1b7e);
+        assert_eq!(parse_hexadecimal(b"    1b7e"), 0x1b7e);
+        assert_eq!(parse_hexadecimal(&address(usize::MAX - 5)), usize::MAX - 5);
+        assert!(writes(b"80010200", |line| add_hexadecimal(
+            line,
+            0x8001_0200
+        )));
+    }
+
+    #[test]
+    fn names() {
+        assert!(escapes(b"init", false, b"init"));
+        assert!(escapes(b"kthreadd", true, b"[kthreadd]"));
+        assert!(escapes(b"a b", false, b"a b"));
+        assert!(escapes(b" a ", false, b"\\040a\\040"));
+        assert!(escapes(b" ", false, b"\\040"));
+        assert!(escapes(b"", false, b"\\000"));
+        assert!(escapes(b"", true, b"[\\000]"));
+        assert!(escapes(
+            b"a\n1 2\t\x1b[m\\",
+            false,
+            b"a\\0121 2\\011\\033[m\\134"
+        ));
+        assert!(escapes(b"\x7f\x80\xff", false, b"\\177\\200\\377"));
+    }
+
+    #[test]
+    fn the_longest_name_fits() {
+        let name = [b'\n'; COMM_LEN - 1];
+        let mut comm = [0; COMM_LEN];
+        let mut buf = [MaybeUninit::uninit(); COMM_MAX];
+        let mut line = Line::new(&mut buf);
+
+        comm[..name.len()].copy_from_slice(&name);
+        add_comm(&mut line, &comm, true);
+        assert_eq!(line.finish(), Some(COMM_MAX));
+    }
+
+    #[test]
+    fn columns() {
+        static COLUMNS: [Column; 3] = [
+            Column::number("PID", 10),
+            Column::text("S", 1),
+            Column::text("KIND", 6),
+        ];
+
+        let layout = Layout::new(&COLUMNS, [5, 1, 6]);
+        let mut buf = [MaybeUninit::uninit(); 2 * ROW_MAX];
+        let mut line = Line::new(&mut buf);
+
+        layout.header(&mut line, "COMM");
+        assert_eq!(line.as_bytes(), b"  PID S KIND   COMM\n");
+
+        let mut line = Line::new(&mut buf);
+        if let Some(mut row) = layout.row(&mut line) {
+            row.decimal(0, 12345);
+            row.bytes(1, b"R");
+            row.bytes(2, b"user  ");
+        }
+        assert_eq!(line.as_bytes(), b"12345 R user   ");
+
+        let mut short = Line::new(&mut buf[..ROW_MAX - 1]);
+        assert!(layout.row(&mut short).is_none());
+        assert!(short.finish().is_none());
     }
 }

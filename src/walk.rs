@@ -404,3 +404,68 @@ impl Log {
         }
     }
 }
+
+#[kunit_tests(taskscope_walk)]
+mod tests {
+    use super::*;
+
+    /// A log of threads, given as pairs of process and thread.
+    fn log(threads: &[(usize, usize)]) -> Result<Log> {
+        let mut log = Log {
+            entries: KVVec::with_capacity(threads.len(), GFP_KERNEL)?,
+            last: 0,
+        };
+
+        for &(process, thread) in threads {
+            log.push(Seen { process, thread })?;
+        }
+        Ok(log)
+    }
+
+    /// Looks for a thread in `log`.
+    fn meet(log: &Log, position: usize, process: usize, thread: usize) -> Met {
+        log.meet(position, &Seen { process, thread })
+    }
+
+    #[test]
+    fn a_finished_process_is_left_out() -> Result {
+        let log = log(&[(1, 11), (2, 21), (2, 22), (3, 31), (3, 32)])?;
+
+        assert_eq!(meet(&log, 0, 1, 11), Met::Finished(1));
+        assert_eq!(meet(&log, 1, 2, 21), Met::Finished(3));
+        // Process 1 has died, and process 2 has a thread that was born later.
+        assert_eq!(meet(&log, 0, 2, 29), Met::Finished(3));
+        Ok(())
+    }
+
+    #[test]
+    fn the_last_process_is_compared_by_threads() -> Result {
+        let log = log(&[(1, 11), (3, 31), (3, 32), (3, 33)])?;
+
+        assert_eq!(meet(&log, 1, 3, 31), Met::Again(2));
+        // Thread 32 has died.
+        assert_eq!(meet(&log, 2, 3, 33), Met::Again(4));
+        assert_eq!(meet(&log, 2, 3, 34), Met::New);
+        Ok(())
+    }
+
+    #[test]
+    fn an_unknown_process_is_new() -> Result {
+        let log = log(&[(1, 11), (2, 21)])?;
+
+        assert_eq!(meet(&log, 0, 4, 41), Met::New);
+        assert_eq!(meet(&log, 2, 2, 21), Met::New);
+        Ok(())
+    }
+
+    #[test]
+    fn every_thread_is_visited_once() -> Result {
+        let records = collect(Scope::Threads, |task| Some(task.address()))?;
+        let current = RcuTask::current(&rcu::read_lock()).address();
+        let idle = tasks::idle_task(&rcu::read_lock()).address();
+
+        assert_eq!(records.iter().filter(|task| **task == current).count(), 1);
+        assert_eq!(records.first(), Some(&idle));
+        Ok(())
+    }
+}

@@ -14,7 +14,7 @@ cd "$top" || exit
 
 # All that a test makes is below here.
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+trap 'rm -rf --one-file-system "$scratch"' EXIT
 
 # report NAME WHY: passes where WHY is empty
 report() {
