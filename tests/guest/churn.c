@@ -347,17 +347,17 @@ static void test_victims(int count)
 /* Threads come and go about rows 1,024 and 2,048. */
 static void test_threads(int count)
 {
-	pid_t children[3];
+	pid_t children[6];
 
-	start_marker_threads(BREAK - rows_of("threads") - 5);
-	children[0] = start_child(churn_threads, NULL);
-	/* Its own threads are as many as it may have, now or in a moment. */
-	start_marker_threads(2 * BREAK - rows_of("threads") - 8);
+	children[0] = start_marker_threads(BREAK - rows_of("threads") - 5);
 	children[1] = start_child(churn_threads, NULL);
-	start_marker_threads(200);
-	children[2] = start_child(storm, NULL);
+	/* Its own threads are as many as it may have, now or in a moment. */
+	children[2] = start_marker_threads(2 * BREAK - rows_of("threads") - 8);
+	children[3] = start_child(churn_threads, NULL);
+	children[4] = start_marker_threads(200);
+	children[5] = start_child(storm, NULL);
 	take_snapshots("threads", count, "threads", "threads");
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 6; i++)
 		end_child(children[i]);
 	forget_markers();
 }
