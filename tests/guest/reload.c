@@ -39,7 +39,8 @@ static bool whole(const char *name, char *text, size_t size)
 	if (!strcmp(name, "set_pid"))
 		return true;
 	if (!strcmp(name, "current"))
-		return strstr(text, "comm:") == text && strstr(text, "\nstack_used:") && text[size - 1] == '\n';
+		return strstr(text, "comm:") == text && strstr(text, "\nstack_used:") &&
+		       text[size - 1] == '\n';
 	table = table_parse(memcpy(malloc(size + 1), text, size + 1), size);
 	good = !*table->problem && table->rows > 10;
 	if (!good)
@@ -49,7 +50,7 @@ static bool whole(const char *name, char *text, size_t size)
 }
 
 /* How often readers have opened a file of this module. */
-static volatile int *opened;
+static int *opened;
 
 /* Opens, reads and closes until the module is gone; ends with 1 if it got a part. */
 static void read_until_gone(int which)
@@ -112,8 +113,9 @@ int main(void)
 			if (!readers[r])
 				read_until_gone(i + r);
 		}
-		wait_until(*opened > 2, "nobody reads");
-		wait_until((status = unload_module("taskscope")) != EAGAIN || !++refused, "it never goes");
+		wait_until(__atomic_load_n(opened, __ATOMIC_SEQ_CST) > 2, "nobody reads");
+		wait_until((status = unload_module("taskscope")) != EAGAIN || !++refused,
+			   "it never goes");
 		under_readers += status == 0;
 		for (int r = 0; r < 2; r++) {
 			if (status)
@@ -128,6 +130,7 @@ int main(void)
 	ksft_test_result(rest_read == times, "which can be read then, %d times\n", times);
 	ksft_test_result(gone == times, "gone at once when it is closed, %d times\n", times);
 	ksft_test_result(under_readers == times, "gone in spite of readers, %d times\n", times);
-	ksft_test_result(good_readers == 2 * times, "readers got all or nothing, %d times\n", 2 * times);
+	ksft_test_result(good_readers == 2 * times, "readers got all or nothing, %d times\n",
+			 2 * times);
 	ksft_finished();
 }

@@ -9,6 +9,7 @@
  */
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +25,8 @@
 #define STACK 1024
 
 static struct shared {
-	volatile int started;
-	volatile pid_t tid[];
+	atomic_int started;
+	atomic_int tid[];
 } *shared;
 
 static int sleep_for_ever(void *unused)
@@ -39,11 +40,13 @@ static int sleep_for_ever(void *unused)
 static void start_threads(void *argument)
 {
 	long count = *(long *)argument;
-	char *stacks = mmap(NULL, count * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *stacks = mmap(NULL, count * STACK, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	for (long i = 0; i < count; i++) {
 		shared->tid[i] = must(clone(sleep_for_ever, stacks + (i + 1) * STACK,
-					    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, NULL));
+					    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+					    CLONE_THREAD, NULL));
 		shared->started = i + 1;
 	}
 }
@@ -89,10 +92,12 @@ int main(void)
 		row = &threads->row[i];
 		if (row->tgid != pid)
 			continue;
-		wrong += row->pid != (next ? shared->tid[next - 1] : pid) || row->threads != count + 1;
+		wrong += row->pid != (next ? shared->tid[next - 1] : pid);
+		wrong += row->threads != count + 1;
 		next++;
 	}
-	ksft_test_result(next == count + 1 && !wrong, "%ld threads, each once and in order\n", count + 1);
+	ksft_test_result(next == count + 1 && !wrong, "%ld threads, each once and in order\n",
+			 count + 1);
 
 	processes = table_read("processes");
 	row = table_find(processes, pid);

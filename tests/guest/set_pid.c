@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 #define SET_PID TABLES "set_pid"
 
 static pid_t leader, thread, other;
-static volatile pid_t *tid;
+static atomic_int *tid;
 
 /* One write, to a file opened so; returns the errno, or 0 if all of it was taken. */
 static int write_list(int flags, const char *list, size_t size)
@@ -59,7 +60,8 @@ static int compare(const void *one, const void *other)
 static bool lists_these(const pid_t *pids, size_t count)
 {
 	char *text = slurp(SET_PID, NULL), *at = text, *end;
-	pid_t *listed = malloc((count + 1) * sizeof(*listed)), *sorted = malloc((count + 1) * sizeof(*sorted));
+	pid_t *listed = malloc((count + 1) * sizeof(*listed));
+	pid_t *sorted = malloc((count + 1) * sizeof(*sorted));
 	size_t found = 0;
 	bool same;
 
@@ -73,7 +75,7 @@ static bool lists_these(const pid_t *pids, size_t count)
 		found++;
 		at = end;
 	}
-	at += strspn(at, " \n");
+	at += strspn(at, "\n ");
 	memcpy(sorted, pids, count * sizeof(*sorted));
 	qsort(sorted, count, sizeof(*sorted), compare);
 	if (found == count)
@@ -87,7 +89,8 @@ static bool lists_these(const pid_t *pids, size_t count)
 	return same;
 }
 
-#define lists(...) lists_these((pid_t []){ __VA_ARGS__ }, sizeof((pid_t []){ __VA_ARGS__ }) / sizeof(pid_t))
+#define COUNT(...) (sizeof((pid_t []){ __VA_ARGS__ }) / sizeof(pid_t))
+#define lists(...) lists_these((pid_t []){ __VA_ARGS__ }, COUNT(__VA_ARGS__))
 
 /* The rows of a table are these PIDs, and there is no other. */
 static bool holds_these(const char *name, const pid_t *pids, size_t count)
@@ -103,12 +106,14 @@ static bool holds_these(const char *name, const pid_t *pids, size_t count)
 	return same;
 }
 
-#define holds(name, ...) holds_these(name, (pid_t []){ __VA_ARGS__ }, sizeof((pid_t []){ __VA_ARGS__ }) / sizeof(pid_t))
+#define holds(name, ...) holds_these(name, (pid_t []){ __VA_ARGS__ }, COUNT(__VA_ARGS__))
 
 static bool holds_all(void)
 {
 	struct task_table *table = table_read("threads");
-	bool all = table->rows > 20 && table_find(table, 0) && table_find(table, 2) && table_find(table, thread);
+	bool all = table->rows > 20 && table_find(table, 0) && table_find(table,
+									  2) && table_find(table,
+											   thread);
 
 	table_free(table);
 	return all;
@@ -139,34 +144,46 @@ static void test_lists(void)
 	struct stat status;
 
 	must(stat(SET_PID, &status));
-	ksft_test_result((status.st_mode & 07777) == 0600 && !status.st_uid, "mode 0600, of root\n");
-	ksft_test_result(lists_these(NULL, 0) && holds_all(), "empty at first, and the tables hold all\n");
+	ksft_test_result((status.st_mode & 07777) == 0600 && !status.st_uid,
+			 "mode 0600, of root\n");
+	ksft_test_result(lists_these(NULL, 0) && holds_all(),
+			 "empty at first, and the tables hold all\n");
 	ksft_test_result(!echo(O_TRUNC, "%d", leader) && lists(leader), "one PID\n");
-	ksft_test_result(holds("threads", leader) && holds("processes", leader), "the tables hold it alone\n");
-	ksft_test_result(!echo(O_TRUNC, "%d", thread) && holds("threads", thread) && holds_these("processes", NULL, 0),
+	ksft_test_result(holds("threads", leader) && holds("processes", leader),
+			 "the tables hold it alone\n");
+	ksft_test_result(!echo(O_TRUNC, "%d", thread) && holds("threads", thread) &&
+			 holds_these("processes", NULL, 0),
 			 "a thread is a row of threads, and no process\n");
-	ksft_test_result(!echo(O_TRUNC, "%d %d 2", thread, other) && lists(thread, other, 2), "several\n");
-	ksft_test_result(holds("threads", thread, other, 2) && holds("processes", other, 2), "the tables hold them\n");
-	ksft_test_result(!echo(O_TRUNC, "%d", other) && lists(other), "written anew, it begins anew\n");
+	ksft_test_result(!echo(O_TRUNC, "%d %d 2", thread, other) && lists(thread, other, 2),
+			 "several\n");
+	ksft_test_result(holds("threads", thread, other, 2) && holds("processes", other, 2),
+			 "the tables hold them\n");
+	ksft_test_result(!echo(O_TRUNC, "%d", other) && lists(other),
+			 "written anew, it begins anew\n");
 	ksft_test_result(!echo(O_APPEND, "%d", leader) && lists(other, leader), ">> adds\n");
-	ksft_test_result(!echo(O_APPEND, "%d %d", leader, leader) && lists(other, leader), "a PID is there once\n");
-	ksft_test_result(!echo(O_TRUNC, "  %d   %d  ", leader, other) && lists(leader, other), "more spaces\n");
-	ksft_test_result(!echo(O_TRUNC, "%d\n%d", leader, other) && lists(leader, other), "a PID a line\n");
+	ksft_test_result(!echo(O_APPEND, "%d %d", leader, leader) && lists(other, leader),
+			 "a PID is there once\n");
+	ksft_test_result(!echo(O_TRUNC, "  %d   %d  ", leader, other) && lists(leader, other),
+			 "more spaces\n");
+	ksft_test_result(!echo(O_TRUNC, "%d\n%d", leader, other) && lists(leader, other),
+			 "a PID a line\n");
 	ksft_test_result(!write_list(O_TRUNC, "1", 1) && lists(1), "without a newline\n");
 	/* Nobody has it, and nobody will while this runs. */
-	ksft_test_result(!echo(O_TRUNC, "32767 %d", leader) && lists(32767, leader) && holds("threads", leader),
+	ksft_test_result(!echo(O_TRUNC, "32767 %d", leader) && lists(32767, leader) &&
+			 holds("threads", leader),
 			 "who is not there has no row\n");
 	ksft_test_result(!echo(O_TRUNC, "%s", "") && lists_these(NULL, 0) && holds_all(),
 			 "an empty line clears, and the tables hold all\n");
 	echo(O_TRUNC, "%d", leader);
-	ksft_test_result(!write_list(O_TRUNC, "", 0) && lists_these(NULL, 0) && holds_all(), "so does an open that cuts\n");
+	ksft_test_result(!write_list(O_TRUNC, "", 0) && lists_these(NULL, 0) && holds_all(),
+			 "so does an open that cuts\n");
 }
 
 static void test_descriptor(void)
 {
 	int descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC));
-	/* Its address is only known when this runs, or the compiler would refuse. */
-	char *volatile nowhere = (char *)8;
+	/* Known only when this runs, or the compiler would refuse. */
+	char *nowhere = (char *)strtoul("8", NULL, 10);
 	char pid[20];
 	bool good;
 
@@ -200,7 +217,8 @@ static void test_snapshots(void)
 	text = slurp_descriptor(after, &size);
 	one = table_parse(text, size);
 	ksft_test_result(all->rows > 20, "a table opened before holds what it held\n");
-	ksft_test_result(one->rows == 1 && table_find(one, thread), "one opened after holds what was set then\n");
+	ksft_test_result(one->rows == 1 && table_find(one, thread),
+			 "one opened after holds what was set then\n");
 	table_free(all);
 	table_free(one);
 	close(before);
@@ -214,8 +232,10 @@ static void test_snapshots(void)
 static void test_refused(void)
 {
 	static const char * const lists[] = {
-		"x", "-1", "-", "+", "1x", "x1", "1,2", "1-2", "1 x", "x 1", "1 2 -3", "1 2 3 four", "1.5", "#",
-		"99999999999999999999", "1 99999999999999999999", "18446744073709551617", "4294967297",
+		"x", "-1", "-", "+", "1x", "x1", "1,2", "1-2", "1 x", "x 1", "1 2 -3",
+		"1 2 3 four", "1.5", "#",
+		"99999999999999999999", "1 99999999999999999999",
+		"18446744073709551617", "4294967297",
 		"2147483648", "-4294967295", "1\\n2", "\"1\"", "!1", "*", "1\t2x", "1;2",
 	};
 	int wrong = 0;
@@ -225,14 +245,17 @@ static void test_refused(void)
 		int error = echo(O_APPEND, "%s", lists[i]), plain = echo(0, "%s", lists[i]);
 
 		if (error != EINVAL || plain != EINVAL || !lists(leader, other)) {
-			ksft_print_msg("'%s': %s, %s\n", lists[i], strerror(error), strerror(plain));
+			ksft_print_msg("'%s': %s, %s\n", lists[i], strerror(error),
+				       strerror(plain));
 			wrong++;
 			echo(O_TRUNC, "%d %d", leader, other);
 		}
 	}
 	ksft_test_result(!wrong, "what is no list of PIDs: EINVAL, and nothing changes\n");
-	ksft_test_result(write_list(O_APPEND, "1\0002 x", 5) == EINVAL && lists(leader, other), "a byte 0 among them\n");
-	ksft_test_result(write_list(O_APPEND, "\377\376", 2) == EINVAL && lists(leader, other), "bytes of no number\n");
+	ksft_test_result(write_list(O_APPEND, "1\0002 x", 5) == EINVAL && lists(leader, other),
+			 "a byte 0 among them\n");
+	ksft_test_result(write_list(O_APPEND, "\377\376", 2) == EINVAL && lists(leader, other),
+			 "bytes of no number\n");
 	ksft_test_result(holds("threads", leader, other), "the tables hold what they held\n");
 }
 
@@ -252,7 +275,7 @@ static void test_long_list(void)
 		ksft_print_msg("%s\n", strerror(error));
 	ksft_test_result(!error && lists_these(pids, count), "20,000 PIDs in one write\n");
 	/* The last of them is no PID. */
-	strcpy(list + used - 2, "x");
+	list[used - 2] = 'x';
 	echo(O_TRUNC, "%d", leader);
 	ksft_test_result(write_list(O_APPEND, list, used - 1) == EINVAL && lists(leader),
 			 "20,000 PIDs, the last of which is none: nothing changes\n");
