@@ -211,17 +211,11 @@ impl<S: Send + Sync + 'static> Directory<S> {
 
     /// Lets the files be opened. To be called when loading the module can no longer fail.
     pub(crate) fn publish(&self) {
-        self.files().published.store(true, Release);
-    }
-
-    /// Returns what the files have in common.
-    fn files(&self) -> &Files<S> {
         // SAFETY: By the type invariant `files` comes from `Arc::into_foreign()`, and the reference
         // that it stands for is given up only when `self` is dropped. Nobody borrows it mutably.
         let files = unsafe { Arc::<Files<S>>::borrow(self.files) };
 
-        // SAFETY: As long as `self` is borrowed, it is not dropped, and `files` stays valid.
-        unsafe { &*ptr::from_ref(&*files) }
+        files.published.store(true, Release);
     }
 }
 

@@ -195,7 +195,8 @@ impl Snapshot {
         addresses: &Addresses,
     ) -> Result<Self> {
         let mut total = 0;
-        let mut records = walk::collect(scope, |task| {
+        let wanted = filter.map(|pids| pids.as_slice().len());
+        let mut records = walk::collect(scope, wanted, |task| {
             let record = TaskRecord::new(match scope {
                 Scope::Processes => standing_leader(task),
                 Scope::Threads => task,

@@ -83,20 +83,26 @@ pub(crate) enum Scope {
 /// list; see the guarantee above.
 ///
 /// `record` runs in an RCU read-side critical section and must not sleep; a task for which it
-/// returns [`None`] is left out.
+/// returns [`None`] is left out. `wanted` is how many are expected not to be, if that is known.
 ///
 /// May sleep. Fails with `ENOMEM` only.
 pub(crate) fn collect<R>(
     scope: Scope,
+    wanted: Option<usize>,
     mut record: impl FnMut(RcuTask<'_>) -> Option<R>,
 ) -> Result<KVVec<R>> {
-    // Memory for all, and for some that are born meanwhile.
-    let expected = sys::nr_threads_hint() + SLACK;
+    // Memory for all threads, and for some that are born meanwhile. How many of them are processes
+    // nobody counts: there the memory grows as it is needed.
+    let expected = match scope {
+        Scope::Processes => 4 * SLACK,
+        Scope::Threads => sys::nr_threads_hint() + SLACK,
+    };
+    let wanted = wanted.map_or(expected, |wanted| expected.min(wanted.max(SECTION)));
     let mut log = Log {
         entries: KVVec::with_capacity(expected, GFP_KERNEL)?,
         last: 0,
     };
-    let mut records = KVVec::with_capacity(expected, GFP_KERNEL)?;
+    let mut records = KVVec::with_capacity(wanted, GFP_KERNEL)?;
     let mut anchors = KVVec::new();
 
     loop {
@@ -460,7 +466,7 @@ mod tests {
 
     #[test]
     fn every_thread_is_visited_once() -> Result {
-        let records = collect(Scope::Threads, |task| Some(task.address()))?;
+        let records = collect(Scope::Threads, None, |task| Some(task.address()))?;
         let current = RcuTask::current(&rcu::read_lock()).address();
         let idle = tasks::idle_task(&rcu::read_lock()).address();
 

@@ -17,7 +17,8 @@ rust_headers() { "$top/scripts/rust-headers" ${KERNEL:+"$KERNEL"}; }
 # STATUS, or why it should not have been 0.
 close_ktap() {
 	local status=$1 counts passed failed skipped
-	counts=$(tail -n 1)
+	# Names of failures may follow it.
+	counts=$(grep '^Testing complete' | tail -n 1) || true
 	count() { grep -oP "(?<= $1: )[0-9]+" <<<"$counts" || echo 0; }
 	passed=$(count passed) skipped=$(count skipped)
 	failed=$(($(count failed) + $(count crashed) + $(count errors)))
