@@ -4,6 +4,9 @@
  * while a snapshot may see the one and then the other. In each snapshot no PID
  * is there twice, and the process is there once.
  *
+ * Of two processes that do nothing else, one runs beside the reader, on another
+ * processor, and one interrupts it, at any moment, on its own.
+ *
  * SNAPSHOTS, if set, is how many are taken at least.
  */
 #include <fcntl.h>
@@ -26,6 +29,8 @@ static char *program[] = { "/proc/self/exe", "again", NULL };
 
 static void *execute(void *unused)
 {
+	/* So that the one that goes first lets the reader run in between. */
+	usleep(getpid() * 7919 % 1000 + time(NULL) % 7 * 100);
 	execv(program[0], program);
 	_exit(1);
 }
@@ -52,16 +57,32 @@ static int again(void)
 	return 0;
 }
 
-static void begin(void *ends)
+static int ends[2];
+
+static void stay_on(int processor)
 {
-	must(dup2(((int *)ends)[1], COUNTER));
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(processor, &set);
+	must(sched_setaffinity(0, sizeof(set), &set));
+}
+
+static void begin(void *interrupting)
+{
+	struct sched_param first = { .sched_priority = 1 };
+
+	if (interrupting)
+		must(sched_setscheduler(0, SCHED_FIFO, &first));
+	else
+		stay_on(1);
+	must(dup2(ends[1], COUNTER));
 	execute(NULL);
 }
 
 /* Says what is wrong with a snapshot. */
-static bool right(const char *name, pid_t process)
+static bool right_process(const struct task_table *table, const char *name, pid_t process)
 {
-	struct task_table *table = table_try_read(name);
 	pid_t twice = table_twice(table);
 	int leaders = 0, groups = 0;
 	bool inside = false, good;
@@ -79,6 +100,15 @@ static bool right(const char *name, pid_t process)
 	if (!good)
 		ksft_print_msg("%s: %s; PID %d twice; the process %d times, in %d places\n",
 			       name, table->problem, twice, leaders, groups);
+	return good;
+}
+
+static bool right(const char *name, const pid_t *processes)
+{
+	struct task_table *table = table_try_read(name);
+	bool good = right_process(table, name, processes[0]) &&
+		    right_process(table, name, processes[1]);
+
 	table_free(table);
 	return good;
 }
@@ -86,9 +116,9 @@ static bool right(const char *name, pid_t process)
 int main(int argc, char **argv)
 {
 	long snapshots = setting("SNAPSHOTS", 3000), taken, executed = 0;
-	int ends[2], wrong = 0;
+	pid_t processes[2];
+	int wrong = 0;
 	time_t end;
-	pid_t process;
 
 	if (argc > 1)
 		return again();
@@ -96,7 +126,9 @@ int main(int argc, char **argv)
 	ksft_set_plan(2);
 	load_taskscope("");
 	must(pipe2(ends, O_NONBLOCK));
-	process = start_child(begin, ends);
+	stay_on(0);
+	for (int i = 0; i < 2; i++)
+		processes[i] = start_child(begin, i ? &ends : NULL);
 	end = seconds() + WAIT_LIMIT;
 	/* As many snapshots, and enough programs between them, on a slow machine too. */
 	for (taken = 0; (taken < snapshots || executed < 200) && wrong < 10 &&
@@ -104,7 +136,7 @@ int main(int argc, char **argv)
 		char bytes[1000];
 		ssize_t count;
 
-		wrong += !right(taken % 2 ? "threads" : "processes", process);
+		wrong += !right(taken % 2 ? "threads" : "processes", processes);
 		while ((count = read(ends[0], bytes, sizeof(bytes))) > 0)
 			executed += count;
 	}
