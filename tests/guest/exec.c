@@ -29,8 +29,11 @@ static char *program[] = { "/proc/self/exe", "again", NULL };
 
 static void *execute(void *unused)
 {
+	struct timespec now;
+
 	/* So that the one that goes first lets the reader run in between. */
-	usleep(getpid() * 7919 % 1000 + time(NULL) % 7 * 100);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	usleep(10000 + now.tv_nsec / 1000 % 5000);
 	execv(program[0], program);
 	_exit(1);
 }
@@ -115,7 +118,7 @@ static bool right(const char *name, const pid_t *processes)
 
 int main(int argc, char **argv)
 {
-	long snapshots = setting("SNAPSHOTS", 3000), taken, executed = 0;
+	long snapshots = setting("SNAPSHOTS", 2000), taken, executed = 0;
 	pid_t processes[2];
 	int wrong = 0;
 	time_t end;
@@ -131,7 +134,7 @@ int main(int argc, char **argv)
 		processes[i] = start_child(begin, i ? &ends : NULL);
 	end = seconds() + WAIT_LIMIT;
 	/* As many snapshots, and enough programs between them, on a slow machine too. */
-	for (taken = 0; (taken < snapshots || executed < 200) && wrong < 10 &&
+	for (taken = 0; (taken < snapshots || executed < 150) && wrong < 10 &&
 	     seconds() < end; taken++) {
 		char bytes[1000];
 		ssize_t count;
@@ -141,7 +144,7 @@ int main(int argc, char **argv)
 			executed += count;
 	}
 	ksft_print_msg("%ld snapshots, %ld programs executed\n", taken, executed);
-	ksft_test_result(executed >= 200, "programs are executed meanwhile\n");
-	ksft_test_result(!wrong, "the process is there once, and no PID twice\n");
+	ksft_test_result(executed >= 150, "programs are executed meanwhile\n");
+	ksft_test_result(!wrong && taken >= snapshots, "the process is there once, and no PID twice\n");
 	ksft_finished();
 }
