@@ -145,6 +145,6 @@ int main(int argc, char **argv)
 	}
 	ksft_print_msg("%ld snapshots, %ld programs executed\n", taken, executed);
 	ksft_test_result(executed >= 150, "programs are executed meanwhile\n");
-	ksft_test_result(!wrong && taken >= snapshots, "the process is there once, and no PID twice\n");
+	ksft_test_result(!wrong && taken >= snapshots, "the process once, and no PID twice\n");
 	ksft_finished();
 }
