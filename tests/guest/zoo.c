@@ -336,6 +336,7 @@ static void add_io_uring(void)
 	    wait_for_thread(pid, name),
 	    'S', "worker", "set", "-", strdup(name), .threads = 2);
 
+	unlink("/tmp/fifo");
 	must(mkfifo("/tmp/fifo", 0600));
 	pid = start_child(open_asynchronously, NULL);
 	snprintf(name, sizeof(name), "iou-wrk-%d", pid);
