@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,9 +76,11 @@ static bool same_in_pieces(size_t piece)
 		       !memcmp(buffer, text + at, count);
 		at += count;
 	}
-	same = same && count == 0 && at == size && read(table, buffer, piece) == 0 && read(table, buffer, 1) == 0;
+	same = same && count == 0 && at == size &&
+	       read(table, buffer, piece) == 0 && read(table, buffer, 1) == 0;
 	if (!same)
-		ksft_print_msg("pieces of %zu: at %zu of %zu, the last was %zd\n", piece, at, size, count);
+		ksft_print_msg("pieces of %zu: at %zu of %zu, the last was %zd\n", piece, at, size,
+			       count);
 	free(buffer);
 	return same;
 }
@@ -97,7 +100,8 @@ static void test_pieces(void)
 	for (int i = -3; i <= 3; i++)
 		wrong += !same_in_pieces(row + i) + !same_in_pieces(2 * row + i);
 	ksft_test_result(!wrong, "in pieces of a row or two, a little more or less\n");
-	ksft_test_result(same_in_pieces(size) && same_in_pieces(size - 1) && same_in_pieces(size + 1),
+	ksft_test_result(same_in_pieces(size) && same_in_pieces(size - 1) &&
+			 same_in_pieces(size + 1),
 			 "in one piece, or all but a byte\n");
 }
 
@@ -132,14 +136,17 @@ static void test_pread(void)
 	ksft_test_result(!wrong, "pread at random offsets\n");
 	for (size_t page = 4096; page <= 32768; page *= 2)
 		for (int i = -8; i <= 8; i++)
-			wrong += !same_at(page + i, 1) + !same_at(page + i, 4096) + !same_at(page - 4096, 4096 + i);
+			wrong += !same_at(page + i, 1) + !same_at(page + i,
+								  4096) + !same_at(page - 4096,
+										   4096 + i);
 	ksft_test_result(!wrong, "pread about the ends of pages\n");
 	for (int i = -8; i <= 8; i++)
 		wrong += !same_at(size + i, 20);
 	ksft_test_result(!wrong && !same_at(size + 1, 1) == false, "pread about the end\n");
 	ksft_test_result(lseek(table, 0, SEEK_CUR) == 1234, "pread moves nothing\n");
 	errno = 0;
-	ksft_test_result(pread(table, &wrong, 1, -1) == -1 && errno == EINVAL, "pread before the start: EINVAL\n");
+	ksft_test_result(pread(table, &wrong, 1, -1) == -1 && errno == EINVAL,
+			 "pread before the start: EINVAL\n");
 }
 
 static bool next_is(size_t offset)
@@ -158,34 +165,39 @@ static void test_seek(void)
 	off_t at;
 
 	for (size_t i = 0; i < sizeof(offsets) / sizeof(*offsets); i++)
-		good = good && lseek(table, offsets[i], SEEK_SET) == (off_t)offsets[i] && next_is(offsets[i]);
+		good = good && lseek(table, offsets[i],
+				     SEEK_SET) == (off_t)offsets[i] && next_is(offsets[i]);
 	ksft_test_result(good, "SEEK_SET, forwards and backwards\n");
 	at = must(lseek(table, 5000, SEEK_SET));
 	ksft_test_result(lseek(table, 77, SEEK_CUR) == at + 77 && next_is(at + 77), "SEEK_CUR\n");
 	must(lseek(table, 300, SEEK_SET));
 	errno = 0;
 	good = lseek(table, -1, SEEK_SET) == -1 && errno == EINVAL;
-	ksft_test_result(good && next_is(300), "SEEK_SET before the start: EINVAL, and moves nothing\n");
+	ksft_test_result(good && next_is(300),
+			 "SEEK_SET before the start: EINVAL, and moves nothing\n");
 	/* A text whose length nobody counted has no end to seek from; or it has that one. */
 	errno = 0;
 	at = lseek(table, 0, SEEK_END);
-	ksft_test_result((at == -1 && errno == EINVAL) || at == (off_t)size, "SEEK_END: EINVAL, or the end\n");
+	ksft_test_result((at == -1 && errno == EINVAL) || at == (off_t)size,
+			 "SEEK_END: EINVAL, or the end\n");
 	ksft_test_result(same_in_pieces(3000) && same_in_pieces(3000), "rewound, the same bytes\n");
 	at = lseek(table, size + 5000, SEEK_SET);
-	ksft_test_result((at == -1 || read(table, &good, 1) == 0), "behind the end there is nothing\n");
+	ksft_test_result((at == -1 || read(table, &good, 1) == 0),
+			 "behind the end there is nothing\n");
 }
 
 static void test_bad_buffers(void)
 {
 	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	/* Its address is only known when this runs, or the compiler would refuse. */
-	char *volatile nowhere = (char *)8;
+	/* Known only when this runs, or the compiler would refuse. */
+	char *nowhere = (char *)strtoul("8", NULL, 10);
 	char first[64];
 	ssize_t count;
 
 	must(munmap(page + 4096, 4096));
 	must(lseek(table, 0, SEEK_SET));
-	ksft_test_result(read(table, NULL, 0) == 0 && next_is(0), "0 bytes are no bytes, and no end\n");
+	ksft_test_result(read(table, NULL, 0) == 0 && next_is(0),
+			 "0 bytes are no bytes, and no end\n");
 	must(lseek(table, 0, SEEK_SET));
 	errno = 0;
 	ksft_test_result(read(table, nowhere, 100) == -1 && errno == EFAULT && next_is(0),
@@ -197,7 +209,8 @@ static void test_bad_buffers(void)
 	if (count == -1 && errno == EFAULT)
 		count = 0;
 	must(read(table, first, sizeof(first)));
-	ksft_test_result(count >= 0 && count <= 10 && !memcmp(page + 4096 - 10, text + 200, count) &&
+	ksft_test_result(count >= 0 && count <= 10 && !memcmp(page + 4096 - 10, text + 200,
+							      count) &&
 			 !memcmp(first, text + 200 + count, sizeof(first)),
 			 "a buffer that ends too early: nothing is lost\n");
 	ksft_test_result(same_in_pieces(4096), "and all can be read after that\n");
@@ -213,7 +226,7 @@ struct piece {
 };
 
 static struct piece *pieces;
-static volatile int *taken;
+static atomic_int *taken;
 
 static void read_pieces(int descriptor)
 {
@@ -260,7 +273,8 @@ static bool pieces_are_the_text(int readers)
 		pieces[best].length = 0;
 	}
 	if (sum != size || at != size || ends != readers)
-		ksft_print_msg("%zu bytes of %zu, in order until %zu; %d ends\n", sum, size, at, ends);
+		ksft_print_msg("%zu bytes of %zu, in order until %zu; %d ends\n", sum, size, at,
+			       ends);
 	return sum == size && at == size && ends == readers;
 }
 
@@ -271,13 +285,15 @@ static void test_sharing(void)
 	char one[100], other[100];
 	pid_t child;
 
-	pieces = mmap(NULL, 20000 * sizeof(*pieces), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pieces = mmap(NULL, 20000 * sizeof(*pieces), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	taken = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	must(lseek(table, 0, SEEK_SET));
 	must(read(table, one, 100));
 	must(read(duplicate, other, 100));
-	ksft_test_result(!memcmp(one, text, 100) && !memcmp(other, text + 100, 100), "a dup goes on where the other was\n");
+	ksft_test_result(!memcmp(one, text, 100) && !memcmp(other, text + 100, 100),
+			 "a dup goes on where the other was\n");
 
 	must(lseek(table, 0, SEEK_SET));
 	for (int i = 0; i < 2; i++)
@@ -294,7 +310,8 @@ static void test_sharing(void)
 	if (!child)
 		_exit(0);
 	must(waitpid(child, &status, 0));
-	ksft_test_result(!status && pieces_are_the_text(2), "two processes, one offset: each byte once\n");
+	ksft_test_result(!status && pieces_are_the_text(2),
+			 "two processes, one offset: each byte once\n");
 	close(duplicate);
 }
 
@@ -306,7 +323,8 @@ static void test_vectors(void)
 
 	must(lseek(table, 0, SEEK_SET));
 	count = readv(table, vectors, 2);
-	ksft_test_result(count >= 7 && !memcmp(one, text, 7) && !memcmp(other, text + 7, count - 7), "readv\n");
+	ksft_test_result(count >= 7 && !memcmp(one, text, 7) && !memcmp(other, text + 7, count - 7),
+			 "readv\n");
 }
 
 /* What is opened later knows what is new, and what was opened before does not. */
@@ -320,7 +338,8 @@ static void test_independence(void)
 	later = table_read("threads");
 	before = table_parse(memcpy(malloc(size + 1), text, size + 1), size);
 	must(lseek(table, 0, SEEK_SET));
-	ksft_test_result(table_find(later, pid) && !table_find(before, pid), "an open is a snapshot of its own\n");
+	ksft_test_result(table_find(later, pid) && !table_find(before, pid),
+			 "an open is a snapshot of its own\n");
 	ksft_test_result(same_in_pieces(10000), "and does not touch another\n");
 	end_child(pid);
 	table_free(later);
@@ -332,8 +351,10 @@ static void test_current(void)
 {
 	table = open_table("current");
 	text = slurp_descriptor(table, &size);
-	ksft_test_result(size > 200 && same_in_pieces(1) && same_in_pieces(16) && same_in_pieces(4096) &&
-			 same_at(10, 10) && same_at(size - 1, 5), "current in pieces, again and from anywhere\n");
+	ksft_test_result(size > 200 && same_in_pieces(1) && same_in_pieces(16) &&
+			 same_in_pieces(4096) &&
+			 same_at(10, 10) && same_at(size - 1, 5),
+			 "current in pieces, again and from anywhere\n");
 	close(table);
 }
 
@@ -350,7 +371,8 @@ int main(void)
 	pid_t sleepers = start_child(start_threads, NULL);
 	struct proc_thread thread;
 
-	wait_until(proc_thread(sleepers, sleepers, &thread) && thread.threads == THREADS + 1, "no threads");
+	wait_until(proc_thread(sleepers, sleepers, &thread) && thread.threads == THREADS + 1,
+		   "no threads");
 
 	table = open_table("threads");
 	text = slurp_descriptor(table, &size);

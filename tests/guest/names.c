@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,7 @@ static const struct {
 
 struct named {
 	const char *name;
-	volatile pid_t tid;
+	atomic_int tid;
 };
 
 static void *take_name(void *argument)
@@ -99,7 +100,8 @@ static void test_bytes(void)
 
 		escape_comm(named[i].name, 3, false, shown);
 		if (!row || strcmp(row->comm, shown)) {
-			ksft_print_msg("byte %d, %s, is shown as %s\n", i / 3, shown, row ? row->comm : "nothing");
+			ksft_print_msg("byte %d, %s, is shown as %s\n", i / 3, shown,
+				       row ? row->comm : "nothing");
 			wrong++;
 		}
 	}
@@ -178,13 +180,16 @@ int main(void)
 
 		if (row)
 			ksft_print_msg("%s\n", row->comm);
-		ksft_test_result(row && !strcmp(row->comm, names[i].shown) && !strcmp(row->kind, "user") &&
-				 row->tgid == getpid() && row->ppid == getppid(), "%s\n", names[i].what);
+		ksft_test_result(row && !strcmp(row->comm, names[i].shown) &&
+				 !strcmp(row->kind, "user") &&
+				 row->tgid == getpid() && row->ppid == getppid(),
+				 "%s\n", names[i].what);
 	}
 	/* And in the other table, where the leader is the one that has a name. */
-	must(prctl(PR_SET_NAME, " \n1 1 # \\ "));
+	must(prctl(PR_SET_NAME, " 1\n1 # \\ "));
 	processes = table_read("processes");
-	ksft_test_result(!strcmp(table_find(processes, getpid())->comm, "\\040\\0121 1 # \\134\\040"),
+	ksft_test_result(!strcmp(table_find(processes, getpid())->comm,
+				 "\\0401\\0121 # \\134\\040"),
 			 "processes: all of it at once\n");
 	test_kernel_threads();
 	test_current();

@@ -90,12 +90,14 @@ static int change_mode(void)
 
 static void test_others(void)
 {
-	ksft_test_result(as_other(open_to_read, 1000, false) == EACCES, "%s: another user may not read\n", path);
+	ksft_test_result(as_other(open_to_read, 1000, false) == EACCES,
+			 "%s: another user may not read\n", path);
 	ksft_test_result(as_other(open_to_write, 1000, false) == EACCES, "%s: nor write\n", path);
 	ksft_test_result(as_other(open_to_read, 1000, true) == EACCES &&
 			 as_other(open_to_write, 1000, true) == EACCES,
 			 "%s: nor may root of a user namespace\n", path);
-	ksft_test_result(as_other(change_mode, 1000, true) == EPERM, "%s: who cannot change that\n", path);
+	ksft_test_result(as_other(change_mode, 1000, true) == EPERM, "%s: who cannot change that\n",
+			 path);
 }
 
 /* After all that was tried, what is open and what is opened reads as ever. */
@@ -144,22 +146,27 @@ static void test_root(void)
 	struct stat status;
 
 	must(fstat(descriptor, &status));
-	ksft_test_result((status.st_mode & 07777) == 0400 && !status.st_uid && S_ISREG(status.st_mode),
+	ksft_test_result((status.st_mode & 07777) == 0400 && !status.st_uid &&
+			 S_ISREG(status.st_mode),
 			 "%s: mode 0400, of root\n", path);
 	ksft_test_result(refusal(open_error(O_WRONLY)), "%s: no open for writing\n", path);
 	ksft_test_result(refusal(open_error(O_RDWR)), "%s: nor for both\n", path);
-	ksft_test_result(refusal(open_error(O_WRONLY | O_APPEND)) && refusal(open_error(O_WRONLY | O_TRUNC)),
+	ksft_test_result(refusal(open_error(O_WRONLY | O_APPEND)) &&
+			 refusal(open_error(O_WRONLY | O_TRUNC)),
 			 "%s: nor for appending or to cut it\n", path);
 	errno = 0;
 	ksft_test_result(write(descriptor, "x", 1) == -1 && errno == EBADF, "%s: no write\n", path);
 	errno = 0;
-	ksft_test_result(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, descriptor, 0) == MAP_FAILED && errno == ENODEV,
+	ksft_test_result(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, descriptor, 0) == MAP_FAILED &&
+			 errno == ENODEV,
 			 "%s: no mapping\n", path);
 	errno = 0;
-	ksft_test_result(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0) == MAP_FAILED &&
+	ksft_test_result(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor,
+			      0) == MAP_FAILED &&
 			 (errno == EACCES || errno == ENODEV), "%s: no shared mapping\n", path);
 	errno = 0;
-	ksft_test_result(ioctl(descriptor, TCGETS, &argument) == -1 && errno == ENOTTY, "%s: no ioctl\n", path);
+	ksft_test_result(ioctl(descriptor, TCGETS, &argument) == -1 && errno == ENOTTY,
+			 "%s: no ioctl\n", path);
 	errno = 0;
 	ksft_test_result(ftruncate(descriptor, 0) == -1 && (errno == EINVAL || errno == EBADF),
 			 "%s: no ftruncate\n", path);
@@ -183,9 +190,11 @@ int main(void)
 		test_root();
 	}
 	snprintf(path, sizeof(path), TABLES "set_pid");
-	ksft_test_result(as_other(open_to_read, 1000, true) == EACCES, "%s: read by root alone\n", path);
+	ksft_test_result(as_other(open_to_read, 1000, true) == EACCES, "%s: read by root alone\n",
+			 path);
 	ksft_test_result(as_other(open_to_write, 1000, true) == EACCES &&
-			 as_other(open_to_write, 1000, false) == EACCES, "%s: written by root alone\n", path);
+			 as_other(open_to_write, 1000,
+				  false) == EACCES, "%s: written by root alone\n", path);
 	ksft_test_result(!open_error(O_RDWR), "%s: which root may\n", path);
 	must(chmod("/sys/kernel/debug", 0700));
 	ksft_finished();

@@ -90,7 +90,8 @@ static void clean_up(void)
 
 		/* The test may have unloaded it itself. */
 		if (error && error != ENOENT) {
-			printf("# %s could not be unloaded: %s\n", loaded[modules], strerror(error));
+			printf("# %s could not be unloaded: %s\n", loaded[modules],
+			       strerror(error));
 			fflush(stdout);
 			_exit(1);
 		}
@@ -237,7 +238,8 @@ bool proc_thread(pid_t tgid, pid_t tid, struct proc_thread *thread)
 	thread->pid = tid;
 	/* The name, in parentheses, may hold anything, and even these. */
 	at = strrchr(stat, ')');
-	if (!at || sscanf(at, ") %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d",
+	if (!at || sscanf(at,
+			  ") %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d",
 			  &thread->state, &thread->ppid, &thread->flags, &thread->threads) != 4)
 		goto out;
 	/* Every newline of the name itself is written as \n here. */
@@ -282,7 +284,8 @@ size_t proc_threads(struct proc_thread **threads)
 				continue;
 			if (count == room)
 				*threads = realloc(*threads, (room *= 2) * sizeof(**threads));
-			if (proc_thread(atoi(process->d_name), atoi(task->d_name), *threads + count))
+			if (proc_thread(atoi(process->d_name), atoi(task->d_name),
+					*threads + count))
 				count++;
 		}
 		if (tasks)

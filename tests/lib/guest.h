@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <kselftest.h>
+
 #define TABLES "/sys/kernel/debug/taskscope/"
 
 /* Flags of a task, as proc(5) has them in /proc/PID/stat. */
@@ -26,7 +28,7 @@
 #define PF_KTHREAD	0x00200000
 
 /* "Bail out!" with the reason, and that of errno if there is one. */
-void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+void die(const char *format, ...) __noreturn __printf(1, 2);
 
 /* The value, or 0 or NULL where that is an error and dies of it. */
 #define must(call) ({						\

@@ -13,13 +13,14 @@
 enum { TGID, PID, PPID, UID, EUID, S, KIND, MM, NTHR, TASK, STACK, NOTE, COMM, COLUMNS };
 
 static const char * const column_names[COLUMNS] = {
-	"TGID", "PID", "PPID", "UID", "EUID", "S", "KIND", "MM", "NTHR", "TASK", "STACK", "NOTE", "COMM",
+	"TGID", "PID", "PPID", "UID", "EUID", "S", "KIND", "MM", "NTHR",
+	"TASK", "STACK", "NOTE", "COMM",
 };
 
 /* Columns may be added to the interface; so many at most. */
 #define MOST_COLUMNS 32
 
-static __attribute__((format(printf, 2, 3))) bool
+static __printf(2, 3) bool
 wrong(struct task_table *table, const char *format, ...)
 {
 	va_list arguments;
@@ -88,7 +89,8 @@ static bool take_row(struct task_table *table, struct task_row *row, char **valu
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
 		if (!number(value[at[numbers[i]]], &n[numbers[i]]))
-			return wrong(table, "%s is no number: %s", column_names[numbers[i]], value[at[numbers[i]]]);
+			return wrong(table, "%s is no number: %s", column_names[numbers[i]],
+				     value[at[numbers[i]]]);
 	*row = (struct task_row) {
 		.tgid = n[TGID], .pid = n[PID], .ppid = n[PPID], .uid = n[UID], .euid = n[EUID],
 		.threads = n[NTHR], .state = *value[at[S]],
@@ -117,8 +119,9 @@ static bool parse(struct task_table *table)
 
 	for (const char *c = table->text; c < table->text + table->size; c++)
 		if (*c != '\n' && (*c < ' ' || *c > '~'))
-			return wrong(table, "byte %#x at %td of %zu, after '%.*s'", (unsigned char)*c,
-				     c - table->text, table->size, c - table->text < 100 ? 0 : 100, c - 100);
+			return wrong(table, "byte %#x at %td of %zu, after '%.*s'",
+				     (unsigned char)*c, c - table->text, table->size,
+				     c - table->text < 100 ? 0 : 100, c - 100);
 	if (!table->size || table->text[table->size - 1] != '\n')
 		return wrong(table, "does not end with a newline");
 
@@ -138,9 +141,9 @@ static bool parse(struct task_table *table)
 				return wrong(table, "COMM is not the last column");
 		} else if (*line == '#') {
 			table->summaries++;
-		} else if (table->summaries) {
-			return wrong(table, "a row after the summary: %.100s", line);
 		} else {
+			if (table->summaries)
+				return wrong(table, "a row after the summary: %.100s", line);
 			if (table->rows == room) {
 				room = room ? 2 * room : 256;
 				table->row = realloc(table->row, room * sizeof(*table->row));
@@ -150,7 +153,8 @@ static bool parse(struct task_table *table)
 			if (end[-1] == ' ')
 				return wrong(table, "a space at the end of %.100s", line);
 			if (cut(line, value, columns) < columns)
-				return wrong(table, "row %zu is short, from %.100s", table->rows, line);
+				return wrong(table, "row %zu is short, from %.100s", table->rows,
+					     line);
 			if (!take_row(table, &table->row[table->rows], value, at))
 				return false;
 			table->rows++;

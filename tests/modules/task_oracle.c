@@ -4,10 +4,11 @@
  * found through the PID namespace instead of the task list, and printed by the
  * kernel's own formats. A line of /sys/kernel/debug/task_oracle is
  *
- *	TGID PID TASK(%p) TASK(%px) STACK(%p) STACK(%px) FLAGS COMM
+ *	TGID PID TASK TASK STACK STACK FLAGS COMM
  *
- * with "-" for a stack that is released, FLAGS in hexadecimal and COMM, all of
- * it, as pairs of hexadecimal digits, so that no name can disturb a line.
+ * with each address first as %p prints it, hashed, and then as it is, "-" for a
+ * stack that is released, FLAGS in hexadecimal and COMM, all of it, as pairs of
+ * hexadecimal digits, so that no name can disturb a line.
  */
 #include <linux/debugfs.h>
 #include <linux/module.h>
@@ -21,9 +22,9 @@ static void show_task(struct seq_file *file, struct task_struct *task)
 	char comm[TASK_COMM_LEN];
 	void *stack = READ_ONCE(task->stack);
 
-	seq_printf(file, "%d %d %p %px ", task->tgid, task->pid, task, task);
+	seq_printf(file, "%d %d %p %016lx ", task->tgid, task->pid, task, (unsigned long)task);
 	if (stack)
-		seq_printf(file, "%p %px ", stack, stack);
+		seq_printf(file, "%p %016lx ", stack, (unsigned long)stack);
 	else
 		seq_puts(file, "- - ");
 	get_task_comm(comm, task);

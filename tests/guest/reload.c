@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module is unloaded under files that are open and readers that read: it
+ * stays as long as a file is open, and goes at once when none is; whatever a
+ * reader gets is whole, or an error.
+ *
+ * RELOADS, if set, is how often it is unloaded.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+#include "table.h"
+
+static const char * const files[] = { "current", "processes", "threads", "set_pid" };
+
+#define FILES 4
+
+static int open_file(const char *name)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), TABLES "%s", name);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* What was read is all of it. */
+static bool whole(const char *name, char *text, size_t size)
+{
+	struct task_table *table;
+	bool good;
+
+	if (!strcmp(name, "set_pid"))
+		return true;
+	if (!strcmp(name, "current"))
+		return strstr(text, "comm:") == text && strstr(text, "\nstack_used:") &&
+		       text[size - 1] == '\n';
+	table = table_parse(memcpy(malloc(size + 1), text, size + 1), size);
+	good = !*table->problem && table->rows > 10;
+	if (!good)
+		printf("# %s: %s\n", name, table->problem);
+	table_free(table);
+	return good;
+}
+
+/* How often readers have opened a file of this module. */
+static int *opened;
+
+/* Opens, reads and closes until the module is gone; ends with 1 if it got a part. */
+static void read_until_gone(int which)
+{
+	for (;;) {
+		const char *name = files[which++ % FILES];
+		int descriptor = open_file(name);
+		size_t size;
+		char *text;
+
+		/* It was there when this began. */
+		if (descriptor < 0)
+			_exit(0);
+		__atomic_fetch_add(opened, 1, __ATOMIC_SEQ_CST);
+		text = slurp_descriptor(descriptor, &size);
+		if (text && !whole(name, text, size))
+			_exit(1);
+		free(text);
+		close(descriptor);
+		/* Or two readers would leave no gap. */
+		usleep(which % 7 * 300);
+	}
+}
+
+int main(void)
+{
+	int held = 0, rest_read = 0, gone = 0, under_readers = 0, refused = 0, good_readers = 0;
+	/* Each time it is unloaded twice. */
+	const int times = setting("RELOADS", 100) / 2;
+
+	ksft_print_header();
+	ksft_set_plan(5);
+	opened = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	for (int i = 0; i < times; i++) {
+		const char *name = files[i % 3];
+		int descriptor, status;
+		pid_t readers[2];
+		char first[50], *text;
+		size_t size;
+
+		/* A file is open, read in part or not at all. */
+		load_taskscope("");
+		descriptor = must(open_file(name));
+		if (i % 2)
+			must(read(descriptor, first, sizeof(first)));
+		held += unload_module("taskscope") == EAGAIN;
+		must(lseek(descriptor, 0, SEEK_SET));
+		text = slurp_descriptor(descriptor, &size);
+		rest_read += text && whole(name, text, size);
+		free(text);
+		close(descriptor);
+		/* The last close has let go when close() returns. */
+		gone += unload_module("taskscope") == 0 && access(TABLES, F_OK);
+
+		/* Readers come and go, until it goes between two of them. */
+		load_taskscope("");
+		*opened = 0;
+		for (int r = 0; r < 2; r++) {
+			readers[r] = fork_child();
+			if (!readers[r])
+				read_until_gone(i + r);
+		}
+		wait_until(__atomic_load_n(opened, __ATOMIC_SEQ_CST) > 2, "nobody reads");
+		wait_until((status = unload_module("taskscope")) != EAGAIN || !++refused,
+			   "it never goes");
+		under_readers += status == 0;
+		for (int r = 0; r < 2; r++) {
+			if (status)
+				end_child(readers[r]);
+			else
+				must(waitpid(readers[r], &status, 0));
+			good_readers += status == 0;
+		}
+	}
+	ksft_print_msg("refused %d times under readers\n", refused);
+	ksft_test_result(held == times, "held by an open file, %d times\n", times);
+	ksft_test_result(rest_read == times, "which can be read then, %d times\n", times);
+	ksft_test_result(gone == times, "gone at once when it is closed, %d times\n", times);
+	ksft_test_result(under_readers == times, "gone in spite of readers, %d times\n", times);
+	ksft_test_result(good_readers == 2 * times, "readers got all or nothing, %d times\n",
+			 2 * times);
+	ksft_finished();
+}

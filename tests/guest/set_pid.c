@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * set_pid is ftrace's set_event_pid: a list of PIDs, which tables that are
+ * opened from then on hold alone; a write that is not right changes nothing.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+#include "table.h"
+
+#define SET_PID TABLES "set_pid"
+
+static pid_t leader, thread, other;
+static atomic_int *tid;
+
+/* One write, to a file opened so; returns the errno, or 0 if all of it was taken. */
+static int write_list(int flags, const char *list, size_t size)
+{
+	int descriptor = must(open(SET_PID, O_WRONLY | O_CLOEXEC | flags));
+	ssize_t count;
+
+	errno = 0;
+	count = size ? write(descriptor, list, size) : 0;
+	close(descriptor);
+	if (count == -1)
+		return errno;
+	return count == (ssize_t)size ? 0 : -1;
+}
+
+/* As `echo LIST > set_pid`, or with >>. */
+static int echo(int flags, const char *format, ...)
+{
+	char line[200];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line) - 1, format, arguments);
+	va_end(arguments);
+	strcat(line, "\n");
+	return write_list(flags, line, strlen(line));
+}
+
+static int compare(const void *one, const void *other)
+{
+	return *(pid_t *)one - *(pid_t *)other;
+}
+
+/* The list, as it reads, is these PIDs, in any order. */
+static bool lists_these(const pid_t *pids, size_t count)
+{
+	char *text = slurp(SET_PID, NULL), *at = text, *end;
+	pid_t *listed = malloc((count + 1) * sizeof(*listed));
+	pid_t *sorted = malloc((count + 1) * sizeof(*sorted));
+	size_t found = 0;
+	bool same;
+
+	for (;;) {
+		long pid = strtol(at, &end, 10);
+
+		if (end == at || found > count)
+			break;
+		if (found < count)
+			listed[found] = pid;
+		found++;
+		at = end;
+	}
+	at += strspn(at, "\n ");
+	memcpy(sorted, pids, count * sizeof(*sorted));
+	qsort(sorted, count, sizeof(*sorted), compare);
+	if (found == count)
+		qsort(listed, found, sizeof(*listed), compare);
+	same = found == count && !memcmp(listed, sorted, count * sizeof(*listed)) && !*at;
+	if (!same)
+		ksft_print_msg("it reads %.200s\n", text);
+	free(text);
+	free(listed);
+	free(sorted);
+	return same;
+}
+
+#define COUNT(...) (sizeof((pid_t []){ __VA_ARGS__ }) / sizeof(pid_t))
+#define lists(...) lists_these((pid_t []){ __VA_ARGS__ }, COUNT(__VA_ARGS__))
+
+/* The rows of a table are these PIDs, and there is no other. */
+static bool holds_these(const char *name, const pid_t *pids, size_t count)
+{
+	struct task_table *table = table_read(name);
+	bool same = table->rows == count && !table_twice(table);
+
+	for (size_t i = 0; i < count; i++)
+		same = same && table_find(table, pids[i]);
+	if (!same)
+		ksft_print_msg("%s has %zu rows, and not %zu\n", name, table->rows, count);
+	table_free(table);
+	return same;
+}
+
+#define holds(name, ...) holds_these(name, (pid_t []){ __VA_ARGS__ }, COUNT(__VA_ARGS__))
+
+static bool holds_all(void)
+{
+	struct task_table *table = table_read("threads");
+	bool all = table->rows > 20 && table_find(table, 0) && table_find(table,
+									  2) && table_find(table,
+											   thread);
+
+	table_free(table);
+	return all;
+}
+
+static void *sleep_for_ever(void *unused)
+{
+	*tid = syscall(SYS_gettid);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void start_thread(void *unused)
+{
+	pthread_t it;
+
+	if (pthread_create(&it, NULL, sleep_for_ever, NULL))
+		die("pthread_create");
+}
+
+static void sleep_alone(void *unused)
+{
+}
+
+static void test_lists(void)
+{
+	struct stat status;
+
+	must(stat(SET_PID, &status));
+	ksft_test_result((status.st_mode & 07777) == 0600 && !status.st_uid,
+			 "mode 0600, of root\n");
+	ksft_test_result(lists_these(NULL, 0) && holds_all(),
+			 "empty at first, and the tables hold all\n");
+	ksft_test_result(!echo(O_TRUNC, "%d", leader) && lists(leader), "one PID\n");
+	ksft_test_result(holds("threads", leader) && holds("processes", leader),
+			 "the tables hold it alone\n");
+	ksft_test_result(!echo(O_TRUNC, "%d", thread) && holds("threads", thread) &&
+			 holds_these("processes", NULL, 0),
+			 "a thread is a row of threads, and no process\n");
+	ksft_test_result(!echo(O_TRUNC, "%d %d 2", thread, other) && lists(thread, other, 2),
+			 "several\n");
+	ksft_test_result(holds("threads", thread, other, 2) && holds("processes", other, 2),
+			 "the tables hold them\n");
+	ksft_test_result(!echo(O_TRUNC, "%d", other) && lists(other),
+			 "written anew, it begins anew\n");
+	ksft_test_result(!echo(O_APPEND, "%d", leader) && lists(other, leader), ">> adds\n");
+	ksft_test_result(!echo(O_APPEND, "%d %d", leader, leader) && lists(other, leader),
+			 "a PID is there once\n");
+	ksft_test_result(!echo(O_TRUNC, "  %d   %d  ", leader, other) && lists(leader, other),
+			 "more spaces\n");
+	ksft_test_result(!echo(O_TRUNC, "%d\n%d", leader, other) && lists(leader, other),
+			 "a PID a line\n");
+	ksft_test_result(!write_list(O_TRUNC, "1", 1) && lists(1), "without a newline\n");
+	/* Nobody has it, and nobody will while this runs. */
+	ksft_test_result(!echo(O_TRUNC, "32767 %d", leader) && lists(32767, leader) &&
+			 holds("threads", leader),
+			 "who is not there has no row\n");
+	ksft_test_result(!echo(O_TRUNC, "%s", "") && lists_these(NULL, 0) && holds_all(),
+			 "an empty line clears, and the tables hold all\n");
+	echo(O_TRUNC, "%d", leader);
+	ksft_test_result(!write_list(O_TRUNC, "", 0) && lists_these(NULL, 0) && holds_all(),
+			 "so does an open that cuts\n");
+}
+
+static void test_descriptor(void)
+{
+	int descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC));
+	/* Known only when this runs, or the compiler would refuse. */
+	char *nowhere = (char *)strtoul("8", NULL, 10);
+	char pid[20];
+	bool good;
+
+	snprintf(pid, sizeof(pid), "%d ", leader);
+	must(write(descriptor, pid, strlen(pid)));
+	snprintf(pid, sizeof(pid), "%d ", other);
+	must(write(descriptor, pid, strlen(pid)));
+	good = lists(leader, other);
+	errno = 0;
+	good = good && write(descriptor, "x", 1) == -1 && errno == EINVAL;
+	errno = 0;
+	good = good && write(descriptor, nowhere, 5) == -1 && errno == EFAULT;
+	close(descriptor);
+	ksft_test_result(good && lists(leader, other), "writes to one descriptor add up\n");
+}
+
+static void test_snapshots(void)
+{
+	int before, after;
+	struct task_table *all, *one;
+	size_t size;
+	char *text;
+
+	echo(O_TRUNC, "%s", "");
+	before = must(open(TABLES "threads", O_RDONLY));
+	echo(O_TRUNC, "%d", thread);
+	after = must(open(TABLES "threads", O_RDONLY));
+	echo(O_TRUNC, "%d", other);
+	text = slurp_descriptor(before, &size);
+	all = table_parse(text, size);
+	text = slurp_descriptor(after, &size);
+	one = table_parse(text, size);
+	ksft_test_result(all->rows > 20, "a table opened before holds what it held\n");
+	ksft_test_result(one->rows == 1 && table_find(one, thread),
+			 "one opened after holds what was set then\n");
+	table_free(all);
+	table_free(one);
+	close(before);
+	close(after);
+	echo(O_TRUNC, "2");
+	text = slurp(TABLES "current", NULL);
+	ksft_test_result(strstr(text, "pid:"), "current is who reads it\n");
+	free(text);
+}
+
+static void test_refused(void)
+{
+	static const char * const lists[] = {
+		"x", "-1", "-", "+", "1x", "x1", "1,2", "1-2", "1 x", "x 1", "1 2 -3",
+		"1 2 3 four", "1.5", "#",
+		"99999999999999999999", "1 99999999999999999999",
+		"18446744073709551617", "4294967297",
+		"2147483648", "-4294967295", "1\\n2", "\"1\"", "!1", "*", "1\t2x", "1;2",
+	};
+	int wrong = 0;
+
+	echo(O_TRUNC, "%d %d", leader, other);
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+		int error = echo(O_APPEND, "%s", lists[i]), plain = echo(0, "%s", lists[i]);
+
+		if (error != EINVAL || plain != EINVAL || !lists(leader, other)) {
+			ksft_print_msg("'%s': %s, %s\n", lists[i], strerror(error),
+				       strerror(plain));
+			wrong++;
+			echo(O_TRUNC, "%d %d", leader, other);
+		}
+	}
+	ksft_test_result(!wrong, "what is no list of PIDs: EINVAL, and nothing changes\n");
+	ksft_test_result(write_list(O_APPEND, "1\0002 x", 5) == EINVAL && lists(leader, other),
+			 "a byte 0 among them\n");
+	ksft_test_result(write_list(O_APPEND, "\377\376", 2) == EINVAL && lists(leader, other),
+			 "bytes of no number\n");
+	ksft_test_result(holds("threads", leader, other), "the tables hold what they held\n");
+}
+
+static void test_long_list(void)
+{
+	size_t count = 20000, used = 0;
+	char *list = malloc(count * 8);
+	pid_t *pids = malloc(count * sizeof(*pids));
+	int error;
+
+	for (size_t i = 0; i < count; i++) {
+		pids[i] = i + 1;
+		used += sprintf(list + used, "%d ", pids[i]);
+	}
+	error = write_list(O_TRUNC, list, used);
+	if (error)
+		ksft_print_msg("%s\n", strerror(error));
+	ksft_test_result(!error && lists_these(pids, count), "20,000 PIDs in one write\n");
+	/* The last of them is no PID. */
+	list[used - 2] = 'x';
+	echo(O_TRUNC, "%d", leader);
+	ksft_test_result(write_list(O_APPEND, list, used - 1) == EINVAL && lists(leader),
+			 "20,000 PIDs, the last of which is none: nothing changes\n");
+	free(list);
+	free(pids);
+}
+
+int main(void)
+{
+	ksft_print_header();
+	ksft_set_plan(26);
+	load_taskscope("");
+	tid = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	leader = start_child(start_thread, NULL);
+	other = start_child(sleep_alone, NULL);
+	wait_until(*tid, "no thread");
+	thread = *tid;
+	test_lists();
+	test_descriptor();
+	test_snapshots();
+	test_refused();
+	test_long_list();
+	ksft_finished();
+}
