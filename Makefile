@@ -2,7 +2,7 @@
 #
 # What a user types; `make help` lists it. What kbuild reads is Kbuild.
 
-export KERNEL CPUS MEMORY LIMIT APPEND FILES CMD
+export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS
 
 .PHONY: all run test check shell vm headers update lint doctor clean distclean help
 

@@ -22,15 +22,45 @@ source_mib=2200
 kernel_mib=400
 all_mib=$((root_mib + source_mib + kernel_mib))
 
-# Exit statuses. Those of the guest's own commands lie below 100.
+# Exit statuses. Above those of any command that a guest runs: a shell gives
+# 128 and the signal's number, at most 192, for one that was killed.
 exit_failed=1     # a test failed
-exit_crashed=101  # the kernel crashed or warned
-exit_hung=102     # the guest reached its time limit
-exit_silent=103   # the guest ended without a verdict
-exit_setup=104    # something needed could not be had, built or started
+exit_own=200      # the command's own status is one of those below
+exit_crashed=201  # the kernel crashed or warned
+exit_hung=202     # the guest reached its time limit
+exit_silent=203   # the guest ended without a verdict
+exit_setup=204    # something needed could not be had, built or started
 
 say() { printf 'taskscope: %s\n' "$*" >&2; }
 die() { say "$*"; exit "$exit_setup"; }
+
+# What nobody foresaw is a failure of set-up as well, and has its line. Where it
+# was another script that failed so, that one has said it.
+unforeseen() {
+	local status=$?
+	((status == exit_setup)) || say "${0##*/}: line $1: '$2' failed with exit status $status"
+	exit "$exit_setup"
+}
+if [[ $- == *e* ]]; then
+	set -o errtrace
+	trap 'unforeseen "$LINENO" "$BASH_COMMAND"' ERR
+fi
+
+# make takes no such names, and apt and QEMU want them quoted in their own ways.
+[[ $top$cache != *[[:space:]:,]* ]] ||
+	die "the paths of the project and of its cache must have no space, colon or comma: $top, $cache"
+
+# open_cache: the directory, marked as one that may be removed whole. One with
+# something else in it is somebody's own.
+open_cache() {
+	[[ ! -e $cache/CACHEDIR.TAG ]] || return 0
+	mkdir -p "$cache" 2>/dev/null || die "the cache $cache cannot be made: set TASKSCOPE_CACHE to a directory that can"
+	[[ -z $(ls -A "$cache") ]] ||
+		die "TASKSCOPE_CACHE=$cache has something in it that is not taskscope's: name an empty directory, or a new one"
+	printf '%s\n' 'Signature: 8a477f597d28d172789f06886806bc55' \
+		'# A cache of taskscope, see https://bford.info/cachedir/' >"$cache/CACHEDIR.TAG"
+	mkdir -p "$cache/log"
+}
 
 # now: microseconds since the epoch
 now() { printf '%s' "${EPOCHREALTIME/[^0-9]/}"; }
@@ -101,6 +131,7 @@ new_run() {
 # remove_ended_runs: what runs that were killed have left
 remove_ended_runs() {
 	local directory
+	[[ -e $cache/CACHEDIR.TAG ]] || return 0
 	for directory in "$cache"/run.*/; do
 		[[ ! -d $directory ]] || flock --nonblock "$directory" rm -rf "$directory" || true
 	done
