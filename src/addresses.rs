@@ -18,6 +18,7 @@ use crate::{
     }, //
 };
 use kernel::{
+    alloc::flags::__GFP_NOWARN,
     prelude::*,
     sync::{
         new_mutex,
@@ -174,16 +175,25 @@ impl Hashes {
         }
     }
 
-    /// Makes sure of some room for `count` addresses, by beginning anew if there is not.
+    /// Makes some room for `count` addresses, by beginning anew if there is not.
     ///
-    /// A full table is of addresses that are in use no more, for the most part.
+    /// A full table is of addresses that are in use no more, for the most part. Without memory for
+    /// another, one that is not full stays.
     fn prepare(&mut self, count: usize) {
         let needed = (count + count / 7 + 8).next_power_of_two().min(SLOTS_MAX);
 
         if self.slots.len() < needed || self.is_filled() {
-            self.used = 0;
-            self.slots = KVVec::new();
-            self.slots = KVVec::zeroed(needed, GFP_KERNEL).unwrap_or_default();
+            match KVVec::zeroed(needed, GFP_KERNEL | __GFP_NOWARN) {
+                Ok(slots) => {
+                    self.slots = slots;
+                    self.used = 0;
+                }
+                Err(_) if self.is_filled() => {
+                    self.slots = KVVec::new();
+                    self.used = 0;
+                }
+                Err(_) => {}
+            }
         }
     }
 

@@ -39,6 +39,7 @@ use kernel::{
         from_result,
         to_result, //
     },
+    page::PAGE_SIZE,
     prelude::*,
     sync::{
         atomic::{
@@ -309,11 +310,13 @@ impl<T: Table> Ops<T> {
                 None
             };
             let table = T::open(&files.shared)?;
-            let buffer = if table.rows() < LONG {
-                KVVec::new()
+            // Made here, so that it is `open()` which fails when there is no memory for it.
+            let size = if table.rows() < LONG {
+                PAGE_SIZE
             } else {
-                KVVec::<u8>::with_capacity(BUFFER, GFP_KERNEL)?
+                BUFFER
             };
+            let buffer = KVVec::<u8>::with_capacity(size, GFP_KERNEL)?;
             let open = KBox::new(
                 Open {
                     table,
@@ -332,14 +335,13 @@ impl<T: Table> Ops<T> {
             let seq = unsafe { &mut *(*file).private_data.cast::<bindings::seq_file>() };
 
             seq.private = KBox::into_raw(open).cast();
-            if buffer.capacity() != 0 {
-                let (buf, _, size) = buffer.into_raw_parts();
 
-                // The buffer is made anew when it is too small, and freed in the end, with
-                // `kvfree()`, which is right for what a `KVVec` has allocated.
-                seq.buf = buf.cast();
-                seq.size = size;
-            }
+            // The buffer is made anew when it is too small, and freed in the end, with `kvfree()`,
+            // which is right for what a `KVVec` has allocated.
+            let (buf, _, size) = buffer.into_raw_parts();
+
+            seq.buf = buf.cast();
+            seq.size = size;
             Ok(0)
         })
     }
