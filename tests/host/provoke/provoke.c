@@ -16,6 +16,11 @@ module_param(what, charp, 0);
 MODULE_PARM_DESC(what, "warn, bug, oops, atomic, lockup, stall or hang");
 
 static DEFINE_SPINLOCK(lock);
+static struct rcu_head waiting;
+
+static void never(struct rcu_head *head)
+{
+}
 
 static int __init provoke_init(void)
 {
@@ -35,6 +40,8 @@ static int __init provoke_init(void)
 			cpu_relax();
 	} else if (!strcmp(what, "stall")) {
 		rcu_read_lock();
+		/* Only a grace period that somebody waits for can stall. */
+		call_rcu(&waiting, never);
 		for (;;)
 			cond_resched();
 	} else if (!strcmp(what, "hang")) {
