@@ -29,10 +29,10 @@ use kernel::{
 /// How many slots the memory of hashes has at most: 16 MiB of them on a 64-bit machine.
 const SLOTS_MAX: usize = 1024 * 1024;
 
-/// An item with two addresses, as every thread has: that of the task, and that of its stack.
+/// An item with addresses in it, the same number as all of its kind.
 pub(crate) trait HasAddresses {
     /// Returns the addresses, or what is shown for them.
-    fn addresses(&mut self) -> &mut [usize; 2];
+    fn addresses(&mut self) -> &mut [usize];
 }
 
 /// How kernel addresses are shown.
@@ -81,16 +81,18 @@ impl Addresses {
         }? Error)
     }
 
-    /// Replaces the two addresses of each item by the numbers that are to be shown for them.
+    /// Replaces the addresses of each item by the numbers that are to be shown for them.
     ///
     /// An address of zero stays zero. May sleep.
     pub(crate) fn show<T: HasAddresses>(&self, items: &mut [T]) -> Shown {
-        if self.raw {
+        let each = items.first_mut().map_or(0, |item| item.addresses().len());
+
+        if self.raw || each == 0 {
             return Shown::Numbers;
         }
         let mut hashes = self.hashes.lock();
 
-        hashes.prepare(2 * items.len());
+        hashes.prepare(each * items.len());
         hashes.show(items)
     }
 }
@@ -197,12 +199,12 @@ impl Hashes {
         }
     }
 
-    /// Replaces the two addresses of each item by their hashes.
+    /// Replaces the addresses of each item by their hashes.
     fn show<T: HasAddresses>(&mut self, items: &mut [T]) -> Shown {
         let mut missing = Batch::default();
 
         for at in 0..items.len() {
-            for which in 0..2 {
+            for which in 0..items[at].addresses().len() {
                 let address = &mut items[at].addresses()[which];
 
                 if *address == 0 {
@@ -275,7 +277,7 @@ mod tests {
     use super::*;
 
     impl HasAddresses for [usize; 2] {
-        fn addresses(&mut self) -> &mut [usize; 2] {
+        fn addresses(&mut self) -> &mut [usize] {
             self
         }
     }

@@ -13,6 +13,9 @@
 #include <linux/sched/task_stack.h>
 #include <linux/smp.h>
 
+#include <asm/stacktrace.h>
+#include <asm/syscall.h>
+
 const struct cred *taskscope_task_cred(struct task_struct *task);
 const struct cred *taskscope_task_cred(struct task_struct *task)
 {
@@ -72,6 +75,49 @@ unsigned long taskscope_thread_size(void);
 unsigned long taskscope_thread_size(void)
 {
 	return THREAD_SIZE;
+}
+
+#ifdef CONFIG_X86
+/* Without the registers of an exception, and for another task than current. */
+#define thread_saved_sp(task) ((unsigned long)get_stack_pointer(task, NULL))
+#endif
+
+unsigned long taskscope_saved_stack_pointer(struct task_struct *task);
+unsigned long taskscope_saved_stack_pointer(struct task_struct *task)
+{
+	return thread_saved_sp(task);
+}
+
+const struct pt_regs *taskscope_task_pt_regs(struct task_struct *task);
+const struct pt_regs *taskscope_task_pt_regs(struct task_struct *task)
+{
+	return task_pt_regs(task);
+}
+
+int taskscope_syscall_nr(struct task_struct *task, struct pt_regs *regs);
+int taskscope_syscall_nr(struct task_struct *task, struct pt_regs *regs)
+{
+	return syscall_get_nr(task, regs);
+}
+
+void taskscope_syscall_arguments(struct task_struct *task, struct pt_regs *regs,
+				 unsigned long *arguments);
+void taskscope_syscall_arguments(struct task_struct *task, struct pt_regs *regs,
+				 unsigned long *arguments)
+{
+	syscall_get_arguments(task, regs, arguments);
+}
+
+unsigned long taskscope_user_stack_pointer(struct pt_regs *regs);
+unsigned long taskscope_user_stack_pointer(struct pt_regs *regs)
+{
+	return user_stack_pointer(regs);
+}
+
+unsigned long taskscope_instruction_pointer(struct pt_regs *regs);
+unsigned long taskscope_instruction_pointer(struct pt_regs *regs)
+{
+	return instruction_pointer(regs);
 }
 
 bool taskscope_file_writable(const struct file *file);

@@ -13,6 +13,7 @@
 //! addresses        kernel addresses, hashed or raw
 //! text, pid_list   how values are written, and lists of PIDs read
 //! seq              tables as files in debugfs                             (unsafe)
+//! stack            kernel stacks of threads that do not run               (unsafe)
 //! tasks            the task list under RCU                                (unsafe)
 //! line             text that grows inside a borrowed buffer               (unsafe)
 //! sys, helpers.c   the C that the `kernel` crate does not wrap            (unsafe)
@@ -23,6 +24,7 @@ mod line;
 mod pid_list;
 mod seq;
 mod snapshot;
+mod stack;
 mod state;
 mod sys;
 mod tasks;
@@ -36,9 +38,12 @@ use crate::{
     state::State,
     views::{
         current::Current,
-        processes::Processes,
+        kstacks::Kstacks,
         set_pid::SetPid,
-        threads::Threads, //
+        threads::{
+            Processes,
+            Threads, //
+        },
     }, //
 };
 use core::mem::MaybeUninit;
@@ -71,6 +76,7 @@ impl kernel::Module for Taskscope {
         directory.add::<Current>(c"current", 0o400)?;
         directory.add::<Processes>(c"processes", 0o400)?;
         directory.add::<Threads>(c"threads", 0o400)?;
+        directory.add::<Kstacks>(c"kstacks", 0o400)?;
         directory.add::<SetPid>(c"set_pid", 0o600)?;
         log("loaded");
         directory.publish();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tables: a file each, with its columns and the text of a row.
+//! The tables: a file each, with its columns and the text of a row. `processes` and `threads`, which
+//! have the same columns, share one.
 
 pub(crate) mod current;
-pub(crate) mod processes;
+pub(crate) mod kstacks;
 pub(crate) mod set_pid;
-pub(crate) mod task_row;
+pub(crate) mod task_table;
 pub(crate) mod threads;
