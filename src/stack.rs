@@ -170,19 +170,21 @@ pub(crate) struct UserState {
 }
 
 impl UserState {
-    /// Returns what `task`, a thread with a user space, has left there. Does not sleep.
-    ///
-    /// It counts for a thread that does not run only.
-    pub(crate) fn of(task: RcuTask<'_>) -> Result<Self, Absent> {
+    /// Returns what `task`, a thread with a user space, has left there; [`None`] if it does not wait
+    /// for anything but a processor. Does not sleep.
+    pub(crate) fn of(task: RcuTask<'_>) -> Result<Option<Self>, Absent> {
         switched_out(task, || {
+            if task.is_runnable() {
+                return Ok(None);
+            }
             // SAFETY: By the type invariant of `RcuTask` the task exists.
             let regs = unsafe { sys::task_pt_regs(task.as_ptr()) };
             // SAFETY: Registers are integers.
-            let mut regs = unsafe { sys::copy_from_kernel(regs) }?;
+            let regs = unsafe { sys::copy_from_kernel(regs) };
 
-            Some(Self::new(task, &mut regs))
+            regs.map(|mut regs| Some(Self::new(task, &mut regs)))
+                .ok_or(Absent::Released)
         })?
-        .ok_or(Absent::Released)
     }
 
     /// Takes `regs`, a copy of those that `task` has saved, apart.

@@ -241,6 +241,12 @@ impl<'g> RcuTask<'g> {
         unsafe { sys::task_state(self.as_ptr()) }
     }
 
+    /// Returns whether the thread runs or waits for nothing but a processor: `task_is_running()`.
+    #[inline]
+    pub(crate) fn is_runnable(self) -> bool {
+        field!(self, __state) == bindings::TASK_RUNNING
+    }
+
     /// Returns the `PF_*` flags of the thread, which it alone changes.
     #[inline]
     pub(crate) fn flags(self) -> u32 {

@@ -11,6 +11,8 @@
 //! walk             that pass, in short RCU read-side critical sections
 //! state            what the files share
 //! addresses        kernel addresses, hashed or raw
+//! symbols          what a return address lies in
+//! address_map      what is known of addresses
 //! text, pid_list   how values are written, and lists of PIDs read
 //! seq              tables as files in debugfs                             (unsafe)
 //! stack            kernel stacks of threads that do not run               (unsafe)
@@ -19,6 +21,7 @@
 //! sys, helpers.c   the C that the `kernel` crate does not wrap            (unsafe)
 //! ```
 
+mod address_map;
 mod addresses;
 mod line;
 mod pid_list;
@@ -26,6 +29,7 @@ mod seq;
 mod snapshot;
 mod stack;
 mod state;
+mod symbols;
 mod sys;
 mod tasks;
 mod text;
@@ -38,8 +42,10 @@ use crate::{
     state::State,
     views::{
         current::Current,
+        kframes::Kframes,
         kstacks::Kstacks,
         set_pid::SetPid,
+        syscalls::Syscalls,
         threads::{
             Processes,
             Threads, //
@@ -77,6 +83,8 @@ impl kernel::Module for Taskscope {
         directory.add::<Processes>(c"processes", 0o400)?;
         directory.add::<Threads>(c"threads", 0o400)?;
         directory.add::<Kstacks>(c"kstacks", 0o400)?;
+        directory.add::<Kframes>(c"kframes", 0o400)?;
+        directory.add::<Syscalls>(c"syscalls", 0o400)?;
         directory.add::<SetPid>(c"set_pid", 0o600)?;
         log("loaded");
         directory.publish();

@@ -191,6 +191,15 @@ pub(crate) fn add_comm(line: &mut Line<'_>, name: &[u8; COMM_LEN], bracketed: bo
     }
 }
 
+/// Adds the name of a symbol, and what follows it, to `line`; escaped as described at [`add_comm`].
+pub(crate) fn add_symbol(line: &mut Line<'_>, symbol: &[u8]) {
+    if symbol.iter().all(|&byte| is_plain(byte) || byte == b' ') {
+        line.bytes(symbol);
+    } else {
+        add_escaped(line, symbol);
+    }
+}
+
 /// Adds a name of which some byte may have to be escaped, as described at [`add_comm`].
 #[cold]
 fn add_escaped(line: &mut Line<'_>, name: &[u8]) {
@@ -334,6 +343,18 @@ impl<const N: usize, const ROOM: usize> Row<'_, N, ROOM> {
         decimal(&mut self.text[..end], value);
     }
 
+    /// Writes a number that may be negative in column `at`, on the right.
+    pub(crate) fn signed(&mut self, at: usize, value: i32) {
+        let magnitude = value.unsigned_abs();
+
+        self.decimal(at, magnitude);
+        if value < 0 {
+            let sign = self.layout.ends[at] - digits(magnitude) - 1;
+
+            self.text[sign] = b'-';
+        }
+    }
+
     /// Writes a number in hexadecimal, with `0x` and without leading zeros, in column `at`, on the
     /// right.
     #[inline]
@@ -462,6 +483,18 @@ mod tests {
     }
 
     #[test]
+    fn symbols() {
+        assert!(writes(b"schedule+0x1/0x2 [m]", |line| add_symbol(
+            line,
+            b"schedule+0x1/0x2 [m]"
+        )));
+        assert!(writes(b"a\\012+0x1/0x2 [m]", |line| add_symbol(
+            line,
+            b"a\n+0x1/0x2 [m]"
+        )));
+    }
+
+    #[test]
     fn the_longest_name_fits() {
         let name = [b'\n'; COMM_LEN - 1];
         let mut comm = [0; COMM_LEN];
@@ -495,6 +528,13 @@ mod tests {
             row.bytes(2, b"user  ");
         }
         assert_eq!(line.as_bytes(), b"12345 R user   ");
+
+        let mut line = Line::new(&mut buf);
+        if let Some(mut row) = layout.row(&mut line) {
+            row.signed(0, -17);
+            row.hexadecimal(2, 0xfff);
+        }
+        assert_eq!(line.as_bytes(), b"  -17    0xfff ");
 
         let mut short = Line::new(&mut buf[..ROW_MAX - 1]);
         assert!(layout.row(&mut short).is_none());

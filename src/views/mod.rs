@@ -4,7 +4,9 @@
 //! have the same columns, share one.
 
 pub(crate) mod current;
+pub(crate) mod kframes;
 pub(crate) mod kstacks;
 pub(crate) mod set_pid;
+pub(crate) mod syscalls;
 pub(crate) mod task_table;
 pub(crate) mod threads;

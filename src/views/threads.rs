@@ -25,7 +25,6 @@ use crate::{
     },
     walk::Scope, //
 };
-use kernel::prelude::*;
 
 /// The columns. The last one, COMM, runs to the end of the line.
 static COLUMNS: [Column; 12] = [
