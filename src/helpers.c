@@ -16,6 +16,11 @@
 #include <asm/stacktrace.h>
 #include <asm/syscall.h>
 
+#ifdef CONFIG_X86
+/* As arm64 calls it. Of a task other than current, without registers of its own. */
+#define thread_saved_sp(task) ((unsigned long)get_stack_pointer(task, NULL))
+#endif
+
 const struct cred *taskscope_task_cred(struct task_struct *task);
 const struct cred *taskscope_task_cred(struct task_struct *task)
 {
@@ -77,11 +82,6 @@ unsigned long taskscope_thread_size(void)
 	return THREAD_SIZE;
 }
 
-#ifdef CONFIG_X86
-/* Without the registers of an exception, and for another task than current. */
-#define thread_saved_sp(task) ((unsigned long)get_stack_pointer(task, NULL))
-#endif
-
 unsigned long taskscope_saved_stack_pointer(struct task_struct *task);
 unsigned long taskscope_saved_stack_pointer(struct task_struct *task)
 {
@@ -100,12 +100,10 @@ int taskscope_syscall_nr(struct task_struct *task, struct pt_regs *regs)
 	return syscall_get_nr(task, regs);
 }
 
-void taskscope_syscall_arguments(struct task_struct *task, struct pt_regs *regs,
-				 unsigned long *arguments);
-void taskscope_syscall_arguments(struct task_struct *task, struct pt_regs *regs,
-				 unsigned long *arguments)
+void taskscope_syscall_args(struct task_struct *task, struct pt_regs *regs, unsigned long *args);
+void taskscope_syscall_args(struct task_struct *task, struct pt_regs *regs, unsigned long *args)
 {
-	syscall_get_arguments(task, regs, arguments);
+	syscall_get_arguments(task, regs, args);
 }
 
 unsigned long taskscope_user_stack_pointer(struct pt_regs *regs);

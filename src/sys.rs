@@ -36,9 +36,11 @@ extern "C" {
     fn taskscope_thread_size() -> c_ulong;
     fn taskscope_saved_stack_pointer(task: *mut bindings::task_struct) -> c_ulong;
     fn taskscope_task_pt_regs(task: *mut bindings::task_struct) -> *const bindings::pt_regs;
-    fn taskscope_syscall_nr(task: *mut bindings::task_struct, regs: *mut bindings::pt_regs)
-        -> c_int;
-    fn taskscope_syscall_arguments(
+    fn taskscope_syscall_nr(
+        task: *mut bindings::task_struct,
+        regs: *mut bindings::pt_regs,
+    ) -> c_int;
+    fn taskscope_syscall_args(
         task: *mut bindings::task_struct,
         regs: *mut bindings::pt_regs,
         arguments: *mut c_ulong,
@@ -219,7 +221,7 @@ pub(crate) unsafe fn syscall_arguments(
     // - `syscall_get_arguments()` reads the registers, and the task at most, which exists by this
     //   function's requirements.
     // - It writes six arguments, for which there is room.
-    unsafe { taskscope_syscall_arguments(task, regs, arguments.as_mut_ptr()) };
+    unsafe { taskscope_syscall_args(task, regs, arguments.as_mut_ptr()) };
     arguments
 }
 
@@ -248,11 +250,7 @@ pub(crate) unsafe fn copy_from_kernel<T>(from: *const T) -> Option<T> {
     // SAFETY: `copy` is valid for writes of the size of a `T`. `from` need not be valid for reads: a
     // fault ends the copy, and what is no address of the kernel is refused.
     let error = unsafe {
-        bindings::copy_from_kernel_nofault(
-            copy.as_mut_ptr().cast(),
-            from.cast(),
-            size_of::<T>(),
-        )
+        bindings::copy_from_kernel_nofault(copy.as_mut_ptr().cast(), from.cast(), size_of::<T>())
     };
 
     // SAFETY: All of it has been written, and is valid by this function's requirements.

@@ -183,8 +183,7 @@ impl Table for Kframes {
             symbols: Symbols::new()?,
             failure: Ok(()),
         };
-        let mut snapshot =
-            Snapshot::capture(Scope::Threads, selection.as_deref(), &mut walker)?;
+        let mut snapshot = Snapshot::capture(Scope::Threads, selection.as_deref(), &mut walker)?;
         let mut rows = 0;
         let mut largest = [0; 3];
 

@@ -37,7 +37,9 @@ use kernel::prelude::*;
 const SECTION: usize = 1024;
 
 /// What a table shows of each task: `N` columns, and a name that ends the line.
-pub(crate) trait View<const N: usize, const ROOM: usize>: Sized + Send + Sync + 'static {
+pub(crate) trait View<const N: usize, const ROOM: usize>:
+    Sized + Send + Sync + 'static
+{
     /// What is kept of a task, with the addresses that are to be shown.
     type Record: Record + HasAddresses + Send + Sync;
 

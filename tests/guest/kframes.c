@@ -40,9 +40,10 @@ static char *proc_stack(pid_t tgid, pid_t pid)
 	for (from = to = text; from && *from;) {
 		if (!strncmp(from, "[<0>] ", 6))
 			from += 6;
-		do
-			*to++ = *from;
-		while (*from++ != '\n');
+		do {
+			*to = *from;
+			to++;
+		} while (*from++ != '\n');
 	}
 	if (text)
 		*to = 0;
@@ -283,7 +284,7 @@ int main(void)
 		spinner_ran(spinner, before);
 	}), "the spinner is always interrupted");
 	ksft_test_result(!malformed(table), "every frame is a symbol, and no address\n");
-	ksft_test_result(deep_as_known(table), "the frames of a module's threads, by name and number\n");
+	ksft_test_result(deep_as_known(table), "a module's frames, by name and number\n");
 	ksft_test_result(labelled(table, spinner, "on-cpu"), "a thread that spins is on-cpu\n");
 	ksft_test_result(labelled(table, getpid(), "on-cpu"), "so is who reads\n");
 	ksft_test_result(labelled(table, zombie, "released"), "a zombie's stack is released\n");

@@ -63,7 +63,7 @@ static struct rows *read_with_spinner(pid_t spinner)
 	return table;
 }
 
-static bool is(const struct rows *table, size_t row, const char *column, const char *value)
+static bool has(const struct rows *table, size_t row, const char *column, const char *value)
 {
 	const char *found = row < table->rows ? rows_value(table, row, column) : "no row";
 
@@ -85,7 +85,7 @@ static void test_measured(const struct rows *table)
 			die("no row for thread %d", deep[i].pid);
 		used[i] = rows_number(table, row, "USED");
 		sized &= rows_number(table, row, "SIZE") == (long)deep[i].size;
-		based &= is(table, row, "BASE", deep[i].hash) && is(table, row, "VALID", "ok");
+		based &= has(table, row, "BASE", deep[i].hash) && has(table, row, "VALID", "ok");
 		ksft_print_msg("%d levels: itself %ld, USED %ld\n", deep[i].levels, own, used[i]);
 		bounded &= used[i] > own && used[i] < own + SLEEP;
 		/* Below the sleeper, all sleep the same way. */
@@ -190,17 +190,17 @@ int main(void)
 	test_measured(table);
 	ksft_test_result(!malformed(table), "every row has a number or a reason\n");
 	row = rows_find(table, spinner);
-	ksft_test_result(is(table, row, "VALID", "on-cpu") && is(table, row, "USED", "-"),
+	ksft_test_result(has(table, row, "VALID", "on-cpu") && has(table, row, "USED", "-"),
 			 "a thread that spins is on-cpu\n");
 	row = rows_find(table, getpid());
-	ksft_test_result(is(table, row, "VALID", "on-cpu") && is(table, row, "USED", "-"),
+	ksft_test_result(has(table, row, "VALID", "on-cpu") && has(table, row, "USED", "-"),
 			 "so is who reads\n");
 	row = rows_find(table, sleeper);
-	ksft_test_result(is(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
+	ksft_test_result(has(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
 			 "a thread that sleeps is ok\n");
 	row = rows_find(table, zombie);
-	ksft_test_result(is(table, row, "VALID", "released") && is(table, row, "BASE", "-") &&
-			 is(table, row, "SIZE", "-") && is(table, row, "USED", "-"),
+	ksft_test_result(has(table, row, "VALID", "released") && has(table, row, "BASE", "-") &&
+			 has(table, row, "SIZE", "-") && has(table, row, "USED", "-"),
 			 "a zombie's stack is released\n");
 	rows_free(table);
 	must(waitpid(zombie, NULL, 0));

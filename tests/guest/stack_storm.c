@@ -62,7 +62,7 @@ static void fork_and_exit(void *unused)
 /* Executes this program, which executes it again. */
 static void execute(void *unused)
 {
-	char *again[] = { "/proc/self/exe", "again", NULL };
+	static char *again[] = { "/proc/self/exe", "again", NULL };
 
 	execv(again[0], again);
 	_exit(1);

@@ -88,7 +88,7 @@ static bool as_proc(void)
 		table_call(table, row, ours, sizeof(ours));
 		/* /proc takes the zeros that no user space has left for call 0. */
 		if (thread[i].flags & PF_KTHREAD)
-			strcpy(now, "-1");
+			snprintf(now, sizeof(now), "-1");
 		users += !(thread[i].flags & PF_KTHREAD);
 		kernels += !!(thread[i].flags & PF_KTHREAD);
 		if (strcmp(now, ours)) {
@@ -103,7 +103,7 @@ static bool as_proc(void)
 	return !different && users > 2 && kernels > 20;
 }
 
-static bool is(const struct rows *table, pid_t pid, const char *column, const char *value)
+static bool has(const struct rows *table, pid_t pid, const char *column, const char *value)
 {
 	size_t row = rows_find(table, pid);
 	const char *found = row < table->rows ? rows_value(table, row, column) : "no row";
@@ -116,10 +116,10 @@ static bool is(const struct rows *table, pid_t pid, const char *column, const ch
 /* NR is a word, and nothing else is known. */
 static bool only(const struct rows *table, pid_t pid, const char *nr)
 {
-	bool good = is(table, pid, "NR", nr);
+	bool good = has(table, pid, "NR", nr);
 
 	for (size_t i = 1; i < sizeof(values) / sizeof(*values); i++)
-		good &= is(table, pid, values[i], "-");
+		good &= has(table, pid, values[i], "-");
 	return good;
 }
 
@@ -130,10 +130,10 @@ static bool known_call(const struct rows *table, pid_t pid)
 	snprintf(number, sizeof(number), "%d", SYS_futex);
 	snprintf(address, sizeof(address), "%p", word);
 	snprintf(operation, sizeof(operation), "%#x", FUTEX_WAIT_PRIVATE);
-	return is(table, pid, "NR", number) && is(table, pid, "ARG0", address) &&
-	       is(table, pid, "ARG1", operation) && is(table, pid, "ARG2", "0x0") &&
-	       is(table, pid, "ARG3", "0x0") && is(table, pid, "ARG4", "0x5115") &&
-	       is(table, pid, "ARG5", "0x6116");
+	return has(table, pid, "NR", number) && has(table, pid, "ARG0", address) &&
+	       has(table, pid, "ARG1", operation) && has(table, pid, "ARG2", "0x0") &&
+	       has(table, pid, "ARG3", "0x0") && has(table, pid, "ARG4", "0x5115") &&
+	       has(table, pid, "ARG5", "0x6116");
 }
 
 /* A user address within the mappings of the thread's process whose line has the words. */
@@ -187,8 +187,8 @@ int main(void)
 	ksft_test_result(known_call(table, waiter), "a call with the arguments that were given\n");
 	ksft_test_result(lies_in(table, waiter, "SP", "[stack]"), "SP lies in the user stack\n");
 	ksft_test_result(lies_in(table, waiter, "PC", " r-xp "), "PC lies in the program\n");
-	ksft_test_result(is(table, stopped, "NR", "-1") && is(table, stopped, "ARG0", "-") &&
-			 is(table, stopped, "ARG5", "-") &&
+	ksft_test_result(has(table, stopped, "NR", "-1") && has(table, stopped, "ARG0", "-") &&
+			 has(table, stopped, "ARG5", "-") &&
 			 lies_in(table, stopped, "SP", "[stack]") &&
 			 lies_in(table, stopped, "PC", " r-xp "),
 			 "stopped outside any call: -1, and where\n");

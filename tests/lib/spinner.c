@@ -6,7 +6,9 @@
 #include "guest.h"
 #include "spinner.h"
 
-static atomic_ulong *turns;
+static struct shared {
+	atomic_ulong turns;
+} *shared;
 
 static void spin(void *unused)
 {
@@ -16,16 +18,17 @@ static void spin(void *unused)
 	CPU_SET(sysconf(_SC_NPROCESSORS_ONLN) - 1, &set);
 	must(sched_setaffinity(0, sizeof(set), &set));
 	for (;;)
-		++*turns;
+		shared->turns++;
 }
 
 pid_t start_spinner(void)
 {
 	pid_t spinner;
 
-	turns = mmap(NULL, sizeof(*turns), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		      -1, 0);
 	spinner = start_child(spin, NULL);
-	wait_until(*turns, "the spinner does not run");
+	wait_until(shared->turns, "the spinner does not run");
 	return spinner;
 }
 
@@ -35,7 +38,7 @@ struct spinning spinner_before(pid_t spinner)
 
 	if (!proc_thread(spinner, spinner, &thread))
 		die("there is no spinner");
-	return (struct spinning) { *turns, thread.switches };
+	return (struct spinning) { shared->turns, thread.switches };
 }
 
 bool spinner_ran(pid_t spinner, struct spinning before)
