@@ -59,11 +59,11 @@ static void fork_and_exit(void *unused)
 	}
 }
 
+static char *again[] = { "/proc/self/exe", "again", NULL };
+
 /* Executes this program, which executes it again. */
 static void execute(void *unused)
 {
-	static char *again[] = { "/proc/self/exe", "again", NULL };
-
 	execv(again[0], again);
 	_exit(1);
 }
