@@ -9,9 +9,16 @@
 //! views            a file a table: columns, and the text of a row
 //! snapshot         records of plain data, captured in one pass
 //! walk             that pass, in short RCU read-side critical sections
+//! probe            provokes each execution context, and collects what is seen there
+//! observation      what can be seen from where some code runs
+//! context          its context, as the kernel's macros tell it
 //! state            what the files share
 //! addresses        kernel addresses, hashed or raw
 //! text, pid_list   how values are written, and lists of PIDs read
+//! deferred         callbacks in threads, softirqs and interrupts                (unsafe)
+//! fault, nmi       callbacks in a page fault and in NMIs                        (unsafe)
+//! latest           a value that an NMI may replace                              (unsafe)
+//! cpus             the processors that are online                               (unsafe)
 //! seq              tables as files in debugfs                             (unsafe)
 //! tasks            the task list under RCU                                (unsafe)
 //! line             text that grows inside a borrowed buffer               (unsafe)
@@ -19,8 +26,16 @@
 //! ```
 
 mod addresses;
+mod context;
+mod cpus;
+mod deferred;
+mod fault;
+mod latest;
 mod line;
+mod nmi;
+mod observation;
 mod pid_list;
+mod probe;
 mod seq;
 mod snapshot;
 mod state;
@@ -35,6 +50,7 @@ use crate::{
     seq::Directory,
     state::State,
     views::{
+        contexts::Contexts,
         current::Current,
         processes::Processes,
         set_pid::SetPid,
@@ -69,6 +85,7 @@ impl kernel::Module for Taskscope {
         let directory = Directory::new(c"taskscope", State::new(raw_pointers))?;
 
         directory.add::<Current>(c"current", 0o400)?;
+        directory.add::<Contexts>(c"contexts", 0o400)?;
         directory.add::<Processes>(c"processes", 0o400)?;
         directory.add::<Threads>(c"threads", 0o400)?;
         directory.add::<SetPid>(c"set_pid", 0o600)?;
