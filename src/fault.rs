@@ -63,9 +63,10 @@ impl Drop for File {
 
 /// Calls `callback` from the page fault handler, in the context of the calling thread.
 ///
-/// May sleep, and takes the lock of the caller's address space. Fails with the error of the kernel
-/// if the mapping cannot be made, `ENOMEM` or that of a security module among them.
-pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result {
+/// May sleep, and takes the lock of the caller's address space. Fails with `ENOMEM` or `ENFILE` when
+/// there can be no such file. If only the process can have no mapping of it, by its limits or by
+/// the word of a security module, that error is returned.
+pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
     /// As `include/uapi/linux/mman.h` and `include/uapi/asm-generic/mman-common.h` have them, the
     /// same on all architectures that have Rust.
     const PROT_READ: usize = 1;
@@ -103,7 +104,7 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result {
     // An error is a small negative number, and no error is the address of a page.
     if address % PAGE_SIZE != 0 {
         // CAST: Two's complement; it fits, as the kernel promises.
-        return Err(Error::from_errno(address as c_int));
+        return Ok(Some(Error::from_errno(address as c_int)));
     }
     // The read fails, for what it should read does not exist.
     let _ = UserSlice::new(UserPtr::from_addr(address), 1)
@@ -112,7 +113,7 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result {
     // SAFETY: The address is in user space, where unmapping breaks nothing of the kernel's; it is
     // the mapping made above, unless the process has replaced it.
     unsafe { bindings::vm_munmap(address, PAGE_SIZE) };
-    Ok(())
+    Ok(None)
 }
 
 /// The operations of a file whose private data is a `KBox<Trap<C>>`.

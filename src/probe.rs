@@ -80,7 +80,9 @@ use kernel::{
 pub(crate) const LIMIT: Msecs = 1000;
 
 /// How long a work item waits for those of other processors.
-const MEETING: Delta = Delta::from_millis(10);
+///
+/// A processor whose work item does not come for so long is busy with other things, and not idle.
+const MEETING: Delta = Delta::from_millis(100);
 
 /// A context, and what was seen there.
 pub(crate) struct Row {
@@ -343,7 +345,7 @@ impl Drop for Visits {
 impl Probes {
     /// Provokes all contexts and waits for what is seen there.
     ///
-    /// Sleeps. Fails with `ENOMEM`, or with `ERESTARTSYS` or `EINTR` when a signal comes.
+    /// Sleeps. Fails with `ENOMEM` or `ENFILE`, or with `ERESTARTSYS` or `EINTR` when a signal comes.
     pub(crate) fn provoke(queue: &Queue) -> Result<Self> {
         let mut rows = KVVec::new();
         let mut add = |name, seen| rows.push(Row { name, asked: None, seen }, GFP_KERNEL);
@@ -353,10 +355,7 @@ impl Probes {
         let answers = Arc::pin_init(Answers::new(), GFP_KERNEL)?;
         let in_fault = Arc::new(Probe::new(&answers), GFP_KERNEL)?;
         // Not with the processors held: the lock of the address space comes before.
-        let no_fault = match fault::provoke(in_fault.clone()) {
-            Err(error) if error == ENOMEM => return Err(error),
-            result => result.err(),
-        };
+        let no_fault = fault::provoke(in_fault.clone())?;
         let mut missing = usize::from(in_fault.seen.as_ref().is_some());
 
         let in_thread = Arc::new(Probe::new(&answers), GFP_KERNEL)?;
