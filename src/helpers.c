@@ -115,6 +115,18 @@ void taskscope_init_irq_work(struct irq_work *work, void (*func)(struct irq_work
 	init_irq_work(work, func);
 }
 
+void taskscope_kvfree_rcu_mightsleep(void *memory);
+void taskscope_kvfree_rcu_mightsleep(void *memory)
+{
+	kvfree_rcu_mightsleep(memory);
+}
+
+bool taskscope_irq_work_is_busy(struct irq_work *work);
+bool taskscope_irq_work_is_busy(struct irq_work *work)
+{
+	return irq_work_is_busy(work);
+}
+
 #ifdef CONFIG_X86
 int taskscope_nmi(unsigned int type, struct pt_regs *regs);
 
