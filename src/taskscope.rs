@@ -9,11 +9,18 @@
 //! views            a file a table: columns, and the text of a row
 //! snapshot         records of plain data, captured in one pass
 //! walk             that pass, in short RCU read-side critical sections
+//! probe            provokes each execution context, and collects what is seen there
+//! observation      what can be seen from where some code runs
+//! context          its context, as the kernel's macros tell it
 //! state            what the files share
 //! addresses        kernel addresses, hashed or raw
 //! symbols          what a return address lies in
 //! address_map      what is known of addresses
 //! text, pid_list   how values are written, and lists of PIDs read
+//! deferred         callbacks in threads, softirqs and interrupts                (unsafe)
+//! fault, nmi       callbacks in a page fault and in NMIs                        (unsafe)
+//! latest           a value that an NMI may replace                              (unsafe)
+//! cpus             the processors that are online                               (unsafe)
 //! seq              tables as files in debugfs                             (unsafe)
 //! stack            kernel stacks of threads that do not run               (unsafe)
 //! tasks            the task list under RCU                                (unsafe)
@@ -23,8 +30,16 @@
 
 mod address_map;
 mod addresses;
+mod context;
+mod cpus;
+mod deferred;
+mod fault;
+mod latest;
 mod line;
+mod nmi;
+mod observation;
 mod pid_list;
+mod probe;
 mod seq;
 mod snapshot;
 mod stack;
@@ -41,6 +56,7 @@ use crate::{
     seq::Directory,
     state::State,
     views::{
+        contexts::Contexts,
         current::Current,
         kframes::Kframes,
         kstacks::Kstacks,
@@ -80,6 +96,7 @@ impl kernel::Module for Taskscope {
         let directory = Directory::new(c"taskscope", State::new(raw_pointers))?;
 
         directory.add::<Current>(c"current", 0o400)?;
+        directory.add::<Contexts>(c"contexts", 0o400)?;
         directory.add::<Processes>(c"processes", 0o400)?;
         directory.add::<Threads>(c"threads", 0o400)?;
         directory.add::<Kstacks>(c"kstacks", 0o400)?;

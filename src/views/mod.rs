@@ -3,6 +3,7 @@
 //! The tables: a file each, with its columns and the text of a row. `processes` and `threads`, which
 //! have the same columns, share one.
 
+pub(crate) mod contexts;
 pub(crate) mod current;
 pub(crate) mod kframes;
 pub(crate) mod kstacks;

@@ -22,7 +22,7 @@
 #include "table.h"
 
 static const char * const tables[] = {
-	"current", "processes", "threads", "kstacks", "kframes", "syscalls",
+	"current", "contexts", "processes", "threads", "kstacks", "kframes", "syscalls",
 };
 
 #define TABLE_COUNT ((int)(sizeof(tables) / sizeof(*tables)))
