@@ -5,8 +5,11 @@
  * of it at one moment, never half of one and half of another; who stays is there
  * once; and the kernel has nothing to complain of.
  *
- * SNAPSHOTS, if set, is how many of each table are taken.
+ * SNAPSHOTS, if set, is how many of each table are taken, and WALKS how often one
+ * thread's stack is walked, over and over, while it comes back from one call and
+ * makes another.
  */
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -88,25 +91,45 @@ static void change_arguments(void *unused)
 		syscall(SYS_nanosleep, &moment, NULL, mark, mark, mark, mark);
 }
 
-static int ends[2];
+/* Pipes between the two that follow: one to be read, one to be polled, and the answers. */
+static int read_end[2], poll_end[2], answer[2];
+
+static void stay_on_last_processor(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(sysconf(_SC_NPROCESSORS_ONLN) - 1, &set);
+	must(sched_setaffinity(0, sizeof(set), &set));
+}
 
 static void feed(void *unused)
 {
+	char byte;
+
+	stay_on_last_processor();
 	for (;;) {
-		must(write(ends[1], "x", 1));
-		usleep(100);
+		must(write(read_end[1], "x", 1));
+		must(read(answer[0], &byte, 1));
+		must(write(poll_end[1], "x", 1));
+		must(read(answer[0], &byte, 1));
 	}
 }
 
-/* Waits in one place and then in another. */
+/* Waits in one place and then in another, as often as can be. */
 static void change_places(void *unused)
 {
-	struct timespec moment = { .tv_nsec = 1000 };
+	struct pollfd poll = { .events = POLLIN };
 	char byte;
 
+	stay_on_last_processor();
+	poll.fd = poll_end[0];
 	for (;;) {
-		must(read(ends[0], &byte, 1));
-		syscall(SYS_nanosleep, &moment, NULL);
+		must(read(read_end[0], &byte, 1));
+		must(write(answer[1], "x", 1));
+		must(ppoll(&poll, 1, NULL, NULL));
+		must(read(poll_end[0], &byte, 1));
+		must(write(answer[1], "x", 1));
 	}
 }
 
@@ -130,10 +153,26 @@ static bool same_marks(const struct rows *table, pid_t pid, long *met)
 	return good;
 }
 
+/* What a stack of a thread in a call begins with, as that of another has it in /proc. */
+static char outermost[100];
+
+static void find_outermost(pid_t sleeper)
+{
+	char path[64], *stack, *last;
+
+	wait_for_state(sleeper, sleeper, "S");
+	snprintf(path, sizeof(path), "/proc/%d/stack", sleeper);
+	stack = slurp(path, NULL);
+	last = strrchr(stack, ' ') + 1;
+	snprintf(outermost, sizeof(outermost), "%.*s", (int)strcspn(last, "\n"), last);
+	free(stack);
+}
+
+/* A thread that waits in a call, of two that it makes: all of a stack, and all of one. */
 static bool one_place(const struct rows *table, pid_t pid, long *met)
 {
-	size_t row = rows_find(table, pid);
-	bool reads = false, sleeps = false;
+	size_t row = rows_find(table, pid), first = row;
+	bool reads = false, polls = false, good;
 
 	if (row == table->rows)
 		return false;
@@ -141,10 +180,15 @@ static bool one_place(const struct rows *table, pid_t pid, long *met)
 		const char *frame = rows_value(table, row, "FRAME");
 
 		reads |= !!strstr(frame, "vfs_read+");
-		sleeps |= !!strstr(frame, "nanosleep+");
+		polls |= !!strstr(frame, "do_sys_poll+");
 	}
-	*met += reads || sleeps;
-	return !(reads && sleeps);
+	if (!reads && !polls)
+		return true;
+	++*met;
+	good = !(reads && polls) && !strcmp(rows_value(table, row - 1, "FRAME"), outermost);
+	for (; !good && first < row; first++)
+		ksft_print_msg("%s\n", rows_value(table, first, "FRAME"));
+	return good;
 }
 
 /* USED in its bounds wherever there is one, and a word where there is none. */
@@ -185,9 +229,11 @@ static bool all_there(const struct rows *table, const pid_t *marker)
 
 int main(int argc, char **argv)
 {
-	long snapshots = setting("SNAPSHOTS", 100), marks = 0, places = 0;
+	long snapshots = setting("SNAPSHOTS", 100), walks = setting("WALKS", 3000);
+	long marks = 0, places = 0;
 	bool there = true, used = true, whole = true, single = true;
-	pid_t marker[MARKERS], marked, placed;
+	pid_t marker[MARKERS], storm[3], marked, placed;
+	char pids[20];
 
 	if (argc > 1)
 		execute(NULL);
@@ -197,13 +243,16 @@ int main(int argc, char **argv)
 	births = mmap(NULL, 2 * sizeof(*births), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		      -1, 0);
 	stops = births + 1;
-	must(pipe(ends));
+	must(pipe(read_end));
+	must(pipe(poll_end));
+	must(pipe(answer));
 	for (int i = 0; i < MARKERS; i++)
 		marker[i] = start_child(sleep_for_ever, NULL);
+	find_outermost(marker[0]);
 	victim = start_spinner();
-	start_child(stop_and_go, NULL);
-	start_child(fork_and_exit, NULL);
-	start_child(execute, NULL);
+	storm[0] = start_child(stop_and_go, NULL);
+	storm[1] = start_child(fork_and_exit, NULL);
+	storm[2] = start_child(execute, NULL);
 	start_child(feed, NULL);
 	marked = start_child(change_arguments, NULL);
 	placed = start_child(change_places, NULL);
@@ -222,13 +271,26 @@ int main(int argc, char **argv)
 		rows_free(frames);
 		rows_free(calls);
 	}
-	ksft_print_msg("%lu processes died, %lu stops; %ld calls and %ld stacks met of %ld\n",
-		       *births, *stops, marks, places, snapshots);
+	/* Nothing but that one thread, and who feeds it, runs beside the reader. */
+	for (int i = 0; i < 3; i++)
+		end_child(storm[i]);
+	end_child(marked);
+	end_child(victim);
+	snprintf(pids, sizeof(pids), "%d", placed);
+	write_file(TABLES "set_pid", pids);
+	for (long i = 0; i < walks; i++) {
+		struct rows *frames = rows_read("kframes");
+
+		single &= one_place(frames, placed, &places);
+		rows_free(frames);
+	}
+	ksft_print_msg("%lu processes died, %lu stops; %ld calls met of %ld, %ld stacks of %ld\n",
+		       *births, *stops, marks, snapshots, places, snapshots + walks);
 	ksft_test_result(there, "who stays is there, once\n");
 	ksft_test_result(used, "USED lies within the stack, or there is a word\n");
 	ksft_test_result(whole, "no call is half of one and half of another\n");
 	ksft_test_result(single, "no stack is half of one and half of another\n");
-	ksft_test_result(marks > snapshots / 20 && places > snapshots / 20,
+	ksft_test_result(marks > snapshots / 20 && places > walks / 20,
 			 "such calls and stacks were met\n");
 	ksft_test_result(*births > 10 && *stops > 10, "there was a storm\n");
 	ksft_finished();

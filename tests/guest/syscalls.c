@@ -152,6 +152,22 @@ static bool lies_in(const struct rows *table, pid_t pid, const char *column, con
 	return found;
 }
 
+/* Of two that spin on one processor, one waits for it: neither is blocked. */
+static bool both_run(pid_t one)
+{
+	pid_t other = start_spinner();
+	int wrong = 0;
+
+	for (int i = 0; i < 50; i++) {
+		struct rows *table = rows_read("syscalls");
+
+		wrong += !only(table, one, "running") || !only(table, other, "running");
+		rows_free(table);
+	}
+	end_child(other);
+	return !wrong;
+}
+
 int main(void)
 {
 	pid_t spinner, waiter, stopped, zombie;
@@ -160,7 +176,7 @@ int main(void)
 	char pids[30];
 
 	ksft_print_header();
-	ksft_set_plan(11);
+	ksft_set_plan(12);
 	load_taskscope("");
 	word = mmap(NULL, sizeof(*word), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	waiter = start_child(wait_on_futex, NULL);
@@ -207,5 +223,6 @@ int main(void)
 	table = rows_read("syscalls");
 	ksft_test_result(table->rows > 20, "an empty list selects all\n");
 	rows_free(table);
+	ksft_test_result(both_run(spinner), "who waits for a processor is running as well\n");
 	ksft_finished();
 }
