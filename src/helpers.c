@@ -18,6 +18,8 @@
 #include <asm/nmi.h>
 #endif
 
+#include "nmi.h"
+
 const struct cred *taskscope_task_cred(struct task_struct *task);
 const struct cred *taskscope_task_cred(struct task_struct *task)
 {
@@ -128,8 +130,6 @@ bool taskscope_irq_work_is_busy(struct irq_work *work)
 }
 
 #ifdef CONFIG_X86
-int taskscope_nmi(unsigned int type, struct pt_regs *regs);
-
 int taskscope_register_nmi_handler(void);
 int taskscope_register_nmi_handler(void)
 {

@@ -14,6 +14,8 @@ use core::ptr::{
     self,
     NonNull, //
 };
+#[cfg(CONFIG_X86)]
+use kernel::error::to_result;
 use kernel::{
     bindings,
     error::from_err_ptr,
@@ -21,8 +23,6 @@ use kernel::{
     sync::barrier,
     time::Jiffies, //
 };
-#[cfg(CONFIG_X86)]
-use kernel::error::to_result;
 
 #[allow(
     improper_ctypes,
