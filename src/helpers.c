@@ -14,12 +14,14 @@
 #include <linux/sched.h>
 #include <linux/sched/task_stack.h>
 #include <linux/smp.h>
+
 #ifdef CONFIG_X86
 #include <asm/nmi.h>
 #endif
-
 #include <asm/stacktrace.h>
 #include <asm/syscall.h>
+
+#include "nmi.h"
 
 #ifdef CONFIG_X86
 /* As arm64 calls it. Of a task other than current, without registers of its own. */
@@ -172,8 +174,6 @@ bool taskscope_irq_work_is_busy(struct irq_work *work)
 }
 
 #ifdef CONFIG_X86
-int taskscope_nmi(unsigned int type, struct pt_regs *regs);
-
 int taskscope_register_nmi_handler(void);
 int taskscope_register_nmi_handler(void)
 {

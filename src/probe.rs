@@ -347,7 +347,16 @@ impl Probes {
     /// Sleeps. Fails with `ENOMEM` or `ENFILE`, or with `ERESTARTSYS` or `EINTR` when a signal comes.
     pub(crate) fn provoke(queue: &Queue) -> Result<Self> {
         let mut rows = KVVec::new();
-        let mut add = |name, seen| rows.push(Row { name, asked: None, seen }, GFP_KERNEL);
+        let mut add = |name, seen| {
+            rows.push(
+                Row {
+                    name,
+                    asked: None,
+                    seen,
+                },
+                GFP_KERNEL,
+            )
+        };
 
         add("syscall", Some(Observation::now()))?;
 

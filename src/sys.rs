@@ -17,6 +17,8 @@ use core::{
         NonNull, //
     }, //
 };
+#[cfg(CONFIG_X86)]
+use kernel::error::to_result;
 use kernel::{
     bindings,
     error::from_err_ptr,
@@ -24,8 +26,6 @@ use kernel::{
     sync::barrier,
     time::Jiffies, //
 };
-#[cfg(CONFIG_X86)]
-use kernel::error::to_result;
 
 #[allow(
     improper_ctypes,

@@ -36,7 +36,7 @@ static bool whole(const struct contexts *table)
 {
 	size_t rows[PER_CPU] = { 0 }, silent = 0;
 
-	if (*table->problem)
+	if (table->problem)
 		return false;
 	for (size_t i = 0; i < table->rows; i++) {
 		const struct context_row *row = &table->row[i];

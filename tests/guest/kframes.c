@@ -220,7 +220,7 @@ static bool outlives_module(void)
 }
 
 /* The kernel thread of the module nameless, asleep. */
-static pid_t nameless(void)
+static pid_t find_thread(void)
 {
 	struct proc_thread *thread;
 	size_t threads = proc_threads(&thread);
@@ -246,7 +246,7 @@ static bool nameless_hashed(void)
 	pid_t pid;
 
 	load_module("/tests/nameless.ko", "");
-	pid = nameless();
+	pid = find_thread();
 	stack = proc_stack(pid, pid);
 	if (sscanf(stack, "0x%16[0-9a-f]\n", address) != 1)
 		die("the kernel has a name for it: %s", stack);

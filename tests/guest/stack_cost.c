@@ -108,8 +108,8 @@ int main(void)
 	crowd = start_crowd(setting("THREADS", 10000));
 	wait_for_state(crowd.pid, crowd.tid[crowd.count - 1], "S");
 
-	ksft_test_result(all_there("kstacks", "USED", "-"), "kstacks: each thread, and its stack\n");
-	ksft_test_result(all_there("kframes", "DEPTH", "-"), "kframes: each thread, and its frames\n");
+	ksft_test_result(all_there("kstacks", "USED", "-"), "kstacks: a stack of each\n");
+	ksft_test_result(all_there("kframes", "DEPTH", "-"), "kframes: frames of each\n");
 	threads = cost("threads");
 	stacks = cost("kstacks");
 	frames = cost("kframes");
@@ -119,7 +119,7 @@ int main(void)
 		       frames / proc);
 	if (getenv("COST")) {
 		ksft_test_result(stacks <= 2 * threads, "kstacks costs at most twice threads\n");
-		ksft_test_result(frames < proc, "kframes costs less than /proc/PID/stack of each\n");
+		ksft_test_result(frames < proc, "kframes costs less than /proc\n");
 	}
 	ksft_finished();
 }
