@@ -309,7 +309,7 @@ int main(void)
 {
 	pid_t spinner, sleeper, zombie;
 	struct rows *table = NULL;
-	struct spinning before;
+	unsigned long switches;
 	char pids[30], *now, *ours;
 
 	ksft_print_header();
@@ -328,9 +328,9 @@ int main(void)
 	wait_until(({
 		if (table)
 			rows_free(table);
-		before = spinner_before(spinner);
+		switches = spinner_runs(spinner);
 		table = rows_read("kframes");
-		spinner_ran(spinner, before);
+		spinner_stayed(spinner, switches);
 	}), "the spinner is always interrupted");
 	ksft_test_result(!malformed(table), "every frame is a symbol, and no address\n");
 	ksft_test_result(deep_as_known(table), "a module's frames, by name and number\n");

@@ -51,14 +51,14 @@ static void sleep_for_ever(void *unused)
 static struct rows *read_with_spinner(pid_t spinner)
 {
 	struct rows *table = NULL;
-	struct spinning before;
+	unsigned long switches;
 
 	wait_until(({
 		if (table)
 			rows_free(table);
-		before = spinner_before(spinner);
+		switches = spinner_runs(spinner);
 		table = rows_read("kstacks");
-		spinner_ran(spinner, before);
+		spinner_stayed(spinner, switches);
 	}), "the spinner is always interrupted");
 	return table;
 }

@@ -172,7 +172,7 @@ int main(void)
 {
 	pid_t spinner, waiter, stopped, zombie;
 	struct rows *table = NULL;
-	struct spinning before;
+	unsigned long switches;
 	char pids[30];
 
 	ksft_print_header();
@@ -194,9 +194,9 @@ int main(void)
 	wait_until(({
 		if (table)
 			rows_free(table);
-		before = spinner_before(spinner);
+		switches = spinner_runs(spinner);
 		table = rows_read("syscalls");
-		spinner_ran(spinner, before);
+		spinner_stayed(spinner, switches);
 	}), "the spinner is always interrupted");
 	ksft_test_result(only(table, spinner, "running"), "a thread that spins is running\n");
 	ksft_test_result(only(table, getpid(), "running"), "so is who reads\n");

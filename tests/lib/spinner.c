@@ -32,19 +32,24 @@ pid_t start_spinner(void)
 	return spinner;
 }
 
-struct spinning spinner_before(pid_t spinner)
+static unsigned long switches_of(pid_t spinner)
 {
 	struct proc_thread thread;
 
 	if (!proc_thread(spinner, spinner, &thread))
 		die("there is no spinner");
-	return (struct spinning) { shared->turns, thread.switches };
+	return thread.switches;
 }
 
-bool spinner_ran(pid_t spinner, struct spinning before)
+unsigned long spinner_runs(pid_t spinner)
 {
-	struct spinning after = spinner_before(spinner);
+	unsigned long switches = switches_of(spinner), turns = shared->turns;
 
-	/* Who has run and has not been switched away from, before or since, is there. */
-	return after.turns != before.turns && after.switches == before.switches;
+	wait_until(shared->turns != turns, "the spinner does not run");
+	return switches;
+}
+
+bool spinner_stayed(pid_t spinner, unsigned long switches)
+{
+	return switches_of(spinner) == switches;
 }

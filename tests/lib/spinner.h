@@ -12,13 +12,12 @@
 /* Starts it, on the last processor. Ended by end_child(). */
 pid_t start_spinner(void);
 
-/* Asked for before: what to ask with afterwards. */
-struct spinning {
-	unsigned long turns, switches;
-};
-
-struct spinning spinner_before(pid_t spinner);
-/* It has run since, and never left the processor. */
-bool spinner_ran(pid_t spinner, struct spinning before);
+/*
+ * What spinner_stayed() is to be given afterwards: how often it had been switched
+ * away from at a time after which it was seen to run.
+ */
+unsigned long spinner_runs(pid_t spinner);
+/* It has not been switched away from since, and was there all the while. */
+bool spinner_stayed(pid_t spinner, unsigned long switches);
 
 #endif /* _SPINNER_H */

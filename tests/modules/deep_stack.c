@@ -26,6 +26,10 @@ static struct deep {
 noinline int deep_stack_bottom(struct deep *deep);
 noinline int deep_stack_bottom(struct deep *deep)
 {
+	/* Frames below this one may be aligned, and are then as large in all threads. */
+	char aligned[64] __aligned(64);
+
+	asm volatile("" : : "r" (aligned) : "memory");
 	deep->pointer = current_stack_pointer;
 	complete(&deep->asleep);
 	/* Idle, for the hung task detector looks for what waits like this. */
