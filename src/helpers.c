@@ -60,7 +60,7 @@ bool taskscope_in_task(void)
 unsigned long taskscope_preempt_count(void);
 unsigned long taskscope_preempt_count(void)
 {
-	return preempt_count();
+	return (unsigned int)preempt_count();
 }
 
 unsigned int taskscope_cpu(void);
@@ -143,7 +143,7 @@ void taskscope_unregister_nmi_handler(void)
 }
 #endif
 
-#if IS_ENABLED(CONFIG_KUNIT)
+#if IS_BUILTIN(CONFIG_KUNIT)
 void taskscope_preempt_count_set(unsigned long count);
 void taskscope_preempt_count_set(unsigned long count)
 {
@@ -160,6 +160,12 @@ unsigned long taskscope_softirq_offset(void);
 unsigned long taskscope_softirq_offset(void)
 {
 	return SOFTIRQ_OFFSET;
+}
+
+unsigned long taskscope_hardirq_disable_offset(void);
+unsigned long taskscope_hardirq_disable_offset(void)
+{
+	return HARDIRQ_DISABLE_OFFSET;
 }
 
 unsigned long taskscope_hardirq_offset(void);

@@ -24,6 +24,10 @@
 //! has not answered by then is taken back or waited for before [`Probes::provoke`] returns, when
 //! its owner is dropped: the work items first, for they set off the rest. Nothing outlives the
 //! call, and each call has probes of its own. No processor goes offline during it.
+//!
+//! What has begun cannot be taken back. If a thread of a real-time class takes the processor away
+//! from a work item at that moment, or from the thread that PREEMPT_RT runs an `irq_work` in, the
+//! caller waits for as long as that thread keeps it.
 
 use crate::{
     cpus::OnlineCpus,
@@ -88,8 +92,10 @@ const MEETING: Delta = Delta::from_millis(100);
 pub(crate) struct Row {
     /// The name of the context.
     pub(crate) name: &'static str,
-    /// The processor that was asked, where that is not the caller's own choice.
-    pub(crate) asked: Option<CpuId>,
+    /// The processor that was to answer, where that is not the caller's own choice.
+    pub(crate) cpu: Option<CpuId>,
+    /// The processor that was to call it, for `ipi`.
+    pub(crate) caller: Option<CpuId>,
     /// What was seen, if it answered.
     pub(crate) seen: Option<Observation>,
 }
@@ -218,7 +224,8 @@ impl Visit {
                 return;
             }
             cpu_relax();
-            // Another caller's work item may be waiting for this processor.
+            // Another caller's work item may be waiting for this processor, and none is to sleep;
+            // cond_resched() would wait until this has used up its time.
             sys::yield_cpu();
         }
     }
@@ -313,18 +320,22 @@ impl Visits {
                 rows.push(
                     Row {
                         name,
-                        asked: None,
+                        cpu: None,
+                        caller: None,
                         seen: None,
                     },
                     GFP_KERNEL,
                 )?;
                 continue;
             }
-            for (item, own) in self.items.iter().zip(&self.deferred) {
+            for (place, (item, own)) in self.items.iter().zip(&self.deferred).enumerate() {
+                let before = (place + self.items.len() - 1) % self.items.len();
+
                 rows.push(
                     Row {
                         name,
-                        asked: Some(own.cpu),
+                        cpu: Some(own.cpu),
+                        caller: (name == "ipi").then(|| self.deferred[before].cpu),
                         seen: seen(item, own),
                     },
                     GFP_KERNEL,
@@ -351,7 +362,8 @@ impl Probes {
             rows.push(
                 Row {
                     name,
-                    asked: None,
+                    cpu: None,
+                    caller: None,
                     seen,
                 },
                 GFP_KERNEL,

@@ -54,16 +54,18 @@ extern "C" {
     fn taskscope_register_nmi_handler() -> c_int;
     #[cfg(CONFIG_X86)]
     fn taskscope_unregister_nmi_handler();
-    #[cfg(CONFIG_KUNIT)]
+    #[cfg(CONFIG_KUNIT = "y")]
     fn taskscope_preempt_count_set(count: c_ulong);
-    #[cfg(CONFIG_KUNIT)]
+    #[cfg(CONFIG_KUNIT = "y")]
     fn taskscope_preempt_offset() -> c_ulong;
-    #[cfg(CONFIG_KUNIT)]
+    #[cfg(CONFIG_KUNIT = "y")]
     fn taskscope_softirq_offset() -> c_ulong;
-    #[cfg(CONFIG_KUNIT)]
+    #[cfg(CONFIG_KUNIT = "y")]
     fn taskscope_hardirq_offset() -> c_ulong;
-    #[cfg(CONFIG_KUNIT)]
+    #[cfg(CONFIG_KUNIT = "y")]
     fn taskscope_nmi_offset() -> c_ulong;
+    #[cfg(CONFIG_KUNIT = "y")]
+    fn taskscope_hardirq_disable_offset() -> c_ulong;
 
     // Declared in include/linux/anon_inodes.h, which the kernel's bindings leave out.
     fn anon_inode_getfile(
@@ -406,12 +408,15 @@ pub(crate) unsafe fn anonymous_file(
 
 /// Calls `during` with `preempt_count` set to `count`, whatever that means.
 ///
-/// Interrupts have to be disabled, and `during` may do nothing but look.
-#[cfg(CONFIG_KUNIT)]
-pub(crate) fn with_preempt_count<T>(count: usize, during: impl FnOnce() -> T) -> T {
+/// # Safety
+///
+/// Interrupts are disabled, and `during` does nothing but look.
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) unsafe fn with_preempt_count<T>(count: usize, during: impl FnOnce() -> T) -> T {
     let before = preempt_count();
 
-    // SAFETY: This writes a per-CPU variable. Nothing acts on it before it is restored.
+    // SAFETY: This writes a per-CPU variable. Nothing acts on it before it is restored, by this
+    // function's requirements.
     unsafe { taskscope_preempt_count_set(count) };
     let result = during();
     // SAFETY: As above.
@@ -420,14 +425,16 @@ pub(crate) fn with_preempt_count<T>(count: usize, during: impl FnOnce() -> T) ->
 }
 
 /// Returns what counts once in `preempt_count`: `PREEMPT_OFFSET`, `SOFTIRQ_OFFSET`,
-/// `HARDIRQ_OFFSET` and `NMI_OFFSET`.
-#[cfg(CONFIG_KUNIT)]
-pub(crate) fn preempt_offsets() -> [usize; 4] {
+/// `HARDIRQ_DISABLE_OFFSET`, `HARDIRQ_OFFSET` and `NMI_OFFSET`.
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) fn preempt_offsets() -> [usize; 5] {
     [
         // SAFETY: This returns a constant.
         unsafe { taskscope_preempt_offset() },
         // SAFETY: As above.
         unsafe { taskscope_softirq_offset() },
+        // SAFETY: As above.
+        unsafe { taskscope_hardirq_disable_offset() },
         // SAFETY: As above.
         unsafe { taskscope_hardirq_offset() },
         // SAFETY: As above.
