@@ -7,26 +7,36 @@
 //!
 //! ```text
 //! views            a file a table: columns, and the text of a row
+//! users            the threads in user space, and a visit to each
 //! snapshot         records of plain data, captured in one pass
 //! walk             that pass, in short RCU read-side critical sections
 //! state            what the files share
 //! addresses        kernel addresses, hashed or raw
+//! segments         the segments of a program
+//! cells            tables as wide as their values
 //! text, pid_list   how values are written, and lists of PIDs read
 //! seq              tables as files in debugfs                             (unsafe)
 //! tasks            the task list under RCU                                (unsafe)
+//! mm               address spaces and user registers                      (unsafe)
+//! frame_chain      frame pointers in memory that nobody vouches for
 //! line             text that grows inside a borrowed buffer               (unsafe)
 //! sys, helpers.c   the C that the `kernel` crate does not wrap            (unsafe)
 //! ```
 
 mod addresses;
+mod cells;
+mod frame_chain;
 mod line;
+mod mm;
 mod pid_list;
+mod segments;
 mod seq;
 mod snapshot;
 mod state;
 mod sys;
 mod tasks;
 mod text;
+mod users;
 mod views;
 mod walk;
 
@@ -37,8 +47,11 @@ use crate::{
     views::{
         current::Current,
         processes::Processes,
+        segments::Segments,
         set_pid::SetPid,
-        threads::Threads, //
+        threads::Threads,
+        uframes::UserFrames,
+        ustacks::UserStacks, //
     }, //
 };
 use core::mem::MaybeUninit;
@@ -71,6 +84,9 @@ impl kernel::Module for Taskscope {
         directory.add::<Current>(c"current", 0o400)?;
         directory.add::<Processes>(c"processes", 0o400)?;
         directory.add::<Threads>(c"threads", 0o400)?;
+        directory.add::<UserStacks>(c"ustacks", 0o400)?;
+        directory.add::<UserFrames>(c"uframes", 0o400)?;
+        directory.add::<Segments>(c"segments", 0o400)?;
         directory.add::<SetPid>(c"set_pid", 0o600)?;
         log("loaded");
         directory.publish();
