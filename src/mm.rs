@@ -430,9 +430,9 @@ impl Mapping<'_> {
         unsafe { (*self.0.as_ptr()).vm_file }
     }
 
-    /// Returns whether the mapping is of no file, and has no name of its own.
-    pub(crate) fn is_anonymous(&self) -> bool {
-        self.file().is_null() && self.special_name().is_none()
+    /// Returns whether a file is mapped.
+    pub(crate) fn is_of_file(&self) -> bool {
+        !self.file().is_null()
     }
 
     /// Returns how far `address` is from the start of the mapped file, or else from that of the

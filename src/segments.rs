@@ -34,10 +34,21 @@ pub(crate) enum Segment {
 pub(crate) struct Region {
     /// The addresses.
     pub(crate) range: Range<usize>,
-    /// Whether it is of no file and has no name.
-    pub(crate) is_anonymous: bool,
-    /// Whether it is `[vdso]`.
-    pub(crate) is_vdso: bool,
+    /// What is mapped.
+    pub(crate) kind: RegionKind,
+}
+
+/// What is mapped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RegionKind {
+    /// A file.
+    File,
+    /// Memory of the program's own.
+    Anonymous,
+    /// `[vdso]`.
+    Vdso,
+    /// Something else of the kernel's making.
+    Special,
 }
 
 /// Works out the segments; `regions` are all mappings in ascending order, if they are known.
@@ -80,17 +91,12 @@ fn mapped(parts: &Parts, regions: impl Iterator<Item = Region>) -> [Option<Range
     let mut bss_end = page_up(parts.data.end);
     let heap = parts.heap.start;
 
-    for Region {
-        range,
-        is_anonymous,
-        is_vdso,
-    } in regions
-    {
+    for Region { range, kind } in regions {
         let is_stack = range.start <= parts.stack && parts.stack <= range.end;
 
         if parts.data.end != 0 && range.contains(&(parts.data.end - 1)) {
             bss = Some(parts.data.end..bss_end);
-        } else if range.start == bss_end && is_anonymous && bss.is_some() && !is_stack {
+        } else if range.start == bss_end && kind == RegionKind::Anonymous && bss.is_some() && !is_stack {
             let end = if (range.start..range.end).contains(&heap) {
                 heap
             } else {
@@ -103,8 +109,10 @@ fn mapped(parts: &Parts, regions: impl Iterator<Item = Region>) -> [Option<Range
                 bss_end = if end == heap { usize::MAX } else { end };
             }
         }
-        if is_vdso {
+        if kind == RegionKind::Vdso {
             vdso = Some(range);
+        } else if kind == RegionKind::Special {
+            // The kernel puts such where there is room, among the libraries or beside the stack.
         } else if is_stack {
             stack = Some(range);
         } else if (page_up(parts.heap.end)..parts.stack).contains(&range.start) {
@@ -129,12 +137,15 @@ mod tests {
         stack: 0xf900,
     };
 
-    /// A mapping of a file, or of none.
+    /// A mapping of memory, or of a file.
     fn region(range: Range<usize>, is_anonymous: bool) -> Region {
         Region {
             range,
-            is_anonymous,
-            is_vdso: false,
+            kind: if is_anonymous {
+                RegionKind::Anonymous
+            } else {
+                RegionKind::File
+            },
         }
     }
 
@@ -202,10 +213,14 @@ mod tests {
             region(0x6000..0x7000, true),
             region(0x8000..0x9000, false),
             region(0xa000..0xb000, true),
+            Region {
+                range: 0xc000..0xd000,
+                kind: RegionKind::Special,
+            },
             region(0xf000..0x10000, true),
             Region {
-                is_vdso: true,
-                ..region(0x11000..0x12000, false)
+                range: 0x11000..0x12000,
+                kind: RegionKind::Vdso,
             },
         ];
 

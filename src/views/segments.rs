@@ -12,6 +12,7 @@ use crate::{
     segments::{
         segments,
         Region,
+        RegionKind,
         Segment,
         NAMES,
         SEGMENTS, //
@@ -109,10 +110,12 @@ impl Table for Segments {
             let regions = locked.as_ref().map(|locked| {
                 locked.mappings().map(|mapping| Region {
                     range: mapping.range(),
-                    is_anonymous: mapping.is_anonymous(),
-                    is_vdso: mapping
-                        .special_name()
-                        .is_some_and(|name| name.to_bytes() == b"[vdso]"),
+                    kind: match mapping.special_name() {
+                        Some(name) if name.to_bytes() == b"[vdso]" => RegionKind::Vdso,
+                        Some(_) => RegionKind::Special,
+                        None if mapping.is_of_file() => RegionKind::File,
+                        None => RegionKind::Anonymous,
+                    },
                 })
             });
 

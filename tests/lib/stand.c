@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "guest.h"
+#include "stand.h"
+
+/* ppoll() of nothing, for ever: asleep, and again after each signal. */
+#if defined(__x86_64__)
+asm(".pushsection .text\n"
+    ".globl stand, stand_pc\n"
+    "stand:\n"
+    "	mov %rdi, %rsp\n"
+    "	mov %rsi, %rbp\n"
+    "	movl $1, (%rdx)\n"
+    "1:	xor %edi, %edi\n"
+    "	xor %esi, %esi\n"
+    "	xor %edx, %edx\n"
+    "	xor %r10d, %r10d\n"
+    "	mov $271, %eax\n"
+    "	syscall\n"
+    "stand_pc:\n"
+    "	jmp 1b\n"
+    ".popsection\n");
+#elif defined(__aarch64__)
+asm(".pushsection .text\n"
+    ".globl stand, stand_pc\n"
+    "stand:\n"
+    "	mov sp, x0\n"
+    "	mov x29, x1\n"
+    "	mov w3, #1\n"
+    "	stlr w3, [x2]\n"
+    "1:	mov x0, #0\n"
+    "	mov x1, #0\n"
+    "	mov x2, #0\n"
+    "	mov x3, #0\n"
+    "	mov x4, #0\n"
+    "	mov x8, #73\n"
+    "	svc #0\n"
+    "stand_pc:\n"
+    "	b 1b\n"
+    ".popsection\n");
+#else
+#error "how a thread stands on this machine is not known"
+#endif
+
+struct place {
+	unsigned long sp, fp;
+	atomic_int tid;
+	int there;
+};
+
+static void *go(void *argument)
+{
+	struct place *place = argument;
+
+	place->tid = syscall(SYS_gettid);
+	stand(place->sp, place->fp, &place->there);
+}
+
+pid_t start_standing(unsigned long sp, unsigned long fp)
+{
+	struct place *place = calloc(1, sizeof(*place));
+	pthread_t thread;
+
+	place->sp = sp;
+	place->fp = fp;
+	if (pthread_create(&thread, NULL, go, place))
+		die("pthread_create");
+	wait_until(__atomic_load_n(&place->there, __ATOMIC_ACQUIRE), "a thread does not stand");
+	wait_for_state(getpid(), place->tid, "S");
+	return place->tid;
+}
+
+size_t proc_mappings(pid_t pid, struct mapping **mappings)
+{
+	char path[64], *text, *line;
+	size_t count = 0, room = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	text = slurp(path, NULL);
+	*mappings = NULL;
+	for (line = text; *line; line = strchr(line, '\n') + 1) {
+		struct mapping *mapping;
+
+		if (count == room)
+			*mappings = realloc(*mappings, (room += 64) * sizeof(**mappings));
+		mapping = *mappings + count++;
+		*mapping->name = 0;
+		if (sscanf(line, "%lx-%lx %7s %lx %*x:%*x %*u%*[ ]%199[^\n]", &mapping->start,
+			   &mapping->end, mapping->access, &mapping->offset, mapping->name) < 4)
+			die("maps says %.100s", line);
+	}
+	free(text);
+	return count;
+}
+
+bool proc_mapping(pid_t pid, unsigned long address, struct mapping *mapping)
+{
+	struct mapping *all;
+	size_t count = proc_mappings(pid, &all);
+	bool found = false;
+
+	for (size_t i = 0; i < count && !found; i++) {
+		found = all[i].start <= address && address < all[i].end;
+		if (found)
+			*mapping = all[i];
+	}
+	free(all);
+	return found;
+}
+
+unsigned long proc_stat(pid_t pid, int field)
+{
+	char path[64], *text, *at;
+	unsigned long value;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	text = slurp(path, NULL);
+	at = strrchr(text, ')') + 2;
+	for (; field > 3; field--)
+		at = strchr(at, ' ') + 1;
+	value = strtoul(at, NULL, 10);
+	free(text);
+	return value;
+}
