@@ -57,7 +57,9 @@ pub(crate) fn segments(
     regions: Option<impl Iterator<Item = Region>>,
 ) -> [Segment; SEGMENTS] {
     let [bss, mmap, stack, vdso] = match regions {
-        Some(regions) => mapped(parts, regions).map(|found| found.map_or(Segment::Nothing, Segment::At)),
+        Some(regions) => {
+            mapped(parts, regions).map(|found| found.map_or(Segment::Nothing, Segment::At))
+        }
         None => [const { Segment::Unknown }; 4],
     };
 
@@ -96,7 +98,11 @@ fn mapped(parts: &Parts, regions: impl Iterator<Item = Region>) -> [Option<Range
 
         if parts.data.end != 0 && range.contains(&(parts.data.end - 1)) {
             bss = Some(parts.data.end..bss_end);
-        } else if range.start == bss_end && kind == RegionKind::Anonymous && bss.is_some() && !is_stack {
+        } else if range.start == bss_end
+            && kind == RegionKind::Anonymous
+            && bss.is_some()
+            && !is_stack
+        {
             let end = if (range.start..range.end).contains(&heap) {
                 heap
             } else {
@@ -153,7 +159,11 @@ mod tests {
     fn segment(name: &str, parts: &Parts, regions: &[Region]) -> Option<Segment> {
         let found = segments(parts, Some(regions.iter().cloned()));
 
-        NAMES.iter().zip(found).find(|(is, _)| **is == name).map(|(_, found)| found)
+        NAMES
+            .iter()
+            .zip(found)
+            .find(|(is, _)| **is == name)
+            .map(|(_, found)| found)
     }
 
     #[test]
@@ -174,7 +184,10 @@ mod tests {
         let file = region(0x3000..0x4000, false);
 
         assert_eq!(bss(&PARTS, &[]), Some(Segment::Nothing));
-        assert_eq!(bss(&PARTS, &[file.clone()]), Some(Segment::At(0x3800..0x4000)));
+        assert_eq!(
+            bss(&PARTS, &[file.clone()]),
+            Some(Segment::At(0x3800..0x4000))
+        );
         assert_eq!(
             bss(&PARTS, &[file.clone(), region(0x4000..0x5000, true)]),
             Some(Segment::At(0x3800..0x5000))

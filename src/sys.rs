@@ -45,8 +45,9 @@ extern "C" {
     fn taskscope_fatal_signal_pending() -> bool;
     fn taskscope_put_page(page: *mut bindings::page);
     fn taskscope_file_user_path(file: *const bindings::file) -> *const bindings::path;
-    fn taskscope_anon_vma_name(vma: *mut bindings::vm_area_struct)
-        -> *const bindings::anon_vma_name;
+    fn taskscope_anon_vma_name(
+        vma: *mut bindings::vm_area_struct,
+    ) -> *const bindings::anon_vma_name;
 }
 
 /// This module, as the owner of what it registers: `THIS_MODULE`.

@@ -5,7 +5,6 @@
  */
 #include <elf.h>
 #include <fcntl.h>
-#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +20,12 @@
 #include "rows.h"
 #include "stand.h"
 
+/* Elf64_Phdr, by the names of elf(5) without their prefix. */
+struct program_header {
+	uint32_t type, flags;
+	uint64_t offset, vaddr, paddr, filesz, memsz, align;
+};
+
 #define SEGMENTS 9
 static const char * const names[SEGMENTS] = {
 	"text", "data", "bss", "heap", "mmap", "stack", "args", "env", "vdso",
@@ -29,8 +34,7 @@ static const char * const names[SEGMENTS] = {
 /* Several pages of each, so that a segment cannot be right by accident. */
 static char data[5 * 4096] = "initialised", bss[70000];
 
-extern char **environ;
-static char *first_argument;
+static char *first_argument, *first_variable;
 
 static size_t find(const struct rows *table, pid_t pid, const char *segment)
 {
@@ -102,9 +106,8 @@ static bool as_in_maps(const struct rows *table, pid_t pid)
 		if (!strcmp(all[i].name, "[stack]"))
 			stack = all[i].start;
 		if (!strcmp(all[i].name, "[stack]") || !strcmp(all[i].name, "[vdso]")) {
-			char segment[8];
+			const char *segment = all[i].name[1] == 's' ? "stack" : "vdso";
 
-			sscanf(all[i].name, "[%7[^]]", segment);
 			good = is(table, pid, segment, all[i].start, all[i].end) && good;
 		}
 		if (!strcmp(all[i].name, "[heap]"))
@@ -147,46 +150,49 @@ static void test_every_process(void)
 }
 
 /* What the file says: where the data that is in it ends, and where that which is not. */
+static unsigned long start_of(const struct rows *table, const char *segment)
+{
+	return hexadecimal(rows_value(table, find(table, getpid(), segment), "START"));
+}
+
+static unsigned long end_of(const struct rows *table, const char *segment)
+{
+	return hexadecimal(rows_value(table, find(table, getpid(), segment), "END"));
+}
+
 static void test_program(void)
 {
-	const ElfW(Phdr) *header = (const void *)getauxval(AT_PHDR);
+	const struct program_header *header = (const void *)getauxval(AT_PHDR);
 	unsigned long base = 0, filled = 0, whole = 0, page = getauxval(AT_PAGESZ);
 	struct rows *table = rows_read("segments");
-	size_t row = find(table, getpid(), "bss");
-	unsigned long start, end;
+	unsigned long start, end, code = (unsigned long)test_program;
 
 	for (unsigned long i = 0; i < getauxval(AT_PHNUM); i++)
-		if (header[i].p_type == PT_PHDR)
-			base = (unsigned long)header - header[i].p_vaddr;
+		if (header[i].type == PT_PHDR)
+			base = (unsigned long)header - header[i].vaddr;
 	for (unsigned long i = 0; i < getauxval(AT_PHNUM); i++) {
-		if (header[i].p_type != PT_LOAD)
+		if (header[i].type != PT_LOAD)
 			continue;
-		filled = base + header[i].p_vaddr + header[i].p_filesz;
-		whole = base + header[i].p_vaddr + header[i].p_memsz;
+		filled = base + header[i].vaddr + header[i].filesz;
+		whole = base + header[i].vaddr + header[i].memsz;
 	}
-	start = hexadecimal(rows_value(table, row, "START"));
-	end = hexadecimal(rows_value(table, row, "END"));
+	start = start_of(table, "bss");
+	end = end_of(table, "bss");
 	ksft_print_msg("bss: %lx-%lx, and %lx-%lx in the file\n", start, end, filled, whole);
 	ksft_test_result(whole - filled > sizeof(bss) && start == filled &&
-			 end == ((whole + page - 1) & -page), "bss is that of the program header\n");
+			 end == ((whole + page - 1) & -page),
+			 "bss is that of the program header\n");
 	ksft_test_result((unsigned long)bss >= start && (unsigned long)bss + sizeof(bss) <= end,
 			 "bss has what is not initialised\n");
-	row = find(table, getpid(), "data");
-	ksft_test_result((unsigned long)data >= hexadecimal(rows_value(table, row, "START")) &&
-			 (unsigned long)data + sizeof(data) <=
-				hexadecimal(rows_value(table, row, "END")),
+	ksft_test_result((unsigned long)data >= start_of(table, "data") &&
+			 (unsigned long)data + sizeof(data) <= end_of(table, "data"),
 			 "data has what is\n");
-	row = find(table, getpid(), "text");
-	ksft_test_result((unsigned long)test_program >= hexadecimal(rows_value(table, row, "START")) &&
-			 (unsigned long)test_program < hexadecimal(rows_value(table, row, "END")),
+	ksft_test_result(code >= start_of(table, "text") && code < end_of(table, "text"),
 			 "text has the code\n");
-	ksft_test_result((unsigned long)first_argument ==
-				hexadecimal(rows_value(table, find(table, getpid(), "args"), "START")) &&
-			 (unsigned long)environ[0] ==
-				hexadecimal(rows_value(table, find(table, getpid(), "env"), "START")),
+	ksft_test_result((unsigned long)first_argument == start_of(table, "args") &&
+			 (unsigned long)first_variable == start_of(table, "env"),
 			 "args and env are where the program has them\n");
-	row = find(table, getpid(), "vdso");
-	ksft_test_result(getauxval(AT_SYSINFO_EHDR) == hexadecimal(rows_value(table, row, "START")),
+	ksft_test_result(getauxval(AT_SYSINFO_EHDR) == start_of(table, "vdso"),
 			 "vdso is where the kernel has told the program\n");
 	rows_free(table);
 }
@@ -285,9 +291,10 @@ static void test_leaderless(void)
 	end_child(pid);
 }
 
-int main(int argc, char **argv)
+int main(int argc, char **argv, char **environment)
 {
 	first_argument = argv[0];
+	first_variable = environment[0];
 	/* So that it is not left out. */
 	*(volatile char *)data = *(volatile char *)bss;
 	ksft_print_header();

@@ -226,7 +226,8 @@ int go_down(int level)
 	/* So that the compiler sees an end to it. */
 	if (level >= LEVELS)
 		return 0;
-	noted[level + 1] = (unsigned long)__builtin_extract_return_addr(__builtin_return_address(0));
+	noted[level + 1] = (unsigned long)
+		__builtin_extract_return_addr(__builtin_return_address(0));
 	if (!level) {
 		noted[0] = (unsigned long)stand_pc;
 		/* It goes on standing in this frame, as if it had called nobody. */
@@ -392,7 +393,7 @@ static void test_no_chain(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(38);
+	ksft_set_plan(39);
 	load_taskscope("");
 	test_chains();
 	test_edges();

@@ -37,7 +37,7 @@ static unsigned long hexadecimal(const struct rows *table, size_t row, const cha
 	return *end ? 0 : value;
 }
 
-static bool is(const struct rows *table, size_t row, const char *column, const char *value)
+static bool shows(const struct rows *table, size_t row, const char *column, const char *value)
 {
 	if (row == table->rows) {
 		ksft_print_msg("no row\n");
@@ -45,7 +45,7 @@ static bool is(const struct rows *table, size_t row, const char *column, const c
 	}
 	if (!strcmp(rows_value(table, row, column), value))
 		return true;
-	ksft_print_msg("%s is %s and not %s\n", column, rows_value(table, row, column), value);
+	ksft_print_msg("%s: %s and not %s\n", column, rows_value(table, row, column), value);
 	return false;
 }
 
@@ -56,7 +56,7 @@ static bool stands_at(const struct rows *table, pid_t tgid, pid_t pid, unsigned 
 	struct mapping mapping;
 	bool good;
 
-	if (!is(table, row, "VALID", "ok") || !proc_mapping(tgid, sp, &mapping))
+	if (!shows(table, row, "VALID", "ok") || !proc_mapping(tgid, sp, &mapping))
 		return false;
 	good = rows_number(table, row, "TGID") == tgid && hexadecimal(table, row, "SP") == sp &&
 	       hexadecimal(table, row, "START") == mapping.start &&
@@ -155,15 +155,15 @@ static void test_threads(void)
 			 "two threads in one mapping\n");
 	ksft_test_result(stands_at(table, getpid(), hole, (unsigned long)low + 9 * PAGE + 32),
 			 "a stack that cannot be read is a mapping all the same\n");
-	ksft_test_result(is(table, rows_find(table, nowhere), "VALID", "unmapped") &&
-			 is(table, rows_find(table, nowhere), "SP", "00001000") &&
-			 is(table, rows_find(table, nowhere), "START", "-") &&
-			 is(table, rows_find(table, nowhere), "END", "-") &&
-			 is(table, rows_find(table, nowhere), "SIZE", "-") &&
-			 is(table, rows_find(table, nowhere), "USED", "-"),
+	ksft_test_result(shows(table, rows_find(table, nowhere), "VALID", "unmapped") &&
+			 shows(table, rows_find(table, nowhere), "SP", "00001000") &&
+			 shows(table, rows_find(table, nowhere), "START", "-") &&
+			 shows(table, rows_find(table, nowhere), "END", "-") &&
+			 shows(table, rows_find(table, nowhere), "SIZE", "-") &&
+			 shows(table, rows_find(table, nowhere), "USED", "-"),
 			 "a stack pointer into nothing\n");
-	ksft_test_result(is(table, rows_find(table, kernel), "VALID", "unmapped") &&
-			 is(table, rows_find(table, kernel), "SP", "fffffffffffff000"),
+	ksft_test_result(shows(table, rows_find(table, kernel), "VALID", "unmapped") &&
+			 shows(table, rows_find(table, kernel), "SP", "fffffffffffff000"),
 			 "a stack pointer into the kernel\n");
 	rows_free(table);
 }
@@ -221,8 +221,8 @@ static bool limits_are(const struct rows *table, pid_t pid)
 	if (!at || sscanf(at, "Max stack size %31s %31s", soft, hard) != 2)
 		die("limits");
 	free(text);
-	return is(table, rows_find(table, pid), "RLIM_CUR", soft) &&
-	       is(table, rows_find(table, pid), "RLIM_MAX", hard);
+	return shows(table, rows_find(table, pid), "RLIM_CUR", soft) &&
+	       shows(table, rows_find(table, pid), "RLIM_MAX", hard);
 }
 
 static void set_limit(void *limit)
@@ -287,7 +287,7 @@ static void test_sharing(void)
 	wait_for_state(pid, pid, "D");
 	table = rows_read("ustacks");
 	row = rows_find(table, pid);
-	ksft_test_result(is(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
+	ksft_test_result(shows(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
 			 "a process that waits in vfork()\n");
 	for (row = 0; row < table->rows; row++)
 		if (hexadecimal(table, row, "SP") == (unsigned long)clone_stack + 8 * PAGE)
@@ -350,11 +350,11 @@ static void test_others(void)
 
 	table = read_while_running(spinner);
 	row = rows_find(table, spinner);
-	ksft_test_result(is(table, row, "VALID", "on-cpu") && is(table, row, "SP", "-") &&
-			 is(table, row, "START", "-") && is(table, row, "USED", "-") &&
+	ksft_test_result(shows(table, row, "VALID", "on-cpu") && shows(table, row, "SP", "-") &&
+			 shows(table, row, "START", "-") && shows(table, row, "USED", "-") &&
 			 limits_are(table, spinner), "who runs has no stack pointer\n");
 	row = rows_find(table, getpid());
-	ksft_test_result(is(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
+	ksft_test_result(shows(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
 			 "the reader has\n");
 	rows_free(table);
 	end_child(spinner);
@@ -366,11 +366,11 @@ static void test_others(void)
 	wait_for_state(leaderless, leaderless, "Z");
 	wait_for_state(zombie, zombie, "Z");
 	table = rows_read("ustacks");
-	ksft_test_result(is(table, rows_find(table, zombie), "VALID", "no-mm") &&
-			 is(table, rows_find(table, zombie), "SP", "-") &&
-			 is(table, rows_find(table, zombie), "END", "-"), "a zombie\n");
-	ksft_test_result(is(table, rows_find(table, leaderless), "VALID", "no-mm") &&
-			 is(table, rows_find(table, shared->tid), "VALID", "ok"),
+	ksft_test_result(shows(table, rows_find(table, zombie), "VALID", "no-mm") &&
+			 shows(table, rows_find(table, zombie), "SP", "-") &&
+			 shows(table, rows_find(table, zombie), "END", "-"), "a zombie\n");
+	ksft_test_result(shows(table, rows_find(table, leaderless), "VALID", "no-mm") &&
+			 shows(table, rows_find(table, shared->tid), "VALID", "ok"),
 			 "a dead first thread, and one that lives\n");
 	/* kthreadd */
 	kernel = 2;
@@ -465,9 +465,9 @@ static void test_lock(void)
 				 "%s: who holds a lock for ever does not hold up the reader\n",
 				 tables[i]);
 		if (!i)
-			ksft_test_result(is(table, row, "VALID", "locked") &&
-					 is(table, row, "SP", "-") && limits_are(table, pid) &&
-					 is(table, rows_find(table, getpid()), "VALID", "ok"),
+			ksft_test_result(shows(table, row, "VALID", "locked") &&
+					 shows(table, row, "SP", "-") && limits_are(table, pid) &&
+					 shows(table, rows_find(table, getpid()), "VALID", "ok"),
 					 "the row says so, and no other does\n");
 		rows_free(table);
 	}
