@@ -22,8 +22,8 @@
 
 /* Elf64_Phdr, by the names of elf(5) without their prefix. */
 struct program_header {
-	uint32_t type, flags;
-	uint64_t offset, vaddr, paddr, filesz, memsz, align;
+	unsigned int type, flags;
+	unsigned long offset, vaddr, paddr, filesz, memsz, align;
 };
 
 #define SEGMENTS 9
