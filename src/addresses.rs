@@ -95,7 +95,17 @@ impl Addresses {
     }
 }
 
-/// As [`Addresses::show`], hashed in any case, and without remembering anything.
+impl Addresses {
+    /// As [`Addresses::show`], for addresses that are not worth remembering. Does not sleep.
+    pub(crate) fn show_once<T: HasAddresses>(&self, items: &mut [T]) -> Shown {
+        if self.raw {
+            return Shown::Numbers;
+        }
+        hash(items)
+    }
+}
+
+/// As [`Addresses::show`], hashed in any case, and without remembering anything. Does not sleep.
 pub(crate) fn hash<T: HasAddresses>(items: &mut [T]) -> Shown {
     Hashes::new().show(items)
 }

@@ -7,6 +7,8 @@
 
 #include <linux/cred.h>
 #include <linux/fs.h>
+#include <linux/irq_work.h>
+#include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/preempt.h>
@@ -18,6 +20,9 @@
 #include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
 #include <linux/smp.h>
+#ifdef CONFIG_X86
+#include <asm/nmi.h>
+#endif
 
 /* Only arm64 signs return addresses, and has a macro to take the signature off. */
 #ifndef ptrauth_strip_user_insn_pac
@@ -174,3 +179,81 @@ struct anon_vma_name *taskscope_anon_vma_name(struct vm_area_struct *vma)
 {
 	return anon_vma_name(vma);
 }
+
+bool taskscope_in_serving_softirq(void);
+bool taskscope_in_serving_softirq(void)
+{
+	return in_serving_softirq();
+}
+
+bool taskscope_in_hardirq(void);
+bool taskscope_in_hardirq(void)
+{
+	return in_hardirq();
+}
+
+bool taskscope_in_nmi(void);
+bool taskscope_in_nmi(void)
+{
+	return in_nmi();
+}
+
+bool taskscope_irqs_disabled(void);
+bool taskscope_irqs_disabled(void)
+{
+	return irqs_disabled();
+}
+
+void taskscope_init_irq_work(struct irq_work *work, void (*func)(struct irq_work *));
+void taskscope_init_irq_work(struct irq_work *work, void (*func)(struct irq_work *))
+{
+	init_irq_work(work, func);
+}
+
+#ifdef CONFIG_X86
+int taskscope_nmi(unsigned int type, struct pt_regs *regs);
+
+int taskscope_register_nmi_handler(void);
+int taskscope_register_nmi_handler(void)
+{
+	return register_nmi_handler(NMI_LOCAL, taskscope_nmi, 0, KBUILD_MODNAME);
+}
+
+void taskscope_unregister_nmi_handler(void);
+void taskscope_unregister_nmi_handler(void)
+{
+	unregister_nmi_handler(NMI_LOCAL, KBUILD_MODNAME);
+}
+#endif
+
+#if IS_ENABLED(CONFIG_KUNIT)
+void taskscope_preempt_count_set(unsigned long count);
+void taskscope_preempt_count_set(unsigned long count)
+{
+	preempt_count_set(count);
+}
+
+unsigned long taskscope_preempt_offset(void);
+unsigned long taskscope_preempt_offset(void)
+{
+	return PREEMPT_OFFSET;
+}
+
+unsigned long taskscope_softirq_offset(void);
+unsigned long taskscope_softirq_offset(void)
+{
+	return SOFTIRQ_OFFSET;
+}
+
+unsigned long taskscope_hardirq_offset(void);
+unsigned long taskscope_hardirq_offset(void)
+{
+	return HARDIRQ_OFFSET;
+}
+
+unsigned long taskscope_nmi_offset(void);
+unsigned long taskscope_nmi_offset(void)
+{
+	return NMI_OFFSET;
+}
+#endif

@@ -4,6 +4,9 @@
 
 use crate::{
     addresses::Addresses,
+    deferred::Queue,
+    nmi::Nmis,
+    observation::Observation,
     pid_list::PidList, //
 };
 use kernel::{
@@ -24,6 +27,12 @@ pub(crate) struct State {
     /// How addresses are shown.
     #[pin]
     pub(crate) addresses: Addresses,
+    /// Where the probes of `contexts` are queued.
+    pub(crate) queue: Queue,
+    /// The NMIs that have come since the module was loaded.
+    pub(crate) nmis: Nmis,
+    /// What was seen when the module was loaded.
+    pub(crate) module_init: Observation,
 }
 
 impl State {
@@ -32,6 +41,9 @@ impl State {
         try_pin_init!(Self {
             selection <- new_mutex!(None),
             addresses <- Addresses::new(raw_pointers),
+            queue: Queue::new(c"taskscope")?,
+            nmis: Nmis::watch()?,
+            module_init: Observation::now(),
         }? Error)
     }
 

@@ -10,11 +10,18 @@
 //! [`include/linux/cred.h`](srctree/include/linux/cred.h).
 
 use crate::text::parse_hexadecimal;
-use core::ptr;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 use kernel::{
     bindings,
-    prelude::*, //
+    error::from_err_ptr,
+    prelude::*,
+    time::Jiffies, //
 };
+#[cfg(CONFIG_X86)]
+use kernel::error::to_result;
 
 #[allow(
     improper_ctypes,
@@ -48,6 +55,36 @@ extern "C" {
     fn taskscope_anon_vma_name(
         vma: *mut bindings::vm_area_struct,
     ) -> *const bindings::anon_vma_name;
+    fn taskscope_in_serving_softirq() -> bool;
+    fn taskscope_in_hardirq() -> bool;
+    fn taskscope_in_nmi() -> bool;
+    fn taskscope_irqs_disabled() -> bool;
+    fn taskscope_init_irq_work(
+        work: *mut bindings::irq_work,
+        func: unsafe extern "C" fn(*mut bindings::irq_work),
+    );
+    #[cfg(CONFIG_X86)]
+    fn taskscope_register_nmi_handler() -> c_int;
+    #[cfg(CONFIG_X86)]
+    fn taskscope_unregister_nmi_handler();
+    #[cfg(CONFIG_KUNIT)]
+    fn taskscope_preempt_count_set(count: c_ulong);
+    #[cfg(CONFIG_KUNIT)]
+    fn taskscope_preempt_offset() -> c_ulong;
+    #[cfg(CONFIG_KUNIT)]
+    fn taskscope_softirq_offset() -> c_ulong;
+    #[cfg(CONFIG_KUNIT)]
+    fn taskscope_hardirq_offset() -> c_ulong;
+    #[cfg(CONFIG_KUNIT)]
+    fn taskscope_nmi_offset() -> c_ulong;
+
+    // Declared in include/linux/anon_inodes.h, which the kernel's bindings leave out.
+    fn anon_inode_getfile(
+        name: *const c_char,
+        operations: *const bindings::file_operations,
+        private: *mut c_void,
+        flags: c_int,
+    ) -> *mut bindings::file;
 }
 
 /// This module, as the owner of what it registers: `THIS_MODULE`.
@@ -134,6 +171,34 @@ pub(crate) fn cond_resched() {
 pub(crate) fn in_task() -> bool {
     // SAFETY: `in_task()` reads the state of the processor and may be used in any context.
     unsafe { taskscope_in_task() }
+}
+
+/// Returns whether the caller runs while a softirq is served, in it or in an interrupt of it.
+#[inline]
+pub(crate) fn in_serving_softirq() -> bool {
+    // SAFETY: `in_serving_softirq()` may be used in any context.
+    unsafe { taskscope_in_serving_softirq() }
+}
+
+/// Returns whether the caller runs in an interrupt, or in an NMI.
+#[inline]
+pub(crate) fn in_hardirq() -> bool {
+    // SAFETY: `in_hardirq()` may be used in any context.
+    unsafe { taskscope_in_hardirq() }
+}
+
+/// Returns whether the caller runs in an NMI.
+#[inline]
+pub(crate) fn in_nmi() -> bool {
+    // SAFETY: `in_nmi()` may be used in any context.
+    unsafe { taskscope_in_nmi() }
+}
+
+/// Returns whether interrupts are disabled on the processor that the caller runs on.
+#[inline]
+pub(crate) fn irqs_disabled() -> bool {
+    // SAFETY: This reads a register.
+    unsafe { taskscope_irqs_disabled() }
 }
 
 /// Returns `preempt_count()` of the caller's context, raw.
@@ -386,4 +451,110 @@ pub(crate) unsafe fn anon_vma_name(
 ) -> *const bindings::anon_vma_name {
     // SAFETY: The lock that `anon_vma_name()` asserts is held by this function's requirements.
     unsafe { taskscope_anon_vma_name(vma) }
+}
+
+/// Returns the kernel's time in ticks.
+#[inline]
+pub(crate) fn jiffies() -> Jiffies {
+    let jiffies = &raw const bindings::jiffies;
+
+    // SAFETY: `jiffies` exists forever, is aligned, and is an integer of a word.
+    unsafe { read_once(jiffies) }
+}
+
+/// Gives up the processor where another thread waits for it, as `yield()` does, and stays on it
+/// where none does. May sleep.
+#[inline]
+pub(crate) fn yield_cpu() {
+    // SAFETY: `yield()` has no requirement on memory; a misplaced call is reported by
+    // `CONFIG_DEBUG_ATOMIC_SLEEP` and is not undefined behaviour.
+    unsafe { bindings::yield_() };
+}
+
+/// Initialises `work`, to call `func` in an interrupt.
+///
+/// # Safety
+///
+/// `work` is valid for writes.
+#[inline]
+pub(crate) unsafe fn init_irq_work(
+    work: *mut bindings::irq_work,
+    func: unsafe extern "C" fn(*mut bindings::irq_work),
+) {
+    // SAFETY: `init_irq_work()` writes to `work`, which is valid by this function's requirements.
+    unsafe { taskscope_init_irq_work(work, func) };
+}
+
+/// Lets `taskscope_nmi()` be called in every NMI that is a processor's own, and not yet known to
+/// come from elsewhere. Fails with the error of the kernel.
+///
+/// # Safety
+///
+/// It is called once until [`unregister_nmi_handler`] is. There is a function `taskscope_nmi()` of
+/// this module, which can be called until that returns.
+#[cfg(CONFIG_X86)]
+pub(crate) unsafe fn register_nmi_handler() -> Result {
+    // SAFETY: By this function's requirements; the name is the module's own.
+    to_result(unsafe { taskscope_register_nmi_handler() })
+}
+
+/// Ends what [`register_nmi_handler`] has begun; no call is going on when this returns. May sleep.
+#[cfg(CONFIG_X86)]
+pub(crate) fn unregister_nmi_handler() {
+    // SAFETY: The handler is found by its name, and it does no harm if there is none.
+    unsafe { taskscope_unregister_nmi_handler() };
+}
+
+/// Returns a new file that is in no directory, open for reading. May sleep; fails with the error of
+/// the kernel.
+///
+/// # Safety
+///
+/// `operations` are good for a file with this `private` data, until they have released it, which
+/// they do if this succeeds.
+pub(crate) unsafe fn anonymous_file(
+    name: &'static CStr,
+    operations: &'static bindings::file_operations,
+    private: *mut c_void,
+) -> Result<NonNull<bindings::file>> {
+    const FLAGS: u32 = bindings::O_RDONLY | bindings::O_CLOEXEC;
+
+    // SAFETY: The name is a NUL-terminated string and the operations are a constant; the rest is
+    // this function's requirements. CAST: The flags are small.
+    let file = from_err_ptr(unsafe {
+        anon_inode_getfile(name.as_char_ptr(), operations, private, FLAGS as c_int)
+    })?;
+
+    NonNull::new(file).ok_or(ENOMEM)
+}
+
+/// Calls `during` with `preempt_count` set to `count`, whatever that means.
+///
+/// Interrupts have to be disabled, and `during` may do nothing but look.
+#[cfg(CONFIG_KUNIT)]
+pub(crate) fn with_preempt_count<T>(count: usize, during: impl FnOnce() -> T) -> T {
+    let before = preempt_count();
+
+    // SAFETY: This writes a per-CPU variable. Nothing acts on it before it is restored.
+    unsafe { taskscope_preempt_count_set(count) };
+    let result = during();
+    // SAFETY: As above.
+    unsafe { taskscope_preempt_count_set(before) };
+    result
+}
+
+/// Returns what counts once in `preempt_count`: `PREEMPT_OFFSET`, `SOFTIRQ_OFFSET`,
+/// `HARDIRQ_OFFSET` and `NMI_OFFSET`.
+#[cfg(CONFIG_KUNIT)]
+pub(crate) fn preempt_offsets() -> [usize; 4] {
+    [
+        // SAFETY: This returns a constant.
+        unsafe { taskscope_preempt_offset() },
+        // SAFETY: As above.
+        unsafe { taskscope_softirq_offset() },
+        // SAFETY: As above.
+        unsafe { taskscope_hardirq_offset() },
+        // SAFETY: As above.
+        unsafe { taskscope_nmi_offset() },
+    ]
 }

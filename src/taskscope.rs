@@ -10,11 +10,18 @@
 //! users            the threads in user space, and a visit to each
 //! snapshot         records of plain data, captured in one pass
 //! walk             that pass, in short RCU read-side critical sections
+//! probe            provokes each execution context, and collects what is seen there
+//! observation      what can be seen from where some code runs
+//! context          its context, as the kernel's macros tell it
 //! state            what the files share
 //! addresses        kernel addresses, hashed or raw
 //! segments         the segments of a program
 //! cells            tables as wide as their values
 //! text, pid_list   how values are written, and lists of PIDs read
+//! deferred         callbacks in threads, softirqs and interrupts                (unsafe)
+//! fault, nmi       callbacks in a page fault and in NMIs                        (unsafe)
+//! latest           a value that an NMI may replace                              (unsafe)
+//! cpus             the processors that are online                               (unsafe)
 //! seq              tables as files in debugfs                             (unsafe)
 //! tasks            the task list under RCU                                (unsafe)
 //! mm               address spaces and user registers                      (unsafe)
@@ -25,10 +32,20 @@
 
 mod addresses;
 mod cells;
+mod context;
+mod cpus;
+mod deferred;
+mod fault;
 mod frame_chain;
+mod latest;
+mod line;
 mod line;
 mod mm;
+mod nmi;
+mod observation;
 mod pid_list;
+mod pid_list;
+mod probe;
 mod segments;
 mod seq;
 mod snapshot;
@@ -45,6 +62,7 @@ use crate::{
     seq::Directory,
     state::State,
     views::{
+        contexts::Contexts,
         current::Current,
         processes::Processes,
         segments::Segments,
@@ -82,6 +100,7 @@ impl kernel::Module for Taskscope {
         let directory = Directory::new(c"taskscope", State::new(raw_pointers))?;
 
         directory.add::<Current>(c"current", 0o400)?;
+        directory.add::<Contexts>(c"contexts", 0o400)?;
         directory.add::<Processes>(c"processes", 0o400)?;
         directory.add::<Threads>(c"threads", 0o400)?;
         directory.add::<UserStacks>(c"ustacks", 0o400)?;

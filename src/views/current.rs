@@ -8,6 +8,7 @@ use crate::{
         Addresses,
         Shown, //
     },
+    context::Context,
     line::Line,
     seq::{
         ReadOnly,
@@ -62,10 +63,10 @@ static ROWS: [(&str, Write); 17] = [
         text::add_decimal(line, current.cpu);
     }),
     ("in_task", |current, line| {
-        line.bytes(if current.in_task { b"yes" } else { b"no" });
+        line.bytes(if current.context.in_task { b"yes" } else { b"no" });
     }),
     ("preempt_count", |current, line| {
-        text::add_hexadecimal(line, current.preempt_count);
+        text::add_hexadecimal(line, current.context.preempt_count);
     }),
     ("task_struct", |current, line| {
         line.bytes(&current.shown.text(current.record.addresses[0]));
@@ -88,8 +89,7 @@ static ROWS: [(&str, Write); 17] = [
 pub(crate) struct Current {
     record: TaskRecord,
     cpu: u32,
-    in_task: bool,
-    preempt_count: usize,
+    context: Context,
     stack_used: usize,
     shown: Shown,
 }
@@ -101,8 +101,7 @@ impl Current {
     pub(crate) fn capture(addresses: Option<&Addresses>) -> Self {
         // These come first, for the RCU read lock may show in `preempt_count`.
         let cpu = sys::cpu();
-        let in_task = sys::in_task();
-        let preempt_count = sys::preempt_count();
+        let context = Context::now();
         let stack_pointer = sys::stack_pointer();
         let mut records = [TaskRecord::new(RcuTask::current(&rcu::read_lock()))];
         let [TaskRecord {
@@ -112,13 +111,12 @@ impl Current {
 
         Self {
             shown: match addresses {
-                Some(addresses) => addresses.show(&mut records),
+                Some(addresses) => addresses.show_once(&mut records),
                 None => addresses::hash(&mut records),
             },
             record: records[0],
             cpu,
-            in_task,
-            preempt_count,
+            context,
             stack_used: stack
                 .wrapping_add(sys::thread_size())
                 .saturating_sub(stack_pointer),

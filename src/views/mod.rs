@@ -2,6 +2,7 @@
 
 //! The tables: a file each, with its columns and the text of a row.
 
+pub(crate) mod contexts;
 pub(crate) mod current;
 pub(crate) mod processes;
 pub(crate) mod segments;

@@ -21,7 +21,7 @@
 #include "guest.h"
 #include "table.h"
 
-static const char * const tables[] = { "current", "processes", "threads" };
+static const char * const tables[] = { "current", "contexts", "processes", "threads" };
 
 static char path[100];
 
@@ -178,7 +178,7 @@ static void test_root(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(1 + 3 * 15 + 3);
+	ksft_set_plan(1 + sizeof(tables) / sizeof(*tables) * 15 + 3);
 	load_taskscope("");
 	/* The files are to refuse by themselves, not only the directories above them. */
 	must(chmod("/sys/kernel/debug", 0755));

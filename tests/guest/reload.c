@@ -18,9 +18,9 @@
 #include "guest.h"
 #include "table.h"
 
-static const char * const files[] = { "current", "processes", "threads", "set_pid" };
+static const char * const files[] = { "current", "contexts", "processes", "threads", "set_pid" };
 
-#define FILES 4
+#define FILES 5
 
 static int open_file(const char *name)
 {
@@ -38,6 +38,9 @@ static bool whole(const char *name, char *text, size_t size)
 
 	if (!strcmp(name, "set_pid"))
 		return true;
+	if (!strcmp(name, "contexts"))
+		return strstr(text, "\nmodule_init ") && strstr(text, "\n# ") &&
+		       text[size - 1] == '\n';
 	if (!strcmp(name, "current"))
 		return strstr(text, "comm:") == text && strstr(text, "\nstack_used:") &&
 		       text[size - 1] == '\n';
@@ -85,7 +88,7 @@ int main(void)
 	ksft_set_plan(5);
 	opened = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	for (int i = 0; i < times; i++) {
-		const char *name = files[i % 3];
+		const char *name = files[i % 4];
 		int descriptor, status;
 		pid_t readers[2];
 		char first[50], *text;

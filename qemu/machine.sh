@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034 # sourced: its variables are for the others
+#
+# Sourced by what starts QEMU: the machine for each architecture.
+
+# use_machine ARCHITECTURE ACCELERATOR: sets machine, the QEMU command as far as
+# it depends on these, and console, the kernel's name of the serial port
+use_machine() {
+	case $1 in
+	amd64)
+		# A fifth level of page tables is one more to walk for TCG, at every TLB miss.
+		machine=(qemu-system-x86_64 -machine q35 -cpu max,la57=off)
+		console=ttyS0
+		;;
+	arm64)
+		# The architecture's own cipher for pointers is much work for TCG.
+		machine=(qemu-system-aarch64 -machine virt -cpu max,pauth-impdef=on)
+		console=ttyAMA0
+		;;
+	esac
+	[[ $2 != kvm ]] || machine=("${machine[@]:0:3}" -cpu host)
+	machine+=(-accel "$2")
+}

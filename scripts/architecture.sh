@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034 # sourced: its variables are for the others
+#
+# Sourced, after common.sh: the architectures a kernel can be for, by the names
+# that Debian, kbuild and GNU have for them. qemu/machine.sh has their machines.
+
+# architecture_of NAME: Debian's name of it. Debian's flavours and releases end
+# with it; another kernel, whose name does not, is for this machine.
+architecture_of() {
+	case ${1##*-} in
+	amd64 | arm64) echo "${1##*-}" ;;
+	*) host_architecture ;;
+	esac
+}
+
+host_architecture() {
+	case $(uname -m) in
+	x86_64) echo amd64 ;;
+	aarch64) echo arm64 ;;
+	*) die "no kernel can be booted here: this machine is $(uname -m), and none of x86_64 and aarch64" ;;
+	esac
+}
+
+# use_architecture ARCHITECTURE: sets what kbuild and the compilers call it, and
+# the packages that building for it and booting it take
+use_architecture() {
+	local triplet
+	architecture=$1 cross_compile=''
+	case $architecture in
+	amd64) kbuild_arch=x86 triplet=x86_64-linux-gnu tool_packages=(qemu-system-x86) ;;
+	arm64) kbuild_arch=arm64 triplet=aarch64-linux-gnu tool_packages=(qemu-system-arm) ;;
+	esac
+	[[ $architecture != "$(host_architecture)" ]] || return 0
+	cross_compile=$triplet-
+	tool_packages+=("gcc-${triplet//_/-}" "libc6-dev-$architecture-cross")
+}

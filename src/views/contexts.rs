@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `contexts`. Every execution context, provoked by the open, and what was seen in each.
+
+use crate::{
+    addresses::Shown,
+    line::Line,
+    nmi,
+    observation::Observation,
+    probe::{
+        self,
+        Probes,
+        Row, //
+    },
+    seq::{
+        ReadOnly,
+        Table, //
+    },
+    state::State,
+    text::{
+        self,
+        Column,
+        Layout,
+        ADDRESS_DIGITS,
+        ROW_MAX, //
+    },
+    views::task_row::padded_mm_name, //
+};
+use core::mem::MaybeUninit;
+use kernel::prelude::*;
+
+/// The columns. The last one, COMM, runs to the end of the line.
+static COLUMNS: [Column; 13] = [
+    Column::text("CONTEXT", 13),
+    Column::text("IN_TASK", 3),
+    Column::text("SOFTIRQ", 3),
+    Column::text("HARDIRQ", 3),
+    Column::text("NMI", 3),
+    Column::text("IRQS", 3),
+    Column::number("PREEMPT_COUNT", ADDRESS_DIGITS),
+    Column::number("CPU", 10),
+    Column::text("STACK", 5),
+    Column::text("SP", ADDRESS_DIGITS),
+    Column::number("PID", 10),
+    Column::number("TGID", 10),
+    Column::text("MM", 4),
+];
+
+const CONTEXT: usize = 0;
+const IN_TASK: usize = 1;
+const SOFTIRQ: usize = 2;
+const HARDIRQ: usize = 3;
+const NMI: usize = 4;
+const IRQS: usize = 5;
+const PREEMPT_COUNT: usize = 6;
+const CPU: usize = 7;
+const STACK: usize = 8;
+const SP: usize = 9;
+const PID: usize = 10;
+const TGID: usize = 11;
+const MM: usize = 12;
+
+/// The table `contexts`.
+pub(crate) struct Contexts {
+    rows: KVVec<Row>,
+    cpus: usize,
+    no_fault: Option<Error>,
+    has_nmi: bool,
+    shown: Shown,
+    layout: Layout<13>,
+}
+
+impl Contexts {
+    /// Returns the rows that stand for a context which was asked and has not answered.
+    fn silent(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| {
+            row.seen.is_none()
+                && match row.name {
+                    "page_fault" => self.no_fault.is_none(),
+                    "ipi" => self.cpus > 1,
+                    name => name != "nmi",
+                }
+        })
+    }
+}
+
+impl Table for Contexts {
+    type Shared = State;
+    type Input = ReadOnly<State>;
+
+    fn open(state: &State) -> Result<Self> {
+        let Probes {
+            mut rows,
+            cpus,
+            no_fault,
+        } = Probes::provoke(&state.queue)?;
+        let mut add = |name, seen| {
+            rows.push(
+                Row {
+                    name,
+                    asked: None,
+                    seen,
+                },
+                GFP_KERNEL,
+            )
+        };
+        let mut has_nmi = false;
+
+        for seen in state.nmis.seen() {
+            add("nmi", Some(seen))?;
+            has_nmi = true;
+        }
+        if !has_nmi {
+            add("nmi", None)?;
+        }
+        add("module_init", Some(state.module_init))?;
+
+        let mut seen = KVVec::with_capacity(rows.len(), GFP_KERNEL)?;
+        for row in &rows {
+            if let Some(observation) = row.seen {
+                seen.push_within_capacity(observation)?;
+            }
+        }
+        let shown = state.addresses.show_once(&mut seen);
+        for (row, seen) in rows.iter_mut().filter_map(|row| row.seen.as_mut()).zip(&seen) {
+            *row = *seen;
+        }
+
+        Ok(Self {
+            layout: layout(&seen),
+            rows,
+            cpus,
+            no_fault,
+            has_nmi,
+            shown,
+        })
+    }
+
+    fn header(&self, line: &mut Line<'_>) {
+        self.layout.header(line, "COMM");
+    }
+
+    fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn row(&self, at: usize, line: &mut Line<'_>) {
+        let Row { name, seen, .. } = &self.rows[at];
+
+        if !line.has_room(ROW_MAX + text::COMM_MAX + 1) {
+            return;
+        }
+        let Some(mut row) = self.layout.row(line) else {
+            return;
+        };
+        row.text(CONTEXT, name);
+        let Some(seen) = seen else {
+            for column in IN_TASK..=MM {
+                row.text(column, "-");
+            }
+            line.bytes(b"-\n");
+            return;
+        };
+        let context = seen.context;
+        let mut count = [MaybeUninit::uninit(); ADDRESS_DIGITS];
+        let mut count = Line::new(&mut count);
+
+        for (column, value) in [
+            (IN_TASK, context.in_task),
+            (SOFTIRQ, context.softirq),
+            (HARDIRQ, context.hardirq),
+            (NMI, context.nmi),
+            (IRQS, context.irqs_enabled),
+        ] {
+            row.text(column, if value { "yes" } else { "no" });
+        }
+        text::add_hexadecimal(&mut count, context.preempt_count);
+        row.text(PREEMPT_COUNT, count.as_str());
+        row.decimal(CPU, seen.cpu);
+        row.text(STACK, seen.stack.name());
+        row.bytes(SP, &self.shown.text(seen.addresses[0]));
+        row.decimal(PID, seen.pid);
+        row.decimal(TGID, seen.tgid);
+        row.bytes(MM, padded_mm_name(seen.has_mm));
+        text::add_comm(line, &seen.comm, seen.kind.is_kernel());
+        line.byte(b'\n');
+    }
+
+    fn summary(&self, line: &mut Line<'_>) {
+        line.bytes(b"# ");
+        text::add_count(line, self.rows());
+        line.bytes(b" contexts, ");
+        text::add_count(line, self.cpus);
+        line.bytes(b" processors online\n");
+        for Row { name, asked, .. } in self.silent() {
+            line.bytes(b"# ");
+            line.bytes(name.as_bytes());
+            if let Some(cpu) = asked {
+                line.bytes(b" on processor ");
+                text::add_decimal(line, cpu.as_u32());
+            }
+            line.bytes(b" did not answer within ");
+            text::add_decimal(line, probe::LIMIT);
+            line.bytes(b" ms\n");
+        }
+        if let Some(error) = self.no_fault {
+            line.bytes(b"# page_fault could not be provoked: error ");
+            text::add_decimal(line, error.to_errno().unsigned_abs());
+            line.byte(b'\n');
+        }
+        if self.cpus < 2 {
+            line.bytes(b"# ipi: no other processor could send one, and a call to one's own is none\n");
+        }
+        if !nmi::SUPPORTED {
+            line.bytes(b"# nmi: a module can have none on this architecture\n");
+        } else if !self.has_nmi {
+            line.bytes(b"# nmi: none has come since the module was loaded\n");
+        }
+    }
+}
+
+/// Makes each column as wide as the widest of its values.
+fn layout(seen: &[Observation]) -> Layout<13> {
+    const { assert!(Column::width_max(&COLUMNS) <= ROW_MAX) };
+
+    let mut widths = COLUMNS.each_ref().map(|column| column.max);
+    let widest = |value: fn(&Observation) -> u32| {
+        text::digits(seen.iter().map(value).max().unwrap_or_default())
+    };
+
+    widths[PREEMPT_COUNT] = 8;
+    widths[CPU] = widest(|seen| seen.cpu);
+    widths[PID] = widest(|seen| seen.pid);
+    widths[TGID] = widest(|seen| seen.tgid);
+
+    Layout::new(&COLUMNS, widths)
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * `contexts` in trouble: many readers while processors come and go, a processor
+ * that does not answer, readers that are interrupted or killed while they wait.
+ * Nothing may be left behind: the module can be unloaded at once.
+ *
+ * OPENS, if set, is how often the file is opened in the storm.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "contexts.h"
+#include "guest.h"
+
+#define READERS 8
+
+static const char * const per_cpu[] = {
+	"workqueue", "softirq_bh", "softirq_timer", "hrtimer", "irq_work", "ipi",
+};
+
+#define PER_CPU (sizeof(per_cpu) / sizeof(*per_cpu))
+
+/*
+ * Whatever the processors did: each context that a processor has was asked of the
+ * same ones, and what did not answer is said.
+ */
+static bool whole(const struct contexts *table)
+{
+	size_t rows[PER_CPU] = { 0 }, silent = 0;
+
+	if (*table->problem)
+		return false;
+	for (size_t i = 0; i < table->rows; i++) {
+		const struct context_row *row = &table->row[i];
+
+		for (size_t c = 0; c < PER_CPU; c++)
+			rows[c] += !strcmp(row->context, per_cpu[c]);
+		if (!row->seen && strcmp(row->context, "nmi") &&
+		    !(!strcmp(row->context, "ipi") && contexts_said(table, "# ipi: ")))
+			silent++;
+	}
+	for (size_t c = 0; c < PER_CPU; c++)
+		if (!rows[c] || rows[c] != rows[0])
+			return false;
+	return silent == contexts_said(table, "did not answer") &&
+	       contexts_find(table, "syscall", -1)->seen &&
+	       contexts_find(table, "module_init", -1)->seen;
+}
+
+/* In a child: reads so often, and ends with 1 if something is wrong. */
+static pid_t start_reader(long times)
+{
+	pid_t pid = fork_child();
+
+	if (pid)
+		return pid;
+	for (long i = 0; i < times; i++) {
+		struct contexts *table = contexts_try_read();
+		char own[20];
+
+		snprintf(own, sizeof(own), "%d", getpid());
+		if (!table || !whole(table) ||
+		    strcmp(contexts_find(table, "syscall", -1)->pid, own))
+			_exit(1);
+		contexts_free(table);
+	}
+	_exit(0);
+}
+
+static int wait_for(pid_t pid)
+{
+	int status;
+
+	must(waitpid(pid, &status, 0));
+	return status;
+}
+
+static bool storm(long opens, int cpu, long *changes)
+{
+	pid_t readers[READERS];
+	bool good = true;
+
+	for (int i = 0; i < READERS; i++)
+		readers[i] = start_reader(opens / READERS);
+	for (int running = READERS; running;) {
+		set_online(cpu, ++*changes % 2 == 0);
+		for (int i = 0; i < READERS; i++) {
+			int status;
+
+			if (readers[i] && must(waitpid(readers[i], &status, WNOHANG))) {
+				readers[i] = 0;
+				good &= status == 0;
+				running--;
+			}
+		}
+	}
+	set_online(cpu, true);
+	return good;
+}
+
+static volatile bool *stop;
+
+/* Nothing but this runs on the processor, no kernel thread either, until it is told. */
+static void hog(void *cpu)
+{
+	struct sched_param first = { .sched_priority = 99 };
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(*(int *)cpu, &set);
+	must(sched_setaffinity(0, sizeof(set), &set));
+	must(sched_setscheduler(0, SCHED_FIFO, &first));
+	stop[1] = true;
+	while (!stop[0])
+		;
+}
+
+/* No share for others, by any of the schedulers' safeguards. */
+static void no_share_for_others(int cpu)
+{
+	char path[80];
+
+	write_file("/proc/sys/kernel/sched_rt_runtime_us", "-1");
+	for (int ext = 0; ext < 2; ext++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/sched/%s_server/cpu%d/runtime",
+			 ext ? "ext" : "fair", cpu);
+		if (!access(path, F_OK))
+			write_file(path, "0");
+	}
+}
+
+static void on_alarm(int signal)
+{
+}
+
+/* The errno of an open that a signal ends, whose handler does not restart it. */
+static int interrupted_open(void)
+{
+	struct sigaction action = { .sa_handler = on_alarm };
+	int file, error;
+
+	must(sigaction(SIGALRM, &action, NULL));
+	/* Again and again, for the first may come too early. */
+	ualarm(20000, 20000);
+	file = open(TABLES "contexts", O_RDONLY | O_CLOEXEC);
+	error = file < 0 ? errno : 0;
+	ualarm(0, 0);
+	if (file >= 0)
+		close(file);
+	return error;
+}
+
+/* Readers killed while they wait for the processor that does not answer. */
+static int kill_readers(int times)
+{
+	int killed = 0;
+
+	for (int i = 0; i < times; i++) {
+		pid_t pid = start_reader(1000);
+		int status;
+
+		/* Asleep in open(), for it sleeps nowhere else. */
+		wait_for_state(pid, pid, "S");
+		usleep(i * 1000);
+		must(kill(pid, SIGKILL));
+		status = wait_for(pid);
+		killed += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	}
+	return killed;
+}
+
+/* Nothing of the module runs or waits any more. */
+static bool no_thread_left(void)
+{
+	struct proc_thread *threads;
+	size_t count = proc_threads(&threads);
+	bool none = true;
+
+	for (size_t i = 0; i < count; i++)
+		none &= !strstr(threads[i].comm, "taskscope_probe");
+	free(threads);
+	return none;
+}
+
+int main(void)
+{
+	int cpus[CPUS_MAX], cpu;
+	long opens = setting("OPENS", 200), changes = 0;
+	struct contexts *table;
+	pid_t pid;
+
+	ksft_print_header();
+	ksft_set_plan(10);
+	if (online_cpus(cpus) < 2) {
+		for (int i = 0; i < 10; i++)
+			ksft_test_result_skip("one processor cannot go, nor be kept busy\n");
+		ksft_finished();
+	}
+	/* This and the readers stay on the others. */
+	cpu = cpus[1];
+	stop = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	load_taskscope("");
+
+	ksft_test_result(storm(opens, cpu, &changes),
+			 "%ld opens by %d readers, a processor came and went %ld times\n", opens,
+			 READERS, changes / 2);
+	ksft_test_result(changes > 10, "which was often enough\n");
+	table = contexts_read();
+	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
+			 "all answer when it is quiet\n");
+	contexts_free(table);
+
+	no_share_for_others(cpu);
+	pid = start_child(hog, &cpu);
+	wait_until(stop[1], "no hog");
+	table = contexts_read();
+	ksft_test_result(whole(table) && contexts_said(table, "did not answer"),
+			 "a processor that does not answer is labelled, %zu rows\n",
+			 contexts_said(table, "did not answer"));
+	ksft_test_result(contexts_find(table, "workqueue", cpus[0]) &&
+			 !contexts_find(table, "workqueue", cpu), "the other has answered\n");
+	contexts_free(table);
+	ksft_test_result(interrupted_open() == EINTR, "a signal ends the wait\n");
+	ksft_test_result(kill_readers(10) == 10, "so does the death of the reader\n");
+	ksft_test_result(no_thread_left() && unload_module("taskscope") == 0,
+			 "nothing is left, and the module goes while the processor is still busy\n");
+	stop[0] = true;
+	end_child(pid);
+	load_taskscope("");
+	table = contexts_read();
+	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
+			 "and all answer again\n");
+	contexts_free(table);
+	ksft_test_result(no_thread_left(), "no thread is left\n");
+	ksft_finished();
+}

@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What `contexts` shows of each context: its bits against what the kernel's
+ * flavour lets one expect, preempt_count against the kernel's headers, `current`
+ * against the reader and /proc, processors against /sys, stacks against where
+ * the stacks of all tasks lie. An NMI is injected from outside of the guest.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include <kselftest.h>
+
+#include "contexts.h"
+#include "guest.h"
+
+static bool rt;
+
+/* What is expected of a context, stock and PREEMPT_RT; stacks a word may name. */
+struct expected {
+	const char *context;
+	bool per_cpu;
+	struct bits {
+		const char *in_task, *softirq, *hardirq, *nmi, *irqs, *stack;
+		/* What `current` is: the reader, a kernel thread, or whoever. */
+		enum { READER, KTHREAD, ANYONE } current;
+	} stock, rt;
+};
+
+#define TASK(who) { "yes", "no", "no", "no", "yes", "task", who }
+#define HARD { "no", "no", "yes", "no", "no", "irq", ANYONE }
+#define SOFT { "no", "yes", "no", "no", "yes", "irq", ANYONE }
+#define SOFT_THREAD { "no", "yes", "no", "no", "yes", "task", KTHREAD }
+
+static const struct expected contexts[] = {
+	{ "syscall", false, TASK(READER), TASK(READER) },
+	{ "page_fault", false, TASK(READER), TASK(READER) },
+	{ "kthread", false, TASK(KTHREAD), TASK(KTHREAD) },
+	{ "workqueue", true, TASK(KTHREAD), TASK(KTHREAD) },
+	{ "softirq_bh", true, SOFT, SOFT_THREAD },
+	{ "softirq_timer", true, SOFT, SOFT_THREAD },
+	{ "hrtimer", true, HARD, HARD },
+	{ "irq_work", true, HARD, TASK(KTHREAD) },
+	{ "ipi", true, HARD, HARD },
+};
+
+#define CONTEXTS ((int)(sizeof(contexts) / sizeof(*contexts)))
+
+static unsigned long constant(const char *name)
+{
+	char path[80], *text;
+	unsigned long value;
+
+	snprintf(path, sizeof(path), "/sys/module/context_oracle/parameters/%s", name);
+	text = slurp(path, NULL);
+	value = strtoul(text, NULL, 10);
+	free(text);
+	return value;
+}
+
+/* Says what differs. */
+static bool same(const struct context_row *row, const char *column, const char *value,
+		 const char *expected)
+{
+	if (!strcmp(value, expected))
+		return true;
+	printf("# %s on CPU %s: %s is %s, expected %s\n", row->context, row->cpu, column, value,
+	       expected);
+	return false;
+}
+
+static bool is_kernel_thread(const struct context_row *row)
+{
+	return same(row, "MM", row->mm, "NULL") && *row->comm == '[' &&
+	       row->comm[strlen(row->comm) - 1] == ']';
+}
+
+/* A softirq that came to be too much goes on in a thread of its own. */
+static bool in_ksoftirqd(const struct context_row *row)
+{
+	char name[30];
+
+	snprintf(name, sizeof(name), "[ksoftirqd/%s]", row->cpu);
+	return !strcmp(row->comm, name);
+}
+
+static bool bits_are(const struct context_row *row, const struct bits *bits)
+{
+	const char *stack = bits->stack;
+
+	if (!strcmp(bits->softirq, "yes") && in_ksoftirqd(row))
+		stack = "task";
+	return same(row, "IN_TASK", row->in_task, bits->in_task) &
+	       same(row, "SOFTIRQ", row->softirq, bits->softirq) &
+	       same(row, "HARDIRQ", row->hardirq, bits->hardirq) &
+	       same(row, "NMI", row->nmi, bits->nmi) &
+	       same(row, "IRQS", row->irqs, bits->irqs) &
+	       same(row, "STACK", row->stack, stack);
+}
+
+/* The count says what the columns say, by the kernel's headers. */
+static bool count_fits(const struct context_row *row)
+{
+	unsigned long count = strtoul(row->preempt_count, NULL, 16);
+	bool hard = count & constant("hardirq_mask"), nmi = count & constant("nmi_mask");
+	bool soft = count & constant("softirq_offset");
+	bool good;
+
+	good = same(row, "HARDIRQ", row->hardirq, hard ? "yes" : "no") &
+	       same(row, "NMI", row->nmi, nmi ? "yes" : "no");
+	/* PREEMPT_RT counts softirqs in the task. */
+	if (!rt)
+		good &= same(row, "SOFTIRQ", row->softirq, soft ? "yes" : "no");
+	/* What these run in holds no lock and has disabled nothing. */
+	if (!strcmp(row->in_task, "yes"))
+		good &= same(row, "PREEMPT_COUNT", row->preempt_count, "00000000");
+	return good;
+}
+
+static bool current_is(const struct context_row *row, const struct bits *bits, pid_t tgid,
+		       pid_t tid, const char *comm)
+{
+	char number[20];
+	bool good;
+
+	switch (bits->current) {
+	case READER:
+		snprintf(number, sizeof(number), "%d", tid);
+		good = same(row, "PID", row->pid, number);
+		snprintf(number, sizeof(number), "%d", tgid);
+		return good & same(row, "TGID", row->tgid, number) &
+		       same(row, "MM", row->mm, "set") & same(row, "COMM", row->comm, comm);
+	case KTHREAD:
+		return is_kernel_thread(row);
+	case ANYONE:
+		break;
+	}
+	if (atoi(row->pid))
+		return true;
+	/* The idle task of that processor. */
+	snprintf(number, sizeof(number), "[swapper/%s]", row->cpu);
+	return is_kernel_thread(row) & same(row, "COMM", row->comm, number);
+}
+
+/* Every context as it is expected, on every processor that is online. */
+static bool all_good(const struct contexts *table, pid_t tgid, pid_t tid, const char *comm)
+{
+	int cpus[CPUS_MAX], online = online_cpus(cpus);
+	size_t rows = 0;
+	bool good = true;
+
+	for (int c = 0; c < CONTEXTS; c++) {
+		const struct expected *expected = &contexts[c];
+		const struct bits *bits = rt ? &expected->rt : &expected->stock;
+		int wanted = expected->per_cpu ? online : 1;
+
+		if (!strcmp(expected->context, "ipi") && online == 1) {
+			const struct context_row *row = contexts_find(table, "ipi", -1);
+
+			/* Nobody can send one. */
+			good &= row && !row->seen && contexts_said(table, "# ipi: ");
+			rows++;
+			continue;
+		}
+		for (int i = 0; i < wanted; i++) {
+			const struct context_row *row =
+				contexts_find(table, expected->context,
+					      expected->per_cpu ? cpus[i] : -1);
+
+			if (!row || !row->seen) {
+				printf("# no %s on CPU %d\n", expected->context, cpus[i]);
+				good = false;
+				continue;
+			}
+			rows++;
+			good &= bits_are(row, bits) & count_fits(row) &
+				current_is(row, bits, tgid, tid, comm);
+		}
+	}
+	for (size_t i = 0; i < table->rows; i++)
+		rows += !strcmp(table->row[i].context, "nmi") ||
+			!strcmp(table->row[i].context, "module_init");
+	if (rows != table->rows) {
+		printf("# %zu rows, expected %zu\n", table->rows, rows);
+		good = false;
+	}
+	return good & !contexts_said(table, "did not answer");
+}
+
+static bool good_here(void)
+{
+	char comm[17] = "";
+	struct contexts *table = contexts_read();
+	bool good;
+
+	must(prctl(PR_GET_NAME, comm));
+	good = all_good(table, getpid(), gettid(), comm);
+	if (!good)
+		for (size_t i = 0; i < table->summaries; i++)
+			printf("%s\n", table->summary[i]);
+	contexts_free(table);
+	return good;
+}
+
+static void *read_in_thread(void *good)
+{
+	must(prctl(PR_SET_NAME, "second thread"));
+	*(bool *)good = good_here();
+	return NULL;
+}
+
+static bool good_in_thread(void)
+{
+	pthread_t thread;
+	bool good;
+
+	pthread_create(&thread, NULL, read_in_thread, &good);
+	pthread_join(thread, NULL);
+	return good;
+}
+
+/* With every number of processors that this guest can have. */
+static bool good_with_fewer_cpus(int *tried)
+{
+	int cpus[CPUS_MAX], online = online_cpus(cpus);
+	bool good = true;
+
+	for (int i = online - 1; i > 0; i--) {
+		set_online(cpus[i], false);
+		good &= good_here();
+		++*tried;
+	}
+	for (int i = 1; i < online; i++) {
+		set_online(cpus[i], true);
+		good &= good_here();
+		++*tried;
+	}
+	return good;
+}
+
+/* The worker of a row is one by its flags. */
+static bool is_worker(const struct context_row *row)
+{
+	struct proc_thread thread;
+	pid_t pid = atoi(row->pid);
+
+	return proc_thread(pid, pid, &thread) && thread.flags & PF_KTHREAD &&
+	       thread.flags & PF_WQ_WORKER;
+}
+
+static bool good_threads(void)
+{
+	struct contexts *table = contexts_read();
+	const struct context_row *row = contexts_find(table, "kthread", -1);
+	char path[40];
+	int cpus[CPUS_MAX], online = online_cpus(cpus);
+	bool good;
+
+	/* One made for it, which is gone. */
+	snprintf(path, sizeof(path), "/proc/%s", row->pid);
+	good = !strcmp(row->comm, "[taskscope_probe]") && atoi(row->pid) > getpid() &&
+	       access(path, F_OK);
+	for (int i = 0; i < online; i++)
+		good &= is_worker(contexts_find(table, "workqueue", cpus[i]));
+	contexts_free(table);
+	return good;
+}
+
+/* Where the kernel stacks of all tasks lie, in raw addresses. */
+static bool in_a_task_stack(unsigned long sp, pid_t pid)
+{
+	unsigned long size = constant("thread_size"), stack;
+	char *text = slurp("/sys/kernel/debug/task_oracle", NULL), *rest;
+	bool found = false;
+	int tid;
+
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		if (sscanf(line, "%*d %d %*s %*s %*s %lx", &tid, &stack) == 2 &&
+		    (pid < 0 || tid == pid))
+			found |= sp - stack < size;
+	free(text);
+	return found;
+}
+
+static unsigned long distance(unsigned long a, unsigned long b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/* Raw stack pointers: on the reader's own stack, or on none of a task. */
+static bool good_stacks(void)
+{
+	struct contexts *table = contexts_read();
+	unsigned long near = constant("thread_size"), irq[CPUS_MAX] = { 0 };
+	int cpus[CPUS_MAX], online = online_cpus(cpus);
+	bool good = true;
+
+	good &= in_a_task_stack(strtoul(contexts_find(table, "syscall", -1)->sp, NULL, 16),
+				gettid());
+	good &= in_a_task_stack(strtoul(contexts_find(table, "page_fault", -1)->sp, NULL, 16),
+				gettid());
+	if (!good)
+		printf("# the reader is not on its own stack\n");
+	for (size_t i = 0; i < table->rows; i++) {
+		const struct context_row *row = &table->row[i];
+		unsigned long sp;
+
+		if (!row->seen || strcmp(row->stack, "irq"))
+			continue;
+		sp = strtoul(row->sp, NULL, 16);
+		if (in_a_task_stack(sp, -1)) {
+			printf("# %s on CPU %s: on a task's stack\n", row->context, row->cpu);
+			good = false;
+		}
+		/* All interrupts of a processor on one stack, as large as a task's. */
+		if (!irq[atoi(row->cpu)])
+			irq[atoi(row->cpu)] = sp;
+		if (distance(irq[atoi(row->cpu)], sp) >= near) {
+			printf("# %s on CPU %s: far from its other interrupts\n", row->context,
+			       row->cpu);
+			good = false;
+		}
+	}
+	for (int i = 0; i < online; i++) {
+		good &= irq[cpus[i]] != 0;
+		for (int j = 0; j < i; j++)
+			good &= distance(irq[cpus[i]], irq[cpus[j]]) >= near;
+	}
+	contexts_free(table);
+	return good;
+}
+
+/* How many NMIs a processor has had, as /proc/interrupts counts them. */
+static long nmis(int place)
+{
+	char *text = slurp("/proc/interrupts", NULL), *at = strstr(text, "NMI:");
+	long count = 0;
+
+	for (at = at ? at + 4 : NULL; at && place >= 0; place--)
+		count = strtol(at, &at, 10);
+	free(text);
+	return count;
+}
+
+static long all_nmis(int online)
+{
+	long sum = 0;
+
+	for (int i = 0; i < online; i++)
+		sum += nmis(i);
+	return sum;
+}
+
+/* Which processors have a row for an NMI is told by the kernel's own counts. */
+static bool nmi_rows_fit(int online, const int *cpus, const long *before)
+{
+	static const struct bits bits = { "no", "no", "yes", "yes", "no", "nmi", ANYONE };
+	struct contexts *table = contexts_read();
+	bool good = true, any = false;
+
+	for (int i = 0; i < online; i++) {
+		const struct context_row *row = contexts_find(table, "nmi", cpus[i]);
+		bool came = nmis(i) != before[i];
+
+		any |= came;
+		good &= came == !!row;
+		if (row) {
+			struct context_row plain = *row;
+
+			/* It may have come in a softirq. */
+			plain.softirq = "no";
+			good &= bits_are(&plain, &bits) & count_fits(row) &
+				current_is(row, &bits, 0, 0, NULL);
+		}
+	}
+	if (!any) {
+		const struct context_row *row = contexts_find(table, "nmi", -1);
+
+		good &= row && !row->seen && contexts_said(table, "# nmi: ") == 1;
+	}
+	contexts_free(table);
+	return good;
+}
+
+static bool good_module_init(void)
+{
+	struct contexts *table = contexts_read();
+	const struct context_row *row = contexts_find(table, "module_init", -1);
+	char number[20], comm[17] = "";
+	bool good;
+
+	must(prctl(PR_GET_NAME, comm));
+	snprintf(number, sizeof(number), "%d", getpid());
+	good = row && row->seen &&
+	       bits_are(row, &(const struct bits)TASK(READER)) & count_fits(row) &
+	       same(row, "PID", row->pid, number) & same(row, "COMM", row->comm, comm);
+	contexts_free(table);
+	return good;
+}
+
+/* A process that can have no more mappings is told so, and gets the rest. */
+static bool good_without_mapping(void)
+{
+	struct rlimit all, none = { 0 };
+	struct contexts *table;
+	const struct context_row *row;
+	char *text = malloc(1 << 20);
+	ssize_t size;
+	bool good;
+	int file;
+
+	must(getrlimit(RLIMIT_AS, &all));
+	none.rlim_max = all.rlim_max;
+	must(setrlimit(RLIMIT_AS, &none));
+	file = open(TABLES "contexts", O_RDONLY | O_CLOEXEC);
+	size = file < 0 ? -1 : read(file, text, (1 << 20) - 1);
+	must(setrlimit(RLIMIT_AS, &all));
+	if (size < 0)
+		return false;
+	/* Long tables come in pieces. */
+	for (ssize_t more; (more = read(file, text + size, (1 << 20) - 1 - size)) > 0;)
+		size += more;
+	close(file);
+	text[size] = 0;
+	table = contexts_parse(text);
+	row = contexts_find(table, "page_fault", -1);
+	good = !*table->problem && row && !row->seen &&
+	       contexts_said(table, "# page_fault could not be provoked") == 1 &&
+	       contexts_find(table, "workqueue", 0);
+	contexts_free(table);
+	return good;
+}
+
+/* Address space, as /proc has it: nothing may stay mapped. */
+static size_t mappings(void)
+{
+	size_t count = 0;
+	char *text = slurp("/proc/self/maps", NULL);
+
+	for (char *at = text; (at = strchr(at, '\n')); at++)
+		count++;
+	count = strstr(text, "[taskscope]") ? 0 : count;
+	free(text);
+	return count;
+}
+
+int main(void)
+{
+	int cpus[CPUS_MAX], online, tried = 0;
+	long before[CPUS_MAX] = { 0 };
+	struct utsname name;
+	size_t mapped;
+	int port;
+
+	ksft_print_header();
+	ksft_set_plan(13);
+	must(uname(&name));
+	rt = strstr(name.version, "PREEMPT_RT");
+	online = online_cpus(cpus);
+	load_module("/tests/context_oracle.ko", "");
+	load_module("/tests/task_oracle.ko", "");
+	load_taskscope("raw_pointers=1");
+	for (int i = 0; i < online; i++)
+		before[i] = nmis(i);
+
+	ksft_test_result(good_here(), "every context on %d processors, %s\n", online,
+			 rt ? "PREEMPT_RT" : "stock");
+	ksft_test_result(good_in_thread(), "for a second thread of a process\n");
+	ksft_test_result(good_threads(), "a kernel thread made for it, and workers\n");
+	ksft_test_result(good_stacks(), "a stack for the interrupts of each processor\n");
+	ksft_test_result(good_module_init(), "what it was like when the module was loaded\n");
+
+	mapped = mappings();
+	free(contexts_read());
+	ksft_test_result(mapped && mappings() == mapped, "nothing stays mapped\n");
+	ksft_test_result(good_without_mapping(), "a process that can map nothing more\n");
+	must(mlockall(MCL_CURRENT | MCL_FUTURE));
+	ksft_test_result(good_here(), "a process that locks all it maps\n");
+	must(munlockall());
+
+	ksft_test_result(nmi_rows_fit(online, cpus, before), "no NMI has come\n");
+	port = open("/dev/nmi", O_WRONLY | O_CLOEXEC);
+	if (strcmp(name.machine, "x86_64")) {
+		ksft_test_result_skip("an NMI: no handlers of modules on %s\n", name.machine);
+		ksft_test_result_skip("a second NMI: no handlers of modules on %s\n", name.machine);
+	} else {
+		long count = all_nmis(online);
+
+		for (int i = 0; i < 2; i++) {
+			must(write(port, "\n", 1));
+			wait_until(all_nmis(online) != count, "no NMI comes");
+			count = all_nmis(online);
+			ksft_test_result(nmi_rows_fit(online, cpus, before), "%s NMI\n",
+					 i ? "a second" : "an");
+		}
+	}
+
+	ksft_test_result(good_with_fewer_cpus(&tried), "with other numbers of processors, %d tried\n",
+			 tried);
+	ksft_test_result(!contexts_said(contexts_read(), "did not answer"), "all answer at last\n");
+	ksft_finished();
+}

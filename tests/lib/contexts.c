@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "contexts.h"
+#include "guest.h"
+
+/* The columns but the last, and where their values go. */
+static const struct {
+	const char *name;
+	size_t offset;
+} columns[] = {
+#define COLUMN(name, member) { name, offsetof(struct context_row, member) }
+	COLUMN("CONTEXT", context), COLUMN("IN_TASK", in_task), COLUMN("SOFTIRQ", softirq),
+	COLUMN("HARDIRQ", hardirq), COLUMN("NMI", nmi), COLUMN("IRQS", irqs),
+	COLUMN("PREEMPT_COUNT", preempt_count), COLUMN("CPU", cpu), COLUMN("STACK", stack),
+	COLUMN("SP", sp), COLUMN("PID", pid), COLUMN("TGID", tgid), COLUMN("MM", mm),
+	COLUMN("COMM", comm),
+};
+
+#define COLUMNS (sizeof(columns) / sizeof(*columns))
+
+static const char **value(struct context_row *row, size_t column)
+{
+	return (const char **)((char *)row + columns[column].offset);
+}
+
+/* Which of the columns stands where in a row; false if one is missing or twice. */
+static bool parse_header(char *header, size_t order[COLUMNS])
+{
+	size_t at = 0, found = 0;
+	char *rest;
+
+	for (char *name = strtok_r(header, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
+		for (size_t i = 0; i < COLUMNS; i++)
+			if (!strcmp(columns[i].name, name) && at < COLUMNS) {
+				order[at] = i;
+				found |= 1 << i;
+			}
+		at++;
+	}
+	return at == COLUMNS && found == (1 << COLUMNS) - 1;
+}
+
+static bool parse_row(char *line, const size_t order[COLUMNS], struct context_row *row)
+{
+	bool blank = true, whole = true;
+
+	for (size_t i = 0; i < COLUMNS; i++) {
+		char *word = line + strspn(line, " ");
+
+		if (!*word)
+			return false;
+		if (i == COLUMNS - 1) {
+			line = word;
+		} else {
+			line = word + strcspn(word, " ");
+			if (*line)
+				*line++ = 0;
+		}
+		*value(row, order[i]) = word;
+		if (order[i]) {
+			blank &= !strcmp(word, "-");
+			whole &= !!strcmp(word, "-");
+		}
+	}
+	row->seen = whole;
+	return blank || whole;
+}
+
+struct contexts *contexts_parse(char *text)
+{
+	struct contexts *contexts = calloc(1, sizeof(*contexts));
+	size_t order[COLUMNS], length = strlen(text);
+	char *rest, *line;
+
+	if (!contexts)
+		die("no memory");
+	contexts->text = text;
+	if (!length || text[length - 1] != '\n') {
+		strcpy(contexts->problem, "it does not end with a line");
+		return contexts;
+	}
+	line = strtok_r(text, "\n", &rest);
+	if (!parse_header(line, order)) {
+		strcpy(contexts->problem, "the header is not that of contexts");
+		return contexts;
+	}
+	while ((line = strtok_r(NULL, "\n", &rest))) {
+		if (*line == '#')
+			contexts->summary[contexts->summaries++] = line;
+		else if (contexts->summaries)
+			strcpy(contexts->problem, "a row after the summary");
+		else if (!parse_row(line, order, &contexts->row[contexts->rows++]))
+			snprintf(contexts->problem, sizeof(contexts->problem), "row %zu is in part",
+				 contexts->rows);
+	}
+	if (!contexts->summaries)
+		strcpy(contexts->problem, "no summary");
+	return contexts;
+}
+
+struct contexts *contexts_try_read(void)
+{
+	int descriptor = open(TABLES "contexts", O_RDONLY | O_CLOEXEC);
+	char *text;
+
+	if (descriptor < 0)
+		return NULL;
+	text = slurp_descriptor(descriptor, NULL);
+	close(descriptor);
+	return text ? contexts_parse(text) : NULL;
+}
+
+struct contexts *contexts_read(void)
+{
+	struct contexts *contexts = contexts_try_read();
+
+	if (!contexts)
+		die("contexts cannot be read");
+	if (*contexts->problem)
+		die("contexts: %s", contexts->problem);
+	return contexts;
+}
+
+void contexts_free(struct contexts *contexts)
+{
+	if (contexts)
+		free(contexts->text);
+	free(contexts);
+}
+
+const struct context_row *contexts_find(const struct contexts *contexts, const char *context,
+					int cpu)
+{
+	for (size_t i = 0; i < contexts->rows; i++) {
+		const struct context_row *row = &contexts->row[i];
+
+		if (!strcmp(row->context, context) &&
+		    (cpu < 0 || (row->seen && atoi(row->cpu) == cpu)))
+			return row;
+	}
+	return NULL;
+}
+
+size_t contexts_said(const struct contexts *contexts, const char *words)
+{
+	size_t said = 0;
+
+	for (size_t i = 0; i < contexts->summaries; i++)
+		said += !!strstr(contexts->summary[i], words);
+	return said;
+}
+
+int online_cpus(int cpus[CPUS_MAX])
+{
+	char *list = slurp("/sys/devices/system/cpu/online", NULL), *at = list;
+	int count = 0;
+
+	while (*at && *at != '\n') {
+		int first = strtol(at, &at, 10), last = first;
+
+		if (*at == '-')
+			last = strtol(at + 1, &at, 10);
+		while (first <= last && count < CPUS_MAX)
+			cpus[count++] = first++;
+		if (*at == ',')
+			at++;
+	}
+	free(list);
+	return count;
+}
+
+void set_online(int cpu, bool online)
+{
+	char path[60];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
+	write_file(path, online ? "1" : "0");
+}
