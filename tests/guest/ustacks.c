@@ -257,6 +257,7 @@ static char *clone_stack;
 
 static int share_memory(void *unused)
 {
+	shared->tid = syscall(SYS_gettid);
 	stand((unsigned long)clone_stack + 8 * PAGE, 0, &shared->there);
 }
 
@@ -285,17 +286,17 @@ static void test_sharing(void)
 	}
 	/* Who waits for its child cannot be interrupted. */
 	wait_for_state(pid, pid, "D");
+	wait_until(__atomic_load_n(&shared->there, __ATOMIC_ACQUIRE), "a child does not stand");
+	shared->there = 0;
+	wait_for_state(shared->tid, shared->tid, "S");
 	table = rows_read("ustacks");
 	row = rows_find(table, pid);
 	ksft_test_result(shows(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
 			 "a process that waits in vfork()\n");
-	for (row = 0; row < table->rows; row++)
-		if (hexadecimal(table, row, "SP") == (unsigned long)clone_stack + 8 * PAGE)
-			break;
-	ksft_test_result(row < table->rows && table->pid[row] != pid,
+	ksft_test_result(stands_at(table, shared->tid, shared->tid,
+				   (unsigned long)clone_stack + 8 * PAGE),
 			 "and its child, in the same address space\n");
-	if (row < table->rows)
-		kill(table->pid[row], SIGKILL);
+	kill(shared->tid, SIGKILL);
 	rows_free(table);
 	must(waitpid(pid, NULL, 0));
 }
