@@ -90,16 +90,8 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
     // INVARIANT: The file has just been made.
     let file = File { file };
     // SAFETY: The file is valid. The kernel chooses an address where nothing is mapped.
-    let address = unsafe {
-        bindings::vm_mmap(
-            file.file.as_ptr(),
-            0,
-            PAGE_SIZE,
-            PROT_READ,
-            MAP_PRIVATE,
-            0,
-        )
-    };
+    let address =
+        unsafe { bindings::vm_mmap(file.file.as_ptr(), 0, PAGE_SIZE, PROT_READ, MAP_PRIVATE, 0) };
 
     // An error is a small negative number, and no error is the address of a page.
     if address % PAGE_SIZE != 0 {

@@ -24,6 +24,8 @@
 #include <asm/nmi.h>
 #endif
 
+#include "nmi.h"
+
 /* Only arm64 signs return addresses, and has a macro to take the signature off. */
 #ifndef ptrauth_strip_user_insn_pac
 #define ptrauth_strip_user_insn_pac(ptr) (ptr)
@@ -210,9 +212,19 @@ void taskscope_init_irq_work(struct irq_work *work, void (*func)(struct irq_work
 	init_irq_work(work, func);
 }
 
-#ifdef CONFIG_X86
-int taskscope_nmi(unsigned int type, struct pt_regs *regs);
+void taskscope_kvfree_rcu_mightsleep(void *memory);
+void taskscope_kvfree_rcu_mightsleep(void *memory)
+{
+	kvfree_rcu_mightsleep(memory);
+}
 
+bool taskscope_irq_work_is_busy(struct irq_work *work);
+bool taskscope_irq_work_is_busy(struct irq_work *work)
+{
+	return irq_work_is_busy(work);
+}
+
+#ifdef CONFIG_X86
 int taskscope_register_nmi_handler(void);
 int taskscope_register_nmi_handler(void)
 {

@@ -71,7 +71,8 @@ impl<T: Copy> Latest<T> {
         // requirements. A reader that reads meanwhile uses nothing of what it has read.
         unsafe { self.value.get().write_volatile(MaybeUninit::new(value)) };
         // INVARIANT: Even from here on, with the value complete. It never becomes zero again.
-        self.sequence.store(sequence.wrapping_add(2).max(2), Release);
+        self.sequence
+            .store(sequence.wrapping_add(2).max(2), Release);
     }
 
     /// Returns a copy of the value; [`None`] if there has been none, or if it is replaced all the

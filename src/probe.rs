@@ -134,7 +134,6 @@ struct Deferred {
     cpu: CpuId,
     ipi: Probe,
     in_hrtimer: Probe,
-    #[pin]
     irq_work: IrqWork<Probe>,
     #[pin]
     timer: Timer<Probe>,
@@ -151,15 +150,15 @@ impl Deferred {
     /// Nothing is set off yet.
     fn new(cpu: CpuId, answers: &Arc<Answers>) -> Result<Arc<Self>> {
         Arc::pin_init(
-            pin_init!(Self {
+            try_pin_init!(Self {
                 cpu,
                 ipi: Probe::new(answers),
                 in_hrtimer: Probe::new(answers),
-                irq_work <- IrqWork::new(Probe::new(answers)),
+                irq_work: IrqWork::new(Probe::new(answers))?,
                 timer <- Timer::new(Probe::new(answers)),
                 bh <- WorkItem::new(Probe::new(answers)),
                 hrtimer <- HrTimer::new(),
-            }),
+            }? Error),
             GFP_KERNEL,
         )
     }
@@ -348,7 +347,16 @@ impl Probes {
     /// Sleeps. Fails with `ENOMEM` or `ENFILE`, or with `ERESTARTSYS` or `EINTR` when a signal comes.
     pub(crate) fn provoke(queue: &Queue) -> Result<Self> {
         let mut rows = KVVec::new();
-        let mut add = |name, seen| rows.push(Row { name, asked: None, seen }, GFP_KERNEL);
+        let mut add = |name, seen| {
+            rows.push(
+                Row {
+                    name,
+                    asked: None,
+                    seen,
+                },
+                GFP_KERNEL,
+            )
+        };
 
         add("syscall", Some(Observation::now()))?;
 

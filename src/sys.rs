@@ -14,14 +14,15 @@ use core::ptr::{
     self,
     NonNull, //
 };
+#[cfg(CONFIG_X86)]
+use kernel::error::to_result;
 use kernel::{
     bindings,
     error::from_err_ptr,
     prelude::*,
+    sync::barrier,
     time::Jiffies, //
 };
-#[cfg(CONFIG_X86)]
-use kernel::error::to_result;
 
 #[allow(
     improper_ctypes,
@@ -63,6 +64,8 @@ extern "C" {
         work: *mut bindings::irq_work,
         func: unsafe extern "C" fn(*mut bindings::irq_work),
     );
+    fn taskscope_kvfree_rcu_mightsleep(memory: *mut c_void);
+    fn taskscope_irq_work_is_busy(work: *mut bindings::irq_work) -> bool;
     #[cfg(CONFIG_X86)]
     fn taskscope_register_nmi_handler() -> c_int;
     #[cfg(CONFIG_X86)]
@@ -483,6 +486,33 @@ pub(crate) unsafe fn init_irq_work(
 ) {
     // SAFETY: `init_irq_work()` writes to `work`, which is valid by this function's requirements.
     unsafe { taskscope_init_irq_work(work, func) };
+}
+
+/// Returns whether `work` is queued or running. What its function has done is visible if not.
+///
+/// # Safety
+///
+/// `work` is an initialised `irq_work`.
+#[inline]
+pub(crate) unsafe fn irq_work_is_busy(work: *mut bindings::irq_work) -> bool {
+    // SAFETY: By this function's requirements.
+    let busy = unsafe { taskscope_irq_work_is_busy(work) };
+
+    // It is read without a barrier, and cleared with one.
+    barrier::smp_mb(barrier::Full);
+    busy
+}
+
+/// Frees memory after a grace period, which is waited for only if there is no memory to remember it
+/// by. May sleep.
+///
+/// # Safety
+///
+/// `memory` is that of an allocation by `kmalloc()` or `vmalloc()`, and ours to free; nobody uses it
+/// but in RCU read-side critical sections that have begun.
+pub(crate) unsafe fn free_after_grace_period(memory: *mut c_void) {
+    // SAFETY: By this function's requirements.
+    unsafe { taskscope_kvfree_rcu_mightsleep(memory) };
 }
 
 /// Lets `taskscope_nmi()` be called in every NMI that is a processor's own, and not yet known to

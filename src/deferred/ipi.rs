@@ -36,7 +36,5 @@ pub(crate) fn call_on<C: Callback>(cpu: CpuId, callback: &C) -> Result {
 
     // SAFETY: `info` points at a `C`, which is borrowed until this returns; that is when `run` has
     // returned, since we wait for it.
-    to_result(unsafe {
-        bindings::smp_call_function_single(cpu.into(), Some(run::<C>), info, true)
-    })
+    to_result(unsafe { bindings::smp_call_function_single(cpu.into(), Some(run::<C>), info, true) })
 }

@@ -6,23 +6,46 @@
 
 use super::Callback;
 use crate::sys;
-use kernel::{
-    bindings, container_of,
-    prelude::*,
-    types::Opaque, //
+use core::{
+    marker::PhantomData,
+    ptr::{
+        self,
+        NonNull, //
+    },
 };
+use kernel::{
+    bindings,
+    prelude::*,
+    processor::cpu_relax,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+    types::Opaque,
+};
+
+/// How often one that runs is looked at again at once, before that is left to a sleep in between.
+const SPINS: usize = 1000;
+
+/// An `irq_work` with its callback.
+#[pin_data]
+#[repr(C)]
+struct Inner<C> {
+    #[pin]
+    work: Opaque<bindings::irq_work>,
+    callback: C,
+}
 
 /// An `irq_work` with its callback, which runs in hardirq context; on PREEMPT_RT in a thread of the
 /// processor.
 ///
 /// # Invariants
 ///
-/// `work` is an initialised `struct irq_work`, whose function is [`IrqWork::run`].
-#[pin_data(PinnedDrop)]
+/// `inner` comes from a `KBox` that this owns. Its `work` is initialised, and its function is
+/// [`IrqWork::run`].
 pub(crate) struct IrqWork<C: Callback> {
-    #[pin]
-    work: Opaque<bindings::irq_work>,
-    callback: C,
+    inner: NonNull<Inner<C>>,
+    _inner: PhantomData<KBox<Inner<C>>>,
 }
 
 // SAFETY: An `irq_work` may be used from any thread, and so may its callback.
@@ -32,49 +55,83 @@ unsafe impl<C: Callback> Send for IrqWork<C> {}
 unsafe impl<C: Callback> Sync for IrqWork<C> {}
 
 impl<C: Callback> IrqWork<C> {
-    /// One that is not queued.
-    pub(crate) fn new(callback: C) -> impl PinInit<Self> {
-        // INVARIANT: `init_irq_work()` initialises it.
-        pin_init!(Self {
-            work <- Opaque::ffi_init(|slot: *mut bindings::irq_work| {
-                // SAFETY: `slot` is valid memory for an `irq_work`.
-                unsafe { sys::init_irq_work(slot, Self::run) };
+    /// One that is not queued. May sleep; fails with `ENOMEM`.
+    pub(crate) fn new(callback: C) -> Result<Self> {
+        let inner = KBox::pin_init(
+            pin_init!(Inner {
+                work <- Opaque::ffi_init(|slot: *mut bindings::irq_work| {
+                    // SAFETY: `slot` is valid memory for an `irq_work`.
+                    unsafe { sys::init_irq_work(slot, Self::run) };
+                }),
+                callback,
             }),
-            callback,
+            GFP_KERNEL,
+        )?;
+        // SAFETY: It is moved no more: it stays where it is until its memory is freed.
+        let inner = KBox::into_raw(unsafe { Pin::into_inner_unchecked(inner) });
+
+        // INVARIANT: `init_irq_work()` has initialised it, and the box has just been given up.
+        Ok(Self {
+            // SAFETY: A box is not null.
+            inner: unsafe { NonNull::new_unchecked(inner) },
+            _inner: PhantomData,
         })
+    }
+
+    /// Returns the `irq_work` and its callback.
+    fn inner(&self) -> &Inner<C> {
+        // SAFETY: By the type invariant this is a box of ours, and nobody has it exclusively.
+        unsafe { self.inner.as_ref() }
     }
 
     /// Returns the callback.
     pub(crate) fn callback(&self) -> &C {
-        &self.callback
+        &self.inner().callback
     }
 
     /// Asks for an interrupt on the processor that calls this, unless that is done already.
     pub(crate) fn queue(&self) {
         // SAFETY: By the type invariant this is an `irq_work`. It stays valid, and in place, until
-        // it has run: it is pinned, since it is made by a `PinInit` only, and its drop waits.
-        unsafe { bindings::irq_work_queue(self.work.get()) };
+        // it has run, since the drop of this waits for that.
+        unsafe { bindings::irq_work_queue(self.inner().work.get()) };
     }
 
     /// What the kernel calls in the interrupt.
     ///
     /// # Safety
     ///
-    /// `work` is that of an `IrqWork<C>`, which stays valid meanwhile.
+    /// `work` is that of an `Inner<C>`, which stays valid meanwhile.
     unsafe extern "C" fn run(work: *mut bindings::irq_work) {
-        // SAFETY: By this function's requirements `work` is the field of an `IrqWork<C>`.
-        let work = unsafe { container_of!(Opaque::cast_from(work), Self, work) };
-        // SAFETY: That is valid by this function's requirements, and nobody has it exclusively:
-        // its drop waits for this function before anything else.
-        unsafe { &*work }.callback.call();
+        // SAFETY: By this function's requirements, and `work` is what an `Inner` begins with. Nobody
+        // has it exclusively: the drop of its owner waits for this function before anything else.
+        unsafe { &*work.cast::<Inner<C>>() }.callback.call();
     }
 }
 
-#[pinned_drop]
-impl<C: Callback> PinnedDrop for IrqWork<C> {
-    fn drop(self: Pin<&mut Self>) {
-        // The kernel cannot take it back; it is on its way, and this waits until it has run.
-        // SAFETY: By the type invariant this is an `irq_work`. We may sleep, see the module.
-        unsafe { bindings::irq_work_sync(self.work.get()) };
+impl<C: Callback> Drop for IrqWork<C> {
+    fn drop(&mut self) {
+        let inner = self.inner.as_ptr();
+        let work = self.inner().work.get();
+
+        // The kernel cannot take it back; it is on its way, and this waits until it has run. It
+        // does not wait as `irq_work_sync()` does, which on PREEMPT_RT adds a grace period to let
+        // go of the memory: that can do without us.
+        let mut spins = 0;
+        // SAFETY: By the type invariant this is an `irq_work`.
+        while unsafe { sys::irq_work_is_busy(work) } {
+            if spins < SPINS {
+                spins += 1;
+                cpu_relax();
+            } else {
+                fsleep(Delta::from_micros(100));
+            }
+        }
+        // SAFETY: By the type invariant the callback is ours. It runs no more, and what is dropped
+        // here is used by nobody again.
+        unsafe { ptr::drop_in_place(&raw mut (*inner).callback) };
+        // SAFETY: By the type invariant this is memory of a `KBox`, which is memory of `kmalloc()`,
+        // that is ours to free. The kernel may still wake whoever waits for the `irq_work`, which
+        // it does in an RCU read-side critical section (`irq_work_sync()` says so).
+        unsafe { sys::free_after_grace_period(inner.cast()) };
     }
 }

@@ -7,7 +7,8 @@
 use super::Callback;
 use crate::sys;
 use kernel::{
-    bindings, container_of,
+    bindings,
+    container_of,
     prelude::*,
     static_lock_class,
     types::Opaque, //

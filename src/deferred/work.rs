@@ -10,7 +10,8 @@
 use super::Callback;
 use core::ptr::NonNull;
 use kernel::{
-    bindings, container_of,
+    bindings,
+    container_of,
     cpu::CpuId,
     prelude::*,
     static_lock_class,

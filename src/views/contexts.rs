@@ -122,7 +122,11 @@ impl Table for Contexts {
             }
         }
         let shown = state.addresses.show_once(&mut seen);
-        for (row, seen) in rows.iter_mut().filter_map(|row| row.seen.as_mut()).zip(&seen) {
+        for (row, seen) in rows
+            .iter_mut()
+            .filter_map(|row| row.seen.as_mut())
+            .zip(&seen)
+        {
             *row = *seen;
         }
 
@@ -209,7 +213,9 @@ impl Table for Contexts {
             line.byte(b'\n');
         }
         if self.cpus < 2 {
-            line.bytes(b"# ipi: no other processor could send one, and a call to one's own is none\n");
+            line.bytes(
+                b"# ipi: no other processor could send one, and a call to one's own is none\n",
+            );
         }
         if !nmi::SUPPORTED {
             line.bytes(b"# nmi: a module can have none on this architecture\n");

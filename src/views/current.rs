@@ -63,7 +63,11 @@ static ROWS: [(&str, Write); 17] = [
         text::add_decimal(line, current.cpu);
     }),
     ("in_task", |current, line| {
-        line.bytes(if current.context.in_task { b"yes" } else { b"no" });
+        line.bytes(if current.context.in_task {
+            b"yes"
+        } else {
+            b"no"
+        });
     }),
     ("preempt_count", |current, line| {
         text::add_hexadecimal(line, current.context.preempt_count);

@@ -36,7 +36,7 @@ static bool whole(const struct contexts *table)
 {
 	size_t rows[PER_CPU] = { 0 }, silent = 0;
 
-	if (*table->problem)
+	if (table->problem)
 		return false;
 	for (size_t i = 0; i < table->rows; i++) {
 		const struct context_row *row = &table->row[i];
@@ -108,10 +108,25 @@ static bool storm(long opens, int cpu, long *changes)
 
 static volatile bool *stop;
 
-/* Nothing but this runs on the processor, no kernel thread either, until it is told. */
-static void hog(void *cpu)
+/* On PREEMPT_RT a thread tells RCU that its processor is done; it has to go on. */
+static void prefer_rcu(int cpu)
 {
 	struct sched_param first = { .sched_priority = 99 };
+	struct proc_thread *threads;
+	size_t count = proc_threads(&threads);
+	char name[20];
+
+	snprintf(name, sizeof(name), "rcuc/%d", cpu);
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(threads[i].comm, name))
+			must(sched_setscheduler(threads[i].pid, SCHED_FIFO, &first));
+	free(threads);
+}
+
+/* Nothing but this runs on the processor, hardly a kernel thread either, until it is told. */
+static void hog(void *cpu)
+{
+	struct sched_param first = { .sched_priority = 98 };
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
@@ -219,6 +234,7 @@ int main(void)
 	contexts_free(table);
 
 	no_share_for_others(cpu);
+	prefer_rcu(cpu);
 	pid = start_child(hog, &cpu);
 	wait_until(stop[1], "no hog");
 	table = contexts_read();

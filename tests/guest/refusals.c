@@ -184,7 +184,7 @@ int main(void)
 	must(chmod("/sys/kernel/debug", 0755));
 	must(chmod("/sys/kernel/debug/taskscope", 0755));
 	ksft_test_result(!as_other(see_directory, 1000, true), "others see the directory\n");
-	for (int i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
 		snprintf(path, sizeof(path), TABLES "%s", tables[i]);
 		test_others();
 		test_root();

@@ -257,7 +257,7 @@ static void test_program(void)
 	if (pthread_create(&thread, NULL, run_program, NULL))
 		die("pthread_create");
 	wait_until(__atomic_load_n(&noted_there, __ATOMIC_ACQUIRE), "the program does not stand");
-	wait_for_state(getpid(), program_tid, "S");
+	wait_for_sleep(getpid(), program_tid, "S");
 	frames[0] = noted[0];
 	for (int i = 0; i < LEVELS; i++)
 		frames[i + 1] = noted[i + 1];
@@ -337,7 +337,7 @@ static void test_userfault(void)
 	if (pthread_create(&thread, NULL, touch, place + PAGE))
 		die("pthread_create");
 	wait_until(program_tid, "a thread does not start");
-	wait_for_state(getpid(), program_tid, "SD");
+	wait_for_sleep(getpid(), program_tid, "SD");
 	pid = start_standing((unsigned long)place + 2 * PAGE, (unsigned long)place + 3 * PAGE);
 	began = seconds();
 	table = rows_read("uframes");

@@ -91,7 +91,7 @@ static struct shared {
 static void wait_there(pid_t tgid, pid_t pid)
 {
 	wait_until(__atomic_load_n(&shared->there, __ATOMIC_ACQUIRE), "a child does not stand");
-	wait_for_state(tgid, pid, "S");
+	wait_for_sleep(tgid, pid, "S");
 	shared->there = 0;
 }
 
@@ -285,10 +285,10 @@ static void test_sharing(void)
 		_exit(1);
 	}
 	/* Who waits for its child cannot be interrupted. */
-	wait_for_state(pid, pid, "D");
+	wait_for_sleep(pid, pid, "D");
 	wait_until(__atomic_load_n(&shared->there, __ATOMIC_ACQUIRE), "a child does not stand");
 	shared->there = 0;
-	wait_for_state(shared->tid, shared->tid, "S");
+	wait_for_sleep(shared->tid, shared->tid, "S");
 	table = rows_read("ustacks");
 	row = rows_find(table, pid);
 	ksft_test_result(shows(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,

@@ -80,25 +80,24 @@ struct contexts *contexts_parse(char *text)
 		die("no memory");
 	contexts->text = text;
 	if (!length || text[length - 1] != '\n') {
-		strcpy(contexts->problem, "it does not end with a line");
+		contexts->problem = "it does not end with a line";
 		return contexts;
 	}
 	line = strtok_r(text, "\n", &rest);
 	if (!parse_header(line, order)) {
-		strcpy(contexts->problem, "the header is not that of contexts");
+		contexts->problem = "the header is not that of contexts";
 		return contexts;
 	}
 	while ((line = strtok_r(NULL, "\n", &rest))) {
 		if (*line == '#')
 			contexts->summary[contexts->summaries++] = line;
 		else if (contexts->summaries)
-			strcpy(contexts->problem, "a row after the summary");
+			contexts->problem = "a row comes after the summary";
 		else if (!parse_row(line, order, &contexts->row[contexts->rows++]))
-			snprintf(contexts->problem, sizeof(contexts->problem), "row %zu is in part",
-				 contexts->rows);
+			contexts->problem = "a row is there in part";
 	}
 	if (!contexts->summaries)
-		strcpy(contexts->problem, "no summary");
+		contexts->problem = "there is no summary";
 	return contexts;
 }
 
@@ -120,7 +119,7 @@ struct contexts *contexts_read(void)
 
 	if (!contexts)
 		die("contexts cannot be read");
-	if (*contexts->problem)
+	if (contexts->problem)
 		die("contexts: %s", contexts->problem);
 	return contexts;
 }

@@ -24,7 +24,7 @@ struct contexts {
 	size_t rows;
 	const char *summary[11 * CPUS_MAX];
 	size_t summaries;
-	char problem[200];	/* what is wrong with it; empty if nothing is */
+	const char *problem;	/* what is wrong with it, or NULL */
 };
 
 /* Takes text apart, which it owns from then on. */

@@ -62,6 +62,25 @@ static void *go(void *argument)
 	stand(place->sp, place->fp, &place->there);
 }
 
+static bool is_off_cpu(pid_t tgid, pid_t tid)
+{
+	char path[64], *text;
+	bool off;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", tgid, tid);
+	text = slurp(path, NULL);
+	off = strncmp(text, "running", 7);
+	free(text);
+	return off;
+}
+
+void wait_for_sleep(pid_t tgid, pid_t tid, const char *states)
+{
+	wait_for_state(tgid, tid, states);
+	wait_until(is_off_cpu(tgid, tid), "thread %d of %d does not leave its processor", tid,
+		   tgid);
+}
+
 pid_t start_standing(unsigned long sp, unsigned long fp)
 {
 	struct place *place = calloc(1, sizeof(*place));
@@ -72,7 +91,7 @@ pid_t start_standing(unsigned long sp, unsigned long fp)
 	if (pthread_create(&thread, NULL, go, place))
 		die("pthread_create");
 	wait_until(__atomic_load_n(&place->there, __ATOMIC_ACQUIRE), "a thread does not stand");
-	wait_for_state(getpid(), place->tid, "S");
+	wait_for_sleep(getpid(), place->tid, "S");
 	return place->tid;
 }
 

@@ -19,6 +19,12 @@ extern const char stand_pc[];
 /* A new thread of this process that stands there; returns once it does. */
 pid_t start_standing(unsigned long sp, unsigned long fp);
 
+/*
+ * Waits until the thread is in one of the states, and off its processor, which it
+ * leaves a little later: /proc/PID/syscall waits for that itself.
+ */
+void wait_for_sleep(pid_t tgid, pid_t tid, const char *states);
+
 /* A line of /proc/PID/maps. */
 struct mapping {
 	unsigned long start, end, offset;

@@ -7,15 +7,17 @@
 #include <linux/preempt.h>
 #include <linux/thread_info.h>
 
-#define SHOW(name, value)				\
-	static unsigned long name = (value);		\
-	module_param(name, ulong, 0400)
+static unsigned long softirq_offset = SOFTIRQ_OFFSET;
+module_param(softirq_offset, ulong, 0400);
 
-SHOW(preempt_mask, PREEMPT_MASK);
-SHOW(softirq_offset, SOFTIRQ_OFFSET);
-SHOW(hardirq_mask, HARDIRQ_MASK);
-SHOW(nmi_mask, NMI_MASK);
-SHOW(thread_size, THREAD_SIZE);
+static unsigned long hardirq_mask = HARDIRQ_MASK;
+module_param(hardirq_mask, ulong, 0400);
+
+static unsigned long nmi_mask = NMI_MASK;
+module_param(nmi_mask, ulong, 0400);
+
+static unsigned long thread_size = THREAD_SIZE;
+module_param(thread_size, ulong, 0400);
 
 static int __init context_oracle_init(void)
 {
