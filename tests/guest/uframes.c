@@ -152,7 +152,7 @@ static void test_chains(void)
 	check(at(0x200), 4, "unaligned", "a frame pointer that is not aligned later");
 	put_record(0x400, -PAGE, CODE(3));
 	check(at(0x200), 4, "not-user", "a frame pointer into the kernel later");
-	put_record(0x400, 0x800000000000ul, CODE(3));
+	put_record(0x400, 1ul << 55, CODE(3));
 	check(at(0x200), 4, "not-user", "a frame pointer above user space");
 	put_record(0x400, at(16 * PAGE) & -16ul, CODE(3));
 	check(at(0x200), 4, "unmapped", "a frame pointer to nothing later");
@@ -242,7 +242,7 @@ static pid_t program_tid;
 static __attribute__((noinline, noclone, optimize("no-omit-frame-pointer")))
 void *run_program(void *unused)
 {
-	program_tid = syscall(SYS_gettid);
+	__atomic_store_n(&program_tid, syscall(SYS_gettid), __ATOMIC_SEQ_CST);
 	go_down(LEVELS - 1);
 	return NULL;
 }
@@ -313,7 +313,7 @@ static void test_names(void)
 /* A thread in a fault that nobody serves, on a stack of which the same is true. */
 static void *touch(void *place)
 {
-	program_tid = syscall(SYS_gettid);
+	__atomic_store_n(&program_tid, syscall(SYS_gettid), __ATOMIC_SEQ_CST);
 	return (void *)(long)*(volatile char *)place;
 }
 
@@ -336,7 +336,7 @@ static void test_userfault(void)
 	program_tid = 0;
 	if (pthread_create(&thread, NULL, touch, place + PAGE))
 		die("pthread_create");
-	wait_until(program_tid, "a thread does not start");
+	wait_until(__atomic_load_n(&program_tid, __ATOMIC_SEQ_CST), "a thread does not start");
 	wait_for_sleep(getpid(), program_tid, "SD");
 	pid = start_standing((unsigned long)place + 2 * PAGE, (unsigned long)place + 3 * PAGE);
 	began = seconds();
