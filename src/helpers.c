@@ -9,9 +9,15 @@
 #include <linux/fs.h>
 #include <linux/irq_work.h>
 #include <linux/irqflags.h>
+#include <linux/mm.h>
+#include <linux/mm_inline.h>
 #include <linux/preempt.h>
+#include <linux/ptrace.h>
 #include <linux/rcupdate.h>
+#include <linux/regset.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
 #include <linux/smp.h>
 #ifdef CONFIG_X86
@@ -19,6 +25,11 @@
 #endif
 
 #include "nmi.h"
+
+/* Only arm64 signs return addresses, and has a macro to take the signature off. */
+#ifndef ptrauth_strip_user_insn_pac
+#define ptrauth_strip_user_insn_pac(ptr) (ptr)
+#endif
 
 const struct cred *taskscope_task_cred(struct task_struct *task);
 const struct cred *taskscope_task_cred(struct task_struct *task)
@@ -85,6 +96,90 @@ bool taskscope_file_writable(const struct file *file);
 bool taskscope_file_writable(const struct file *file)
 {
 	return file->f_mode & FMODE_WRITE;
+}
+
+void taskscope_task_lock(struct task_struct *task);
+void taskscope_task_lock(struct task_struct *task)
+{
+	task_lock(task);
+}
+
+void taskscope_task_unlock(struct task_struct *task);
+void taskscope_task_unlock(struct task_struct *task)
+{
+	task_unlock(task);
+}
+
+bool taskscope_in_execve(struct task_struct *task);
+bool taskscope_in_execve(struct task_struct *task)
+{
+	return task->in_execve;
+}
+
+struct pt_regs *taskscope_task_pt_regs(struct task_struct *task);
+struct pt_regs *taskscope_task_pt_regs(struct task_struct *task)
+{
+	return task_pt_regs(task);
+}
+
+unsigned long taskscope_user_stack_pointer(struct pt_regs *regs);
+unsigned long taskscope_user_stack_pointer(struct pt_regs *regs)
+{
+	return user_stack_pointer(regs);
+}
+
+unsigned long taskscope_instruction_pointer(struct pt_regs *regs);
+unsigned long taskscope_instruction_pointer(struct pt_regs *regs)
+{
+	return instruction_pointer(regs);
+}
+
+unsigned long taskscope_frame_pointer(struct pt_regs *regs);
+unsigned long taskscope_frame_pointer(struct pt_regs *regs)
+{
+	return frame_pointer(regs);
+}
+
+u16 taskscope_user_machine(struct task_struct *task);
+u16 taskscope_user_machine(struct task_struct *task)
+{
+	return task_user_regset_view(task)->e_machine;
+}
+
+unsigned long taskscope_strip_user_pac(unsigned long address);
+unsigned long taskscope_strip_user_pac(unsigned long address)
+{
+	return ptrauth_strip_user_insn_pac(address);
+}
+
+unsigned long taskscope_user_end(void);
+unsigned long taskscope_user_end(void)
+{
+	return TASK_SIZE_MAX;
+}
+
+bool taskscope_fatal_signal_pending(void);
+bool taskscope_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
+void taskscope_put_page(struct page *page);
+void taskscope_put_page(struct page *page)
+{
+	put_page(page);
+}
+
+const struct path *taskscope_file_user_path(const struct file *file);
+const struct path *taskscope_file_user_path(const struct file *file)
+{
+	return file_user_path(file);
+}
+
+struct anon_vma_name *taskscope_anon_vma_name(struct vm_area_struct *vma);
+struct anon_vma_name *taskscope_anon_vma_name(struct vm_area_struct *vma)
+{
+	return anon_vma_name(vma);
 }
 
 bool taskscope_in_serving_softirq(void);

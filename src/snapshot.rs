@@ -107,6 +107,32 @@ impl Note {
     }
 }
 
+/// The numbers of a thread, in the initial PID namespace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ThreadId {
+    /// The PID of the process.
+    pub(crate) tgid: u32,
+    /// The PID of the thread.
+    pub(crate) pid: u32,
+}
+
+impl ThreadId {
+    /// Returns the numbers that `task` has at this moment.
+    #[inline]
+    pub(crate) fn of(task: RcuTask<'_>) -> Self {
+        Self {
+            tgid: task.tgid().unsigned_abs(),
+            pid: task.pid().unsigned_abs(),
+        }
+    }
+}
+
+/// What a table keeps of a thread.
+pub(crate) trait Record {
+    /// Returns the numbers of the thread.
+    fn id(&self) -> ThreadId;
+}
+
 /// What a table shows of a task.
 #[derive(Clone, Copy)]
 pub(crate) struct TaskRecord {
@@ -162,6 +188,16 @@ impl TaskRecord {
             has_mm,
             kind: Kind::from_flags(flags),
             note: Note::new(flags, has_mm),
+        }
+    }
+}
+
+impl Record for TaskRecord {
+    #[inline]
+    fn id(&self) -> ThreadId {
+        ThreadId {
+            tgid: self.tgid,
+            pid: self.pid,
         }
     }
 }
@@ -223,7 +259,7 @@ impl Snapshot {
 ///
 /// That thread gets the PID first, and the place among the processes a little later.
 #[inline]
-fn standing_leader(leader: RcuTask<'_>) -> RcuTask<'_> {
+pub(crate) fn standing_leader(leader: RcuTask<'_>) -> RcuTask<'_> {
     if leader.pid() == leader.tgid() {
         return leader;
     }
@@ -237,18 +273,20 @@ fn standing_leader(leader: RcuTask<'_>) -> RcuTask<'_> {
 /// itself, and returns how many.
 ///
 /// That thread executes a program, the leader dies of it, and a table has one row a PID.
-fn drop_replaced_leaders(records: &mut KVVec<TaskRecord>) -> usize {
+pub(crate) fn drop_replaced_leaders<R: Record>(records: &mut KVVec<R>) -> usize {
     let mut dropped = 0;
     let mut leader = 0;
     let mut at = 0;
 
     while let Some(record) = records.get(at) {
-        if record.pid == record.tgid {
+        let id = record.id();
+
+        if id.pid == id.tgid {
             let is_replaced = at != leader
-                && records[leader].pid == record.pid
+                && records[leader].id().pid == id.pid
                 && records[leader..at]
                     .iter()
-                    .all(|other| other.tgid == record.tgid);
+                    .all(|other| other.id().tgid == id.tgid);
 
             if is_replaced && records.remove(leader).is_ok() {
                 dropped += 1;

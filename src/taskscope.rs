@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! views            a file a table: columns, and the text of a row
+//! users            the threads in user space, and a visit to each
 //! snapshot         records of plain data, captured in one pass
 //! walk             that pass, in short RCU read-side critical sections
 //! probe            provokes each execution context, and collects what is seen there
@@ -14,6 +15,8 @@
 //! context          its context, as the kernel's macros tell it
 //! state            what the files share
 //! addresses        kernel addresses, hashed or raw
+//! segments         the segments of a program
+//! cells            tables as wide as their values
 //! text, pid_list   how values are written, and lists of PIDs read
 //! deferred         callbacks in threads, softirqs and interrupts                (unsafe)
 //! fault, nmi       callbacks in a page fault and in NMIs                        (unsafe)
@@ -21,27 +24,34 @@
 //! cpus             the processors that are online                               (unsafe)
 //! seq              tables as files in debugfs                             (unsafe)
 //! tasks            the task list under RCU                                (unsafe)
+//! mm               address spaces and user registers                      (unsafe)
+//! frame_chain      frame pointers in memory that nobody vouches for
 //! line             text that grows inside a borrowed buffer               (unsafe)
 //! sys, helpers.c   the C that the `kernel` crate does not wrap            (unsafe)
 //! ```
 
 mod addresses;
+mod cells;
 mod context;
 mod cpus;
 mod deferred;
 mod fault;
+mod frame_chain;
 mod latest;
 mod line;
+mod mm;
 mod nmi;
 mod observation;
 mod pid_list;
 mod probe;
+mod segments;
 mod seq;
 mod snapshot;
 mod state;
 mod sys;
 mod tasks;
 mod text;
+mod users;
 mod views;
 mod walk;
 
@@ -53,8 +63,11 @@ use crate::{
         contexts::Contexts,
         current::Current,
         processes::Processes,
+        segments::Segments,
         set_pid::SetPid,
-        threads::Threads, //
+        threads::Threads,
+        uframes::UserFrames,
+        ustacks::UserStacks, //
     }, //
 };
 use core::mem::MaybeUninit;
@@ -88,6 +101,9 @@ impl kernel::Module for Taskscope {
         directory.add::<Contexts>(c"contexts", 0o400)?;
         directory.add::<Processes>(c"processes", 0o400)?;
         directory.add::<Threads>(c"threads", 0o400)?;
+        directory.add::<UserStacks>(c"ustacks", 0o400)?;
+        directory.add::<UserFrames>(c"uframes", 0o400)?;
+        directory.add::<Segments>(c"segments", 0o400)?;
         directory.add::<SetPid>(c"set_pid", 0o600)?;
         log("loaded");
         directory.publish();

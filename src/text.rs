@@ -141,6 +141,14 @@ pub(crate) fn add_hexadecimal(line: &mut Line<'_>, value: usize) {
     line.bytes(&hexadecimal(low));
 }
 
+/// Adds `value` in hexadecimal to `line`, without leading zeros.
+pub(crate) fn add_short_hexadecimal(line: &mut Line<'_>, value: usize) {
+    let digits = address(value);
+    let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
+
+    line.bytes(&digits[zeros.min(ADDRESS_DIGITS - 1)..]);
+}
+
 /// Returns whether a byte of a name stands for itself wherever it is.
 #[inline]
 fn is_plain(byte: u8) -> bool {
@@ -172,7 +180,7 @@ pub(crate) fn add_comm(line: &mut Line<'_>, name: &[u8; COMM_LEN], bracketed: bo
 
 /// Adds a name of which some byte may have to be escaped, as described at [`add_comm`].
 #[cold]
-fn add_escaped(line: &mut Line<'_>, name: &[u8]) {
+pub(crate) fn add_escaped(line: &mut Line<'_>, name: &[u8]) {
     let last = name.len().saturating_sub(1);
 
     if name.is_empty() {
@@ -393,6 +401,15 @@ mod tests {
             line,
             0x8001_0200
         )));
+    }
+
+    #[test]
+    fn short_hexadecimals() {
+        assert!(writes(b"0", |line| add_short_hexadecimal(line, 0)));
+        assert!(writes(b"1b7e", |line| add_short_hexadecimal(line, 0x1b7e)));
+        assert!(writes(b"ffffffffffffffff", |line| {
+            add_short_hexadecimal(line, usize::MAX)
+        }));
     }
 
     #[test]

@@ -5,6 +5,10 @@
 pub(crate) mod contexts;
 pub(crate) mod current;
 pub(crate) mod processes;
+pub(crate) mod segments;
 pub(crate) mod set_pid;
 pub(crate) mod task_row;
 pub(crate) mod threads;
+pub(crate) mod uframes;
+pub(crate) mod user_summary;
+pub(crate) mod ustacks;
