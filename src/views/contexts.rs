@@ -219,7 +219,11 @@ impl Table for Contexts {
             line.bytes(b"# page_fault could not be provoked: error ");
             text::add_decimal(line, error.to_errno().unsigned_abs());
             line.byte(b'\n');
-        } else if self.rows.iter().any(|row| row.name == "page_fault" && row.seen.is_none()) {
+        } else if self
+            .rows
+            .iter()
+            .any(|row| row.name == "page_fault" && row.seen.is_none())
+        {
             line.bytes(b"# page_fault: another thread of the process has changed the mapping\n");
         }
         if self.cpus < 2 {

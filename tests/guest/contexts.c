@@ -517,7 +517,7 @@ static long faults_of_an_open(void)
 		.config = PERF_COUNT_SW_PAGE_FAULTS, .disabled = 1,
 	};
 	int counter = must(syscall(SYS_perf_event_open, &event, 0, -1, -1, PERF_FLAG_FD_CLOEXEC));
-	uint64_t count;
+	__u64 count;
 	int file;
 
 	/* The path and the code of this are there afterwards. */
@@ -621,9 +621,9 @@ int main(void)
 	ksft_test_result(good_in_thread(), "for a second thread of a process\n");
 	ksft_test_result(good_threads(), "a kernel thread made for it, and workers\n");
 	ksft_test_result(good_stacks(), "a stack for the interrupts of each processor\n");
-	ksft_test_result(good_module_init_for_another(), "what it was like when the module was loaded\n");
+	ksft_test_result(good_module_init_for_another(), "the loading of the module\n");
 
-	ksft_test_result(faults_of_an_open() == FAULTS_OF_A_READ, "a page fault, by the kernel's own count\n");
+	ksft_test_result(faults_of_an_open() == FAULTS_OF_A_READ, "a page fault the kernel counts\n");
 	mapped = mappings();
 	free(contexts_read());
 	ksft_test_result(mapped && mappings() == mapped, "nothing stays mapped\n");
