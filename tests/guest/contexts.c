@@ -623,7 +623,7 @@ int main(void)
 	ksft_test_result(good_stacks(), "a stack for the interrupts of each processor\n");
 	ksft_test_result(good_module_init_for_another(), "the loading of the module\n");
 
-	ksft_test_result(faults_of_an_open() == FAULTS_OF_A_READ, "a page fault the kernel counts\n");
+	ksft_test_result(faults_of_an_open() == FAULTS_OF_A_READ, "a page fault\n");
 	mapped = mappings();
 	free(contexts_read());
 	ksft_test_result(mapped && mappings() == mapped, "nothing stays mapped\n");
