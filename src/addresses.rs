@@ -8,6 +8,10 @@
 //! again: hence [`Addresses`] remembers what it has been told.
 
 use crate::{
+    address_map::{
+        slots_for,
+        AddressMap, //
+    },
     sys::{
         self,
         HASHED_AT_ONCE, //
@@ -29,10 +33,10 @@ use kernel::{
 /// How many slots the memory of hashes has at most: 16 MiB of them on a 64-bit machine.
 const SLOTS_MAX: usize = 1024 * 1024;
 
-/// An item with two addresses, as every thread has: that of the task, and that of its stack.
+/// An item with addresses in it, the same number as all of its kind.
 pub(crate) trait HasAddresses {
     /// Returns the addresses, or what is shown for them.
-    fn addresses(&mut self) -> &mut [usize; 2];
+    fn addresses(&mut self) -> &mut [usize];
 }
 
 /// How kernel addresses are shown.
@@ -81,16 +85,18 @@ impl Addresses {
         }? Error)
     }
 
-    /// Replaces the two addresses of each item by the numbers that are to be shown for them.
+    /// Replaces the addresses of each item by the numbers that are to be shown for them.
     ///
     /// An address of zero stays zero. May sleep.
     pub(crate) fn show<T: HasAddresses>(&self, items: &mut [T]) -> Shown {
-        if self.raw {
+        let each = items.first_mut().map_or(0, |item| item.addresses().len());
+
+        if self.raw || each == 0 {
             return Shown::Numbers;
         }
         let mut hashes = self.hashes.lock();
 
-        hashes.prepare(2 * items.len());
+        hashes.prepare(each * items.len());
         hashes.show(items)
     }
 
@@ -149,38 +155,23 @@ impl Batch {
             .zip(self.places)
         {
             items[item].addresses()[which] = hash;
-            hashes.insert(*address, hash);
+            hashes.0.insert(*address, hash);
         }
         self.len = 0;
         true
     }
 }
 
-/// An address and its hash. An address of zero marks a free slot.
-#[derive(Clone, Copy, Zeroable)]
-struct Slot {
-    address: usize,
-    hash: usize,
-}
-
-/// The hashes of addresses: a hash table with linear probing.
+/// The hashes of addresses.
 ///
 /// What is in it stays true, since the kernel never changes its key. It is there for speed only:
 /// without memory for it, everything is hashed anew.
-struct Hashes {
-    /// None, or a power of two of slots, of which at least one in eight is free.
-    slots: KVVec<Slot>,
-    /// How many slots are taken.
-    used: usize,
-}
+struct Hashes(AddressMap<usize>);
 
 impl Hashes {
-    /// An empty table.
+    /// Knows none.
     fn new() -> Self {
-        Self {
-            slots: KVVec::new(),
-            used: 0,
-        }
+        Self(AddressMap::new())
     }
 
     /// Makes some room for `count` addresses, by beginning anew if there is not.
@@ -188,36 +179,30 @@ impl Hashes {
     /// A full table is of addresses that are in use no more, for the most part. Without memory for
     /// another, one that is not full stays.
     fn prepare(&mut self, count: usize) {
-        let needed = (count + count / 7 + 8).next_power_of_two().min(SLOTS_MAX);
+        let is_filled = self.0.room() == 0;
 
-        if self.slots.len() < needed || self.is_filled() {
-            match KVVec::zeroed(needed, GFP_KERNEL | __GFP_NOWARN) {
-                Ok(slots) => {
-                    self.slots = slots;
-                    self.used = 0;
-                }
-                Err(_) if self.is_filled() => {
-                    self.slots = KVVec::new();
-                    self.used = 0;
-                }
+        if is_filled || self.0.slots() < slots_for(count).min(SLOTS_MAX) {
+            match AddressMap::with_room(count, SLOTS_MAX, GFP_KERNEL | __GFP_NOWARN) {
+                Ok(map) => self.0 = map,
+                Err(_) if is_filled => self.0 = AddressMap::new(),
                 Err(_) => {}
             }
         }
     }
 
-    /// Replaces the two addresses of each item by their hashes.
+    /// Replaces the addresses of each item by their hashes.
     fn show<T: HasAddresses>(&mut self, items: &mut [T]) -> Shown {
         let mut missing = Batch::default();
 
         for at in 0..items.len() {
-            for which in 0..2 {
+            for which in 0..items[at].addresses().len() {
                 let address = &mut items[at].addresses()[which];
 
                 if *address == 0 {
                     continue;
                 }
-                if let Some(hash) = self.find(*address) {
-                    *address = hash;
+                if let Some(hash) = self.0.find(*address) {
+                    *address = *hash;
                     continue;
                 }
                 missing.push(*address, (at, which));
@@ -232,50 +217,6 @@ impl Hashes {
             Shown::NotReady
         }
     }
-
-    /// Returns whether no more may be added.
-    #[inline]
-    fn is_filled(&self) -> bool {
-        self.used >= self.slots.len() - self.slots.len() / 8
-    }
-
-    /// Returns the slot of `address`, or the free one where it belongs; [`None`] without slots.
-    #[inline]
-    fn slot(&mut self, address: usize) -> Option<&mut Slot> {
-        /// The golden ratio, which scatters what is evenly spaced.
-        const RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
-
-        let mask = self.slots.len().checked_sub(1)?;
-        // CAST: The upper half of the product has 32 bits.
-        let mut at = ((address as u64).wrapping_mul(RATIO) >> 32) as usize & mask;
-
-        while self.slots[at].address != address && self.slots[at].address != 0 {
-            at = (at + 1) & mask;
-        }
-        self.slots.get_mut(at)
-    }
-
-    /// Returns the hash of `address`, if it is known.
-    #[inline]
-    fn find(&mut self, address: usize) -> Option<usize> {
-        self.slot(address)
-            .and_then(|slot| (slot.address == address).then_some(slot.hash))
-    }
-
-    /// Adds the hash of `address`, if there is room.
-    fn insert(&mut self, address: usize, hash: usize) {
-        if self.is_filled() {
-            return;
-        }
-        let added = match self.slot(address) {
-            Some(slot) if slot.address == 0 => {
-                *slot = Slot { address, hash };
-                true
-            }
-            _ => false,
-        };
-        self.used += usize::from(added);
-    }
 }
 
 #[kunit_tests(taskscope_addresses)]
@@ -283,7 +224,7 @@ mod tests {
     use super::*;
 
     impl HasAddresses for [usize; 2] {
-        fn addresses(&mut self) -> &mut [usize; 2] {
+        fn addresses(&mut self) -> &mut [usize] {
             self
         }
     }
@@ -293,40 +234,22 @@ mod tests {
         let mut hashes = Hashes::new();
 
         hashes.prepare(100);
-        for address in 1..=100 {
-            assert_eq!(hashes.find(address), None);
-            hashes.insert(address, 1000 + address);
-            hashes.insert(address, 1000 + address);
-        }
-        assert_eq!(hashes.used, 100);
-        for address in 1..=100 {
-            assert_eq!(hashes.find(address), Some(1000 + address));
-        }
+        hashes.0.insert(1, 1001);
         hashes.prepare(10);
-        assert_eq!(hashes.used, 100);
+        assert_eq!(hashes.0.find(1), Some(&mut 1001));
     }
 
     #[test]
-    fn a_full_table_takes_no_more() {
+    fn a_full_table_is_begun_anew() {
         let mut hashes = Hashes::new();
 
         hashes.prepare(1);
         for address in 1..100 {
-            hashes.insert(address, address);
+            hashes.0.insert(address, address);
         }
-        assert!(hashes.is_filled());
-        assert_eq!(hashes.find(99), None);
+        assert_eq!(hashes.0.room(), 0);
         hashes.prepare(1);
-        assert_eq!(hashes.used, 0);
-    }
-
-    #[test]
-    fn nothing_is_needed_to_hash() {
-        let mut hashes = Hashes::new();
-
-        assert_eq!(hashes.find(1), None);
-        hashes.insert(1, 2);
-        assert_eq!(hashes.find(1), None);
+        assert!(hashes.0.room() != 0);
     }
 
     #[test]

@@ -20,15 +20,23 @@
 #include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
 #include <linux/smp.h>
+
 #ifdef CONFIG_X86
 #include <asm/nmi.h>
 #endif
+#include <asm/stacktrace.h>
+#include <asm/syscall.h>
 
 #include "nmi.h"
 
 /* Only arm64 signs return addresses, and has a macro to take the signature off. */
 #ifndef ptrauth_strip_user_insn_pac
 #define ptrauth_strip_user_insn_pac(ptr) (ptr)
+#endif
+
+#ifdef CONFIG_X86
+/* As arm64 calls it. Of a task other than current, without registers of its own. */
+#define thread_saved_sp(task) ((unsigned long)get_stack_pointer(task, NULL))
 #endif
 
 const struct cred *taskscope_task_cred(struct task_struct *task);
@@ -92,6 +100,42 @@ unsigned long taskscope_thread_size(void)
 	return THREAD_SIZE;
 }
 
+unsigned long taskscope_saved_stack_pointer(struct task_struct *task);
+unsigned long taskscope_saved_stack_pointer(struct task_struct *task)
+{
+	return thread_saved_sp(task);
+}
+
+const struct pt_regs *taskscope_task_pt_regs(struct task_struct *task);
+const struct pt_regs *taskscope_task_pt_regs(struct task_struct *task)
+{
+	return task_pt_regs(task);
+}
+
+int taskscope_syscall_nr(struct task_struct *task, struct pt_regs *regs);
+int taskscope_syscall_nr(struct task_struct *task, struct pt_regs *regs)
+{
+	return syscall_get_nr(task, regs);
+}
+
+void taskscope_syscall_args(struct task_struct *task, struct pt_regs *regs, unsigned long *args);
+void taskscope_syscall_args(struct task_struct *task, struct pt_regs *regs, unsigned long *args)
+{
+	syscall_get_arguments(task, regs, args);
+}
+
+unsigned long taskscope_user_stack_pointer(struct pt_regs *regs);
+unsigned long taskscope_user_stack_pointer(struct pt_regs *regs)
+{
+	return user_stack_pointer(regs);
+}
+
+unsigned long taskscope_instruction_pointer(struct pt_regs *regs);
+unsigned long taskscope_instruction_pointer(struct pt_regs *regs)
+{
+	return instruction_pointer(regs);
+}
+
 bool taskscope_file_writable(const struct file *file);
 bool taskscope_file_writable(const struct file *file)
 {
@@ -114,24 +158,6 @@ bool taskscope_in_execve(struct task_struct *task);
 bool taskscope_in_execve(struct task_struct *task)
 {
 	return task->in_execve;
-}
-
-struct pt_regs *taskscope_task_pt_regs(struct task_struct *task);
-struct pt_regs *taskscope_task_pt_regs(struct task_struct *task)
-{
-	return task_pt_regs(task);
-}
-
-unsigned long taskscope_user_stack_pointer(struct pt_regs *regs);
-unsigned long taskscope_user_stack_pointer(struct pt_regs *regs)
-{
-	return user_stack_pointer(regs);
-}
-
-unsigned long taskscope_instruction_pointer(struct pt_regs *regs);
-unsigned long taskscope_instruction_pointer(struct pt_regs *regs)
-{
-	return instruction_pointer(regs);
 }
 
 unsigned long taskscope_frame_pointer(struct pt_regs *regs);

@@ -108,7 +108,7 @@ impl Observation {
 }
 
 impl HasAddresses for Observation {
-    fn addresses(&mut self) -> &mut [usize; 2] {
+    fn addresses(&mut self) -> &mut [usize] {
         &mut self.addresses
     }
 }

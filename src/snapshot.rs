@@ -6,17 +6,18 @@
 //! that happens to one afterwards shows in it.
 
 use crate::{
-    addresses::{
-        Addresses,
-        HasAddresses,
-        Shown, //
-    },
+    addresses::HasAddresses,
+    line::Line,
     pid_list::PidList,
     tasks::RcuTask,
-    text::COMM_LEN,
+    text::{
+        self,
+        COMM_LEN, //
+    },
     walk::{
         self,
-        Scope, //
+        Scope,
+        Visitor, //
     }, //
 };
 use kernel::{
@@ -127,19 +128,49 @@ impl ThreadId {
     }
 }
 
+/// What a thread is called.
+#[derive(Clone, Copy)]
+pub(crate) struct Name {
+    /// The name.
+    pub(crate) comm: [u8; COMM_LEN],
+    /// Whether it is shown in brackets, as those of kernel threads are.
+    pub(crate) bracketed: bool,
+}
+
+impl Name {
+    /// Returns the name that `task` has at this moment.
+    #[inline]
+    pub(crate) fn of(task: RcuTask<'_>) -> Self {
+        Self::new(task, Kind::from_flags(task.flags()))
+    }
+
+    /// Returns the name that `task`, of this kind, has at this moment.
+    #[inline]
+    fn new(task: RcuTask<'_>, kind: Kind) -> Self {
+        Self {
+            comm: task.comm(),
+            bracketed: kind.is_kernel(),
+        }
+    }
+
+    /// Adds the name to `line`, as COMM.
+    #[inline]
+    pub(crate) fn add_to(&self, line: &mut Line<'_>) {
+        text::add_comm(line, &self.comm, self.bracketed);
+    }
+}
+
 /// What a table keeps of a thread.
 pub(crate) trait Record {
     /// Returns the numbers of the thread.
     fn id(&self) -> ThreadId;
 }
 
-/// What a table shows of a task.
+/// What `processes` and `threads` show of a task.
 #[derive(Clone, Copy)]
 pub(crate) struct TaskRecord {
-    /// The PID of the process, in the initial PID namespace.
-    pub(crate) tgid: u32,
-    /// The PID of the thread, in the initial PID namespace.
-    pub(crate) pid: u32,
+    /// The numbers of the thread.
+    pub(crate) id: ThreadId,
     /// The PID of the parent process, in the initial PID namespace.
     pub(crate) ppid: u32,
     /// The real user ID, in the initial user namespace.
@@ -152,7 +183,7 @@ pub(crate) struct TaskRecord {
     /// 0 once that is released.
     pub(crate) addresses: [usize; 2],
     /// The name.
-    pub(crate) comm: [u8; COMM_LEN],
+    pub(crate) name: Name,
     /// The state letter of `/proc/PID/stat`.
     pub(crate) state: u8,
     /// Whether there is an address space.
@@ -164,17 +195,17 @@ pub(crate) struct TaskRecord {
 }
 
 impl TaskRecord {
-    /// Records what `task` is at this moment. Does not sleep.
+    /// Records what `task`, whose numbers are `id`, is at this moment. Does not sleep.
     #[inline]
-    pub(crate) fn new(task: RcuTask<'_>) -> Self {
+    pub(crate) fn new(id: ThreadId, task: RcuTask<'_>) -> Self {
         let credentials = task.credentials();
         // In this order: an address space is given up after `PF_EXITING` is set.
         let has_mm = task.has_mm();
         let flags = task.flags();
+        let kind = Kind::from_flags(flags);
 
         Self {
-            tgid: task.tgid().unsigned_abs(),
-            pid: task.pid().unsigned_abs(),
+            id,
             ppid: task.ppid().unsigned_abs(),
             uid: credentials.uid,
             euid: credentials.euid,
@@ -183,10 +214,10 @@ impl TaskRecord {
                 task.address(),
                 task.stack().map_or(0, |stack| stack.addr().get()),
             ],
-            comm: task.comm(),
+            name: Name::new(task, kind),
             state: task.state(),
             has_mm,
-            kind: Kind::from_flags(flags),
+            kind,
             note: Note::new(flags, has_mm),
         }
     }
@@ -195,62 +226,108 @@ impl TaskRecord {
 impl Record for TaskRecord {
     #[inline]
     fn id(&self) -> ThreadId {
-        ThreadId {
-            tgid: self.tgid,
-            pid: self.pid,
-        }
+        self.id
     }
 }
 
 impl HasAddresses for TaskRecord {
     #[inline]
-    fn addresses(&mut self) -> &mut [usize; 2] {
+    fn addresses(&mut self) -> &mut [usize] {
         &mut self.addresses
     }
 }
 
+/// What makes records of threads; see [`Visitor`], which it is without the choice of threads.
+pub(crate) trait Recorder {
+    /// What is kept of a thread.
+    type Record: Record;
+
+    /// As [`Visitor::SECTION`].
+    const SECTION: usize;
+
+    /// As [`Visitor::prepare`].
+    fn prepare(&mut self) -> Result {
+        Ok(())
+    }
+
+    /// Records what `task`, whose numbers are `id`, is at this moment. Must not sleep.
+    fn record(&mut self, id: ThreadId, task: RcuTask<'_>) -> Self::Record;
+
+    /// As [`Visitor::is_ready`].
+    fn is_ready(&self) -> bool {
+        true
+    }
+}
+
 /// The tasks of a scope, as they were during one pass.
-///
-/// Their addresses are replaced by what is to be shown for them.
-pub(crate) struct Snapshot {
+pub(crate) struct Snapshot<R> {
     /// A record for each task that was asked for, in the order of the task list.
-    pub(crate) records: KVVec<TaskRecord>,
-    /// What the addresses have been replaced by.
-    pub(crate) shown: Shown,
+    pub(crate) records: KVVec<R>,
     /// How many tasks there were, those included that were not asked for.
     pub(crate) total: usize,
 }
 
-impl Snapshot {
+impl<R: Record> Snapshot<R> {
     /// Captures the tasks of `scope`, or those of them that `filter` lists.
     ///
-    /// May sleep. Fails with `ENOMEM` only.
+    /// May sleep. Fails with `ENOMEM`, or as [`Recorder::prepare`] does.
     pub(crate) fn capture(
         scope: Scope,
         filter: Option<&PidList>,
-        addresses: &Addresses,
+        recorder: &mut impl Recorder<Record = R>,
     ) -> Result<Self> {
-        let mut total = 0;
+        let mut selected = Selected {
+            scope,
+            filter,
+            recorder,
+            total: 0,
+        };
         let wanted = filter.map(|pids| pids.as_slice().len());
-        let mut records = walk::collect(scope, wanted, |task| {
-            let record = TaskRecord::new(match scope {
-                Scope::Processes => standing_leader(task),
-                Scope::Threads => task,
-            });
+        let mut records = walk::collect(scope, wanted, &mut selected)?;
+        let dropped = drop_replaced_leaders(&mut records);
 
-            total += 1;
-            match filter {
-                Some(pids) if !pids.contains(record.pid) => None,
-                _ => Some(record),
-            }
-        })?;
-
-        total -= drop_replaced_leaders(&mut records);
         Ok(Self {
-            shown: addresses.show(&mut records),
+            total: selected.total - dropped,
             records,
-            total,
         })
+    }
+}
+
+/// Records those of the threads that were asked for, and counts all.
+struct Selected<'a, T> {
+    scope: Scope,
+    filter: Option<&'a PidList>,
+    recorder: &'a mut T,
+    total: usize,
+}
+
+impl<T: Recorder> Visitor for Selected<'_, T> {
+    type Record = T::Record;
+
+    const SECTION: usize = T::SECTION;
+
+    fn prepare(&mut self) -> Result {
+        self.recorder.prepare()
+    }
+
+    #[inline]
+    fn visit(&mut self, task: RcuTask<'_>) -> Option<T::Record> {
+        let task = match self.scope {
+            Scope::Processes => standing_leader(task),
+            Scope::Threads => task,
+        };
+        let id = ThreadId::of(task);
+
+        self.total += 1;
+        match self.filter {
+            Some(pids) if !pids.contains(id.pid) => None,
+            _ => Some(self.recorder.record(id, task)),
+        }
+    }
+
+    #[inline]
+    fn is_ready(&self) -> bool {
+        self.recorder.is_ready()
     }
 }
 
@@ -259,7 +336,7 @@ impl Snapshot {
 ///
 /// That thread gets the PID first, and the place among the processes a little later.
 #[inline]
-pub(crate) fn standing_leader(leader: RcuTask<'_>) -> RcuTask<'_> {
+fn standing_leader(leader: RcuTask<'_>) -> RcuTask<'_> {
     if leader.pid() == leader.tgid() {
         return leader;
     }
@@ -273,7 +350,7 @@ pub(crate) fn standing_leader(leader: RcuTask<'_>) -> RcuTask<'_> {
 /// itself, and returns how many.
 ///
 /// That thread executes a program, the leader dies of it, and a table has one row a PID.
-pub(crate) fn drop_replaced_leaders<R: Record>(records: &mut KVVec<R>) -> usize {
+fn drop_replaced_leaders<R: Record>(records: &mut KVVec<R>) -> usize {
     let mut dropped = 0;
     let mut leader = 0;
     let mut at = 0;
@@ -302,14 +379,10 @@ pub(crate) fn drop_replaced_leaders<R: Record>(records: &mut KVVec<R>) -> usize 
 #[kunit_tests(taskscope_snapshot)]
 mod tests {
     use super::*;
-    use kernel::sync::rcu;
 
-    /// A record of a thread of a process.
-    fn thread(tgid: u32, pid: u32) -> TaskRecord {
-        TaskRecord {
-            tgid,
-            pid,
-            ..TaskRecord::new(RcuTask::current(&rcu::read_lock()))
+    impl Record for ThreadId {
+        fn id(&self) -> ThreadId {
+            *self
         }
     }
 
@@ -352,10 +425,10 @@ mod tests {
             (3, 32),
             (3, 3),
         ] {
-            records.push(thread(tgid, pid), GFP_KERNEL)?;
+            records.push(ThreadId { tgid, pid }, GFP_KERNEL)?;
         }
         assert_eq!(drop_replaced_leaders(&mut records), 1);
-        assert!(records.iter().map(|record| (record.tgid, record.pid)).eq([
+        assert!(records.iter().map(|id| (id.tgid, id.pid)).eq([
             (1, 1),
             (1, 11),
             (2, 21),

@@ -10,9 +10,12 @@
 //! [`include/linux/cred.h`](srctree/include/linux/cred.h).
 
 use crate::text::parse_hexadecimal;
-use core::ptr::{
-    self,
-    NonNull, //
+use core::{
+    mem::MaybeUninit,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 #[cfg(CONFIG_X86)]
 use kernel::error::to_result;
@@ -39,13 +42,23 @@ extern "C" {
     fn taskscope_cpu() -> c_uint;
     fn taskscope_stack_pointer() -> c_ulong;
     fn taskscope_thread_size() -> c_ulong;
+    fn taskscope_saved_stack_pointer(task: *mut bindings::task_struct) -> c_ulong;
+    fn taskscope_task_pt_regs(task: *mut bindings::task_struct) -> *const bindings::pt_regs;
+    fn taskscope_syscall_nr(
+        task: *mut bindings::task_struct,
+        regs: *mut bindings::pt_regs,
+    ) -> c_int;
+    fn taskscope_syscall_args(
+        task: *mut bindings::task_struct,
+        regs: *mut bindings::pt_regs,
+        arguments: *mut c_ulong,
+    );
+    fn taskscope_user_stack_pointer(regs: *mut bindings::pt_regs) -> c_ulong;
+    fn taskscope_instruction_pointer(regs: *mut bindings::pt_regs) -> c_ulong;
     fn taskscope_file_writable(file: *const bindings::file) -> bool;
     fn taskscope_task_lock(task: *mut bindings::task_struct);
     fn taskscope_task_unlock(task: *mut bindings::task_struct);
     fn taskscope_in_execve(task: *mut bindings::task_struct) -> bool;
-    fn taskscope_task_pt_regs(task: *mut bindings::task_struct) -> *mut bindings::pt_regs;
-    fn taskscope_user_stack_pointer(regs: *mut bindings::pt_regs) -> c_ulong;
-    fn taskscope_instruction_pointer(regs: *mut bindings::pt_regs) -> c_ulong;
     fn taskscope_frame_pointer(regs: *mut bindings::pt_regs) -> c_ulong;
     fn taskscope_user_machine(task: *mut bindings::task_struct) -> u16;
     fn taskscope_strip_user_pac(address: c_ulong) -> c_ulong;
@@ -234,6 +247,151 @@ pub(crate) fn thread_size() -> usize {
     unsafe { taskscope_thread_size() }
 }
 
+/// Returns the kernel stack pointer that `task` had when it last left a processor.
+///
+/// It is old, and of no use, while the task is on one.
+///
+/// # Safety
+///
+/// `task` points at a task that exists.
+#[inline]
+pub(crate) unsafe fn saved_stack_pointer(task: *mut bindings::task_struct) -> usize {
+    // SAFETY: This reads a field of the task, which exists by this function's requirements.
+    unsafe { taskscope_saved_stack_pointer(task) }
+}
+
+/// Returns where the registers lie that `task` had in user space: `task_pt_regs()`.
+///
+/// It is an address in the task's kernel stack, and nowhere once that is released.
+///
+/// # Safety
+///
+/// `task` points at a task that exists.
+#[inline]
+pub(crate) unsafe fn task_pt_regs(task: *mut bindings::task_struct) -> *const bindings::pt_regs {
+    // SAFETY: This reads a field of the task, which exists by this function's requirements, and
+    // adds a constant to it.
+    unsafe { taskscope_task_pt_regs(task) }
+}
+
+/// Returns the number of the system call that `regs`, which were read from `task`, were saved by;
+/// negative if it was none.
+///
+/// # Safety
+///
+/// `task` points at a task that exists.
+pub(crate) unsafe fn syscall_nr(
+    task: *mut bindings::task_struct,
+    regs: &mut bindings::pt_regs,
+) -> i32 {
+    // SAFETY: `syscall_get_nr()` reads the registers, and the task at most, which exists by this
+    // function's requirements.
+    unsafe { taskscope_syscall_nr(task, regs) }
+}
+
+/// Returns the arguments of the system call that `regs`, which were read from `task`, were saved by.
+///
+/// # Safety
+///
+/// `task` points at a task that exists.
+pub(crate) unsafe fn syscall_arguments(
+    task: *mut bindings::task_struct,
+    regs: &mut bindings::pt_regs,
+) -> [usize; 6] {
+    let mut arguments = [0; 6];
+
+    // SAFETY:
+    // - `syscall_get_arguments()` reads the registers, and the task at most, which exists by this
+    //   function's requirements.
+    // - It writes six arguments, for which there is room.
+    unsafe { taskscope_syscall_args(task, regs, arguments.as_mut_ptr()) };
+    arguments
+}
+
+/// Returns the stack pointer in `regs`, which were saved on the way from user space.
+pub(crate) fn user_stack_pointer(regs: &mut bindings::pt_regs) -> usize {
+    // SAFETY: `user_stack_pointer()` reads the registers, which are borrowed.
+    unsafe { taskscope_user_stack_pointer(regs) }
+}
+
+/// Returns the program counter in `regs`.
+pub(crate) fn instruction_pointer(regs: &mut bindings::pt_regs) -> usize {
+    // SAFETY: `instruction_pointer()` reads the registers, which are borrowed.
+    unsafe { taskscope_instruction_pointer(regs) }
+}
+
+/// Copies a `T` from memory of the kernel that may be gone: [`None`] if it is.
+///
+/// Any context. What is copied may be changing meanwhile, and be neither old nor new.
+///
+/// # Safety
+///
+/// Any pattern of bits is a valid `T`.
+pub(crate) unsafe fn copy_from_kernel<T>(from: *const T) -> Option<T> {
+    let mut copy = MaybeUninit::<T>::uninit();
+
+    // SAFETY: `copy` is valid for writes of the size of a `T`. `from` need not be valid for reads: a
+    // fault ends the copy, and what is no address of the kernel is refused.
+    let error = unsafe {
+        bindings::copy_from_kernel_nofault(copy.as_mut_ptr().cast(), from.cast(), size_of::<T>())
+    };
+
+    // SAFETY: All of it has been written, and is valid by this function's requirements.
+    (error == 0).then(|| unsafe { copy.assume_init() })
+}
+
+/// Writes the return addresses on the kernel stack of `task` to `frames`, the innermost first, as
+/// `/proc/PID/stack` has them, and returns how many there are; none if the stack is released.
+///
+/// Any context. The stack is pinned meanwhile (`stack_trace_save_tsk()`); whether the task runs,
+/// and what is found is worth nothing, the caller has to know.
+///
+/// # Safety
+///
+/// `task` points at a task that exists.
+pub(crate) unsafe fn save_stack_trace(
+    task: *mut bindings::task_struct,
+    frames: &mut [usize],
+) -> usize {
+    let room = u32::try_from(frames.len()).unwrap_or(u32::MAX);
+
+    // SAFETY:
+    // - The task exists by this function's requirements.
+    // - `frames` is valid for writes of `room` words.
+    let count = unsafe { bindings::stack_trace_save_tsk(task, frames.as_mut_ptr(), room, 0) };
+
+    // CAST: `usize` has at least 32 bits here.
+    count as usize
+}
+
+/// The most bytes that [`print_frame`] prints, with a NUL: not less than `KSYM_SYMBOL_LEN`.
+pub(crate) const FRAME_MAX: usize = 2 * bindings::KSYM_NAME_LEN as usize;
+
+/// Prints what a return address lies in to `text`, and returns how many bytes that took:
+/// symbol+offset/size and, if it is in a module, that one's name in brackets: `%pB`.
+///
+/// If the kernel knows no symbol there, it prints the address, which is for nobody to see: then 0.
+///
+/// Any context.
+pub(crate) fn print_frame(frame: usize, text: &mut [u8; FRAME_MAX]) -> usize {
+    // SAFETY:
+    // - `text` is valid for writes of `FRAME_MAX` bytes, and `snprintf()` writes no more.
+    // - The format takes one pointer, which `%pB` looks up and does not follow.
+    let printed = unsafe {
+        bindings::snprintf(
+            text.as_mut_ptr(),
+            FRAME_MAX,
+            c"%pB".as_char_ptr(),
+            ptr::without_provenance::<c_void>(frame),
+        )
+    };
+
+    match usize::try_from(printed) {
+        Ok(printed) if !text.starts_with(b"0x") => printed.min(FRAME_MAX - 1),
+        _ => 0,
+    }
+}
+
 /// Returns whether `file` was opened for writing.
 ///
 /// # Safety
@@ -386,7 +544,7 @@ pub(crate) struct UserRegisters {
 pub(crate) unsafe fn user_registers(task: *mut bindings::task_struct) -> UserRegisters {
     // SAFETY: `task_pt_regs()` computes an address within the stack, which is there by this
     // function's requirements.
-    let regs = unsafe { taskscope_task_pt_regs(task) };
+    let regs = unsafe { taskscope_task_pt_regs(task) }.cast_mut();
 
     UserRegisters {
         // SAFETY: `regs` lies in the stack of the task, which is there for as long as this runs.

@@ -132,16 +132,17 @@ pub(crate) struct RcuTask<'g> {
 
 /// Reads one field of the task of an [`RcuTask`], once.
 macro_rules! field {
-    ($self:ident, $field:ident) => {{
+    ($self:ident, $($field:ident).+) => {{
         let task = $self.as_ptr();
         // SAFETY: By the type invariant of `RcuTask` the task is allocated, so that its field is
         // in bounds; no reference is made to it.
-        let field = unsafe { &raw const (*task).$field };
+        let field = unsafe { &raw const (*task).$($field).+ };
         // SAFETY: The field is part of an allocated task, hence valid for reads and aligned. It is
         // an integer or a raw pointer: no larger than a word, and any value is valid.
-        unsafe { sys::read_once(field) }
+        unsafe { $crate::sys::read_once(field) }
     }};
 }
+pub(crate) use field;
 
 impl<'g> RcuTask<'g> {
     /// Returns the task that calls this.
@@ -159,7 +160,7 @@ impl<'g> RcuTask<'g> {
 
     /// Returns the address of the task's `struct task_struct`.
     #[inline]
-    fn as_ptr(self) -> *mut bindings::task_struct {
+    pub(crate) fn as_ptr(self) -> *mut bindings::task_struct {
         self.task.as_ptr()
     }
 
@@ -238,6 +239,12 @@ impl<'g> RcuTask<'g> {
     pub(crate) fn state(self) -> u8 {
         // SAFETY: By the type invariant the task exists.
         unsafe { sys::task_state(self.as_ptr()) }
+    }
+
+    /// Returns whether the thread runs or waits for nothing but a processor: `task_is_running()`.
+    #[inline]
+    pub(crate) fn is_runnable(self) -> bool {
+        field!(self, __state) == bindings::TASK_RUNNING
     }
 
     /// Returns the `PF_*` flags of the thread, which it alone changes.

@@ -17,12 +17,15 @@
 //! addresses        kernel addresses, hashed or raw
 //! segments         the segments of a program
 //! cells            tables as wide as their values
+//! symbols          what a return address lies in
+//! address_map      what is known of addresses
 //! text, pid_list   how values are written, and lists of PIDs read
 //! deferred         callbacks in threads, softirqs and interrupts                (unsafe)
 //! fault, nmi       callbacks in a page fault and in NMIs                        (unsafe)
 //! latest           a value that an NMI may replace                              (unsafe)
 //! cpus             the processors that are online                               (unsafe)
 //! seq              tables as files in debugfs                             (unsafe)
+//! stack            kernel stacks of threads that do not run               (unsafe)
 //! tasks            the task list under RCU                                (unsafe)
 //! mm               address spaces and user registers                      (unsafe)
 //! frame_chain      frame pointers in memory that nobody vouches for
@@ -30,6 +33,7 @@
 //! sys, helpers.c   the C that the `kernel` crate does not wrap            (unsafe)
 //! ```
 
+mod address_map;
 mod addresses;
 mod cells;
 mod context;
@@ -47,7 +51,9 @@ mod probe;
 mod segments;
 mod seq;
 mod snapshot;
+mod stack;
 mod state;
+mod symbols;
 mod sys;
 mod tasks;
 mod text;
@@ -62,10 +68,15 @@ use crate::{
     views::{
         contexts::Contexts,
         current::Current,
-        processes::Processes,
+        kframes::Kframes,
+        kstacks::Kstacks,
         segments::Segments,
         set_pid::SetPid,
-        threads::Threads,
+        syscalls::Syscalls,
+        threads::{
+            Processes,
+            Threads, //
+        },
         uframes::UserFrames,
         ustacks::UserStacks, //
     }, //
@@ -104,6 +115,9 @@ impl kernel::Module for Taskscope {
         directory.add::<UserStacks>(c"ustacks", 0o400)?;
         directory.add::<UserFrames>(c"uframes", 0o400)?;
         directory.add::<Segments>(c"segments", 0o400)?;
+        directory.add::<Kstacks>(c"kstacks", 0o400)?;
+        directory.add::<Kframes>(c"kframes", 0o400)?;
+        directory.add::<Syscalls>(c"syscalls", 0o400)?;
         directory.add::<SetPid>(c"set_pid", 0o600)?;
         log("loaded");
         directory.publish();

@@ -11,7 +11,7 @@ pub(crate) const COMM_LEN: usize = 16;
 /// The most bytes that [`add_comm`] writes: every byte of the longest name escaped, two brackets.
 pub(crate) const COMM_MAX: usize = 2 + 4 * (COMM_LEN - 1);
 
-/// The most bytes that the columns of a row take up.
+/// The most bytes that the columns of a row take up, unless a table says otherwise.
 pub(crate) const ROW_MAX: usize = 128;
 
 /// The number of digits of an address in hexadecimal, with leading zeros.
@@ -76,6 +76,27 @@ fn hexadecimal(value: u32) -> [u8; 8] {
     let letters = (value + each_byte(6)) >> 4 & each_byte(1);
 
     (value + each_byte(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+}
+
+/// Returns how many bytes `value` takes up in hexadecimal, with `0x` and without leading zeros.
+pub(crate) fn hexadecimal_width(value: usize) -> usize {
+    // CAST: There are at most 16 digits.
+    2 + value.checked_ilog2().map_or(1, |log| log as usize / 4 + 1)
+}
+
+/// Writes `value` in hexadecimal at the right end of `field`, with `0x` and without leading zeros,
+/// and leaves what is before it alone.
+///
+/// A field is made wide enough beforehand; what is not stays as it is.
+#[inline]
+fn prefixed_hexadecimal(field: &mut [u8], value: usize) {
+    let width = hexadecimal_width(value);
+    let digits = address(value);
+
+    if let Some(start) = field.len().checked_sub(width) {
+        field[start..start + 2].copy_from_slice(b"0x");
+        field[start + 2..].copy_from_slice(&digits[ADDRESS_DIGITS + 2 - width..]);
+    }
 }
 
 /// Returns the number that `digits` are in hexadecimal. They may begin with spaces, and what else
@@ -178,6 +199,15 @@ pub(crate) fn add_comm(line: &mut Line<'_>, name: &[u8; COMM_LEN], bracketed: bo
     }
 }
 
+/// Adds the name of a symbol, and what follows it, to `line`; escaped as described at [`add_comm`].
+pub(crate) fn add_symbol(line: &mut Line<'_>, symbol: &[u8]) {
+    if symbol.iter().all(|&byte| is_plain(byte) || byte == b' ') {
+        line.bytes(symbol);
+    } else {
+        add_escaped(line, symbol);
+    }
+}
+
 /// Adds a name of which some byte may have to be escaped, as described at [`add_comm`].
 #[cold]
 pub(crate) fn add_escaped(line: &mut Line<'_>, name: &[u8]) {
@@ -255,15 +285,16 @@ impl Column {
 
 /// Where each column of a table stands in its rows.
 ///
-/// The last column of a table, a name that runs to the end of the line, is not among these.
-pub(crate) struct Layout<const N: usize> {
+/// The last column of a table, a name that runs to the end of the line, is not among these. `ROOM` is
+/// the most bytes that the others take up.
+pub(crate) struct Layout<const N: usize, const ROOM: usize = ROW_MAX> {
     columns: &'static [Column; N],
     starts: [usize; N],
     ends: [usize; N],
     width: usize,
 }
 
-impl<const N: usize> Layout<N> {
+impl<const N: usize, const ROOM: usize> Layout<N, ROOM> {
     /// Lays out `columns` for values of at most `widths` bytes, separated by single spaces.
     pub(crate) fn new(columns: &'static [Column; N], widths: [usize; N]) -> Self {
         let mut layout = Self {
@@ -296,28 +327,49 @@ impl<const N: usize> Layout<N> {
 
     /// Adds a row without its last column, blank at first.
     ///
-    /// [`None`] when it does not fit: [`ROW_MAX`] bytes are needed, however many are used.
+    /// [`None`] when it does not fit: `ROOM` bytes are needed, however many are used.
     #[inline]
-    pub(crate) fn row<'a>(&'a self, line: &'a mut Line<'_>) -> Option<Row<'a, N>> {
-        let text = line.stamp(&[b' '; ROW_MAX], self.width)?;
+    pub(crate) fn row<'a>(&'a self, line: &'a mut Line<'_>) -> Option<Row<'a, N, ROOM>> {
+        let text = line.stamp(&[b' '; ROOM], self.width)?;
 
         Some(Row { layout: self, text })
     }
 }
 
 /// A row being filled in.
-pub(crate) struct Row<'a, const N: usize> {
-    layout: &'a Layout<N>,
-    text: &'a mut [u8; ROW_MAX],
+pub(crate) struct Row<'a, const N: usize, const ROOM: usize = ROW_MAX> {
+    layout: &'a Layout<N, ROOM>,
+    text: &'a mut [u8; ROOM],
 }
 
-impl<const N: usize> Row<'_, N> {
+impl<const N: usize, const ROOM: usize> Row<'_, N, ROOM> {
     /// Writes a number in column `at`, on the right.
     #[inline]
     pub(crate) fn decimal(&mut self, at: usize, value: u32) {
         let end = self.layout.ends[at];
 
         decimal(&mut self.text[..end], value);
+    }
+
+    /// Writes a number that may be negative in column `at`, on the right.
+    pub(crate) fn signed(&mut self, at: usize, value: i32) {
+        let magnitude = value.unsigned_abs();
+
+        self.decimal(at, magnitude);
+        if value < 0 {
+            let sign = self.layout.ends[at] - digits(magnitude) - 1;
+
+            self.text[sign] = b'-';
+        }
+    }
+
+    /// Writes a number in hexadecimal, with `0x` and without leading zeros, in column `at`, on the
+    /// right.
+    #[inline]
+    pub(crate) fn hexadecimal(&mut self, at: usize, value: usize) {
+        let end = self.layout.ends[at];
+
+        prefixed_hexadecimal(&mut self.text[..end], value);
     }
 
     /// Writes bytes at the left end of column `at`, which has room for them.
@@ -413,6 +465,24 @@ mod tests {
     }
 
     #[test]
+    fn prefixed_hexadecimals() {
+        for (value, text) in [
+            (0, &b"   0x0"[..]),
+            (0xf, b"   0xf"),
+            (0x10, b"  0x10"),
+            (0xabcd, b"0xabcd"),
+            // Wider than the field.
+            (0xabcde, b"      "),
+        ] {
+            let mut field = *b"      ";
+
+            prefixed_hexadecimal(&mut field, value);
+            assert_eq!(&field, text);
+        }
+        assert_eq!(hexadecimal_width(usize::MAX), 2 + ADDRESS_DIGITS);
+    }
+
+    #[test]
     fn names() {
         assert!(escapes(b"init", false, b"init"));
         assert!(escapes(b"kthreadd", true, b"[kthreadd]"));
@@ -427,6 +497,18 @@ mod tests {
             b"a\\0121 2\\011\\033[m\\134"
         ));
         assert!(escapes(b"\x7f\x80\xff", false, b"\\177\\200\\377"));
+    }
+
+    #[test]
+    fn symbols() {
+        assert!(writes(b"schedule+0x1/0x2 [m]", |line| add_symbol(
+            line,
+            b"schedule+0x1/0x2 [m]"
+        )));
+        assert!(writes(b"a\\012+0x1/0x2 [m]", |line| add_symbol(
+            line,
+            b"a\n+0x1/0x2 [m]"
+        )));
     }
 
     #[test]
@@ -449,7 +531,7 @@ mod tests {
             Column::text("KIND", 6),
         ];
 
-        let layout = Layout::new(&COLUMNS, [5, 1, 6]);
+        let layout: Layout<3> = Layout::new(&COLUMNS, [5, 1, 6]);
         let mut buf = [MaybeUninit::uninit(); 2 * ROW_MAX];
         let mut line = Line::new(&mut buf);
 
@@ -463,6 +545,13 @@ mod tests {
             row.bytes(2, b"user  ");
         }
         assert_eq!(line.as_bytes(), b"12345 R user   ");
+
+        let mut line = Line::new(&mut buf);
+        if let Some(mut row) = layout.row(&mut line) {
+            row.signed(0, -17);
+            row.hexadecimal(2, 0xfff);
+        }
+        assert_eq!(line.as_bytes(), b"  -17    0xfff ");
 
         let mut short = Line::new(&mut buf[..ROW_MAX - 1]);
         assert!(layout.row(&mut short).is_none());

@@ -14,10 +14,10 @@ use crate::{
     },
     pid_list::PidList,
     snapshot::{
-        drop_replaced_leaders,
-        standing_leader,
         Kind,
         Record,
+        Recorder,
+        Snapshot,
         ThreadId, //
     },
     sys::UserRegisters,
@@ -100,32 +100,32 @@ impl UserThreads {
     ///
     /// May sleep. Fails with `ENOMEM` only.
     pub(crate) fn capture(scope: Scope, filter: Option<&PidList>) -> Result<Self> {
-        let mut left_out = 0;
-        let wanted = filter.map(|pids| pids.as_slice().len());
-        let mut threads = walk::collect(scope, wanted, |task| {
-            let task = match scope {
-                Scope::Processes => standing_leader(task),
-                Scope::Threads => task,
-            };
-            let id = ThreadId::of(task);
-
-            match filter {
-                Some(pids) if !pids.contains(id.pid) => {
-                    left_out += 1;
-                    None
-                }
-                _ => Some(UserThread::new(scope, id, task)),
-            }
-        })?;
-
-        drop_replaced_leaders(&mut threads);
+        let snapshot = Snapshot::capture(scope, filter, &mut Pinning { scope })?;
+        let left_out = snapshot.total - snapshot.records.len();
+        let mut threads = snapshot.records;
         let all = threads.len();
+
         threads.retain(|thread| thread.task.is_some());
         Ok(Self {
             others: all - threads.len(),
             threads,
             left_out,
         })
+    }
+}
+
+/// Records threads, and takes a reference to each that runs in user space.
+struct Pinning {
+    scope: Scope,
+}
+
+impl Recorder for Pinning {
+    type Record = UserThread;
+
+    const SECTION: usize = walk::SECTION;
+
+    fn record(&mut self, id: ThreadId, task: RcuTask<'_>) -> UserThread {
+        UserThread::new(self.scope, id, task)
     }
 }
 

@@ -4,8 +4,8 @@
 //!
 //! A walk over the task list under one `rcu_read_lock()` holds up every grace period, and on a
 //! kernel without preemptible RCU the scheduler too, for as long as there are tasks. [`collect`]
-//! breaks it up, as `rcu_lock_break()` in `kernel/hung_task.c` does: it handles at most [`SECTION`]
-//! tasks, takes a reference to the last one, leaves the critical section, lets others run, and
+//! breaks it up, as `rcu_lock_break()` in `kernel/hung_task.c` does: it handles a limited number of
+//! tasks ([`Visitor::SECTION`]), takes a reference to the last one, leaves the critical section, lets others run, and
 //! resumes after that task in another. `hung_task.c` gives up when the task has been released
 //! meanwhile. Here the walk goes on, and this is what it promises:
 //!
@@ -64,8 +64,8 @@ use kernel::{
     task::Task, //
 };
 
-/// The most tasks that are handled in one RCU read-side critical section.
-const SECTION: usize = 1024;
+/// The most tasks that are handled in one RCU read-side critical section, unless said otherwise.
+pub(crate) const SECTION: usize = 1024;
 
 /// How many tasks there is memory for at least, whenever a section begins.
 const SLACK: usize = 64;
@@ -79,18 +79,43 @@ pub(crate) enum Scope {
     Threads,
 }
 
-/// Visits the tasks of `scope` and returns what `record` makes of them, in the order of the task
+/// What is made of the tasks that a walk visits.
+pub(crate) trait Visitor {
+    /// What is kept of a task.
+    type Record;
+
+    /// The most tasks that are handled in one RCU read-side critical section.
+    ///
+    /// On a kernel without preemptible RCU nobody else runs on the processor meanwhile.
+    const SECTION: usize = SECTION;
+
+    /// Gets ready for another critical section, and for one task at least. May sleep.
+    fn prepare(&mut self) -> Result {
+        Ok(())
+    }
+
+    /// Visits a task, and returns what is to be kept of it, if anything.
+    ///
+    /// Runs in an RCU read-side critical section and must not sleep.
+    fn visit(&mut self, task: RcuTask<'_>) -> Option<Self::Record>;
+
+    /// Returns whether another task may be visited before [`Visitor::prepare`] is called again.
+    fn is_ready(&self) -> bool {
+        true
+    }
+}
+
+/// Visits the tasks of `scope` and returns what `visitor` makes of them, in the order of the task
 /// list; see the guarantee above.
 ///
-/// `record` runs in an RCU read-side critical section and must not sleep; a task for which it
-/// returns [`None`] is left out. `wanted` is how many are expected not to be, if that is known.
+/// `wanted` is how many tasks something is expected to be kept of, if that is known.
 ///
-/// May sleep. Fails with `ENOMEM` only.
-pub(crate) fn collect<R>(
+/// May sleep. Fails with `ENOMEM`, or as [`Visitor::prepare`] does.
+pub(crate) fn collect<V: Visitor>(
     scope: Scope,
     wanted: Option<usize>,
-    mut record: impl FnMut(RcuTask<'_>) -> Option<R>,
-) -> Result<KVVec<R>> {
+    visitor: &mut V,
+) -> Result<KVVec<V::Record>> {
     // Memory for all threads, and for some that are born meanwhile. How many of them are processes
     // nobody counts: there the memory grows as it is needed.
     let expected = match scope {
@@ -109,20 +134,21 @@ pub(crate) fn collect<R>(
         log.entries.reserve(SLACK, GFP_KERNEL)?;
         records.reserve(SLACK, GFP_KERNEL)?;
         anchors.reserve(1, GFP_KERNEL)?;
+        visitor.prepare()?;
 
         let room =
             (log.entries.capacity() - log.entries.len()).min(records.capacity() - records.len());
         let end = section(
             scope,
-            room.min(SECTION),
+            room.min(V::SECTION),
             &rcu::read_lock(),
             &mut log,
             &anchors,
-            |task| -> Result {
-                if let Some(new) = record(task) {
+            |task| {
+                if let Some(new) = visitor.visit(task) {
                     records.push_within_capacity(new)?;
                 }
-                Ok(())
+                Ok(visitor.is_ready())
             },
         )?;
 
@@ -150,7 +176,8 @@ enum End {
     },
 }
 
-/// Handles the next `budget` tasks: visits those that have not been seen.
+/// Handles the next `budget` tasks, or fewer: visits those that have not been seen, until `visit`
+/// says that it is not ready for another.
 ///
 /// Does not sleep. Fails only if `visit` does, or `log` has no room for that many entries.
 fn section(
@@ -159,7 +186,7 @@ fn section(
     guard: &rcu::Guard,
     log: &mut Log,
     anchors: &[Anchor],
-    mut visit: impl FnMut(RcuTask<'_>) -> Result,
+    mut visit: impl FnMut(RcuTask<'_>) -> Result<bool>,
 ) -> Result<End> {
     let Resumed {
         mut cursor,
@@ -167,15 +194,19 @@ fn section(
         alive,
     } = resume(scope, guard, log, anchors);
     let mut last = tasks::idle_task(guard);
+    let mut is_ready = true;
 
     if scope == Scope::Threads && log.entries.is_empty() {
-        visit(last)?;
+        is_ready = visit(last)?;
         log.push(Seen::new(scope, last))?;
         position = log.entries.len();
         budget -= 1;
     }
 
     for _ in 0..budget {
+        if !is_ready {
+            break;
+        }
         let Some(task) = cursor.next() else {
             return Ok(End::List);
         };
@@ -196,7 +227,7 @@ fn section(
                 Met::New => {}
             }
         }
-        visit(task)?;
+        is_ready = visit(task)?;
         log.push(seen)?;
         position = log.entries.len();
     }
@@ -464,9 +495,50 @@ mod tests {
         Ok(())
     }
 
+    /// Keeps the addresses of the tasks, and is ready for so many at a time.
+    struct Addresses {
+        at_a_time: usize,
+        left: usize,
+    }
+
+    impl Visitor for Addresses {
+        type Record = usize;
+
+        fn prepare(&mut self) -> Result {
+            self.left = self.at_a_time;
+            Ok(())
+        }
+
+        fn visit(&mut self, task: RcuTask<'_>) -> Option<usize> {
+            self.left -= 1;
+            Some(task.address())
+        }
+
+        fn is_ready(&self) -> bool {
+            self.left != 0
+        }
+    }
+
+    /// Collects the addresses of all threads, so many at a time.
+    fn addresses(at_a_time: usize) -> Result<KVVec<usize>> {
+        let mut visitor = Addresses { at_a_time, left: 0 };
+
+        collect(Scope::Threads, None, &mut visitor)
+    }
+
+    #[test]
+    fn a_section_ends_where_the_visitor_is_not_ready() -> Result {
+        for records in [addresses(1)?, addresses(2)?, addresses(usize::MAX)?] {
+            let current = RcuTask::current(&rcu::read_lock()).address();
+
+            assert_eq!(records.iter().filter(|task| **task == current).count(), 1);
+        }
+        Ok(())
+    }
+
     #[test]
     fn every_thread_is_visited_once() -> Result {
-        let records = collect(Scope::Threads, None, |task| Some(task.address()))?;
+        let records = addresses(usize::MAX)?;
         let current = RcuTask::current(&rcu::read_lock()).address();
         let idle = tasks::idle_task(&rcu::read_lock()).address();
 

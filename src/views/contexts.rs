@@ -24,7 +24,7 @@ use crate::{
         ADDRESS_DIGITS,
         ROW_MAX, //
     },
-    views::task_row::padded_mm_name, //
+    views::threads::padded_mm_name, //
 };
 use core::mem::MaybeUninit;
 use kernel::prelude::*;

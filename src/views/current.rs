@@ -14,7 +14,10 @@ use crate::{
         ReadOnly,
         Table, //
     },
-    snapshot::TaskRecord,
+    snapshot::{
+        TaskRecord,
+        ThreadId, //
+    },
     state::State,
     sys,
     tasks::{
@@ -22,7 +25,7 @@ use crate::{
         RcuTask, //
     },
     text,
-    views::task_row::padded_mm_name, //
+    views::threads::padded_mm_name, //
 };
 use kernel::{
     prelude::*,
@@ -35,13 +38,13 @@ type Write = fn(&Current, &mut Line<'_>);
 /// The keys, in the order in which they are shown, and how the value of each is written.
 static ROWS: [(&str, Write); 17] = [
     ("comm", |current, line| {
-        text::add_comm(line, &current.record.comm, current.record.kind.is_kernel());
+        current.record.name.add_to(line);
     }),
     ("pid", |current, line| {
-        text::add_decimal(line, current.record.pid);
+        text::add_decimal(line, current.record.id.pid);
     }),
     ("tgid", |current, line| {
-        text::add_decimal(line, current.record.tgid);
+        text::add_decimal(line, current.record.id.tgid);
     }),
     ("ppid", |current, line| {
         text::add_decimal(line, current.record.ppid);
@@ -107,7 +110,12 @@ impl Current {
         let cpu = sys::cpu();
         let context = Context::now();
         let stack_pointer = sys::stack_pointer();
-        let mut records = [TaskRecord::new(RcuTask::current(&rcu::read_lock()))];
+        let mut records = [{
+            let guard = rcu::read_lock();
+            let task = RcuTask::current(&guard);
+
+            TaskRecord::new(ThreadId::of(task), task)
+        }];
         let [TaskRecord {
             addresses: [_, stack],
             ..

@@ -21,7 +21,11 @@
 #include "guest.h"
 #include "table.h"
 
-static const char * const tables[] = { "current", "contexts", "processes", "threads" };
+static const char * const tables[] = {
+	"current", "contexts", "processes", "threads", "kstacks", "kframes", "syscalls",
+};
+
+#define TABLE_COUNT ((int)(sizeof(tables) / sizeof(*tables)))
 
 static char path[100];
 
@@ -178,13 +182,13 @@ static void test_root(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(1 + sizeof(tables) / sizeof(*tables) * 15 + 3);
+	ksft_set_plan(1 + TABLE_COUNT * 15 + 3);
 	load_taskscope("");
 	/* The files are to refuse by themselves, not only the directories above them. */
 	must(chmod("/sys/kernel/debug", 0755));
 	must(chmod("/sys/kernel/debug/taskscope", 0755));
 	ksft_test_result(!as_other(see_directory, 1000, true), "others see the directory\n");
-	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+	for (int i = 0; i < TABLE_COUNT; i++) {
 		snprintf(path, sizeof(path), TABLES "%s", tables[i]);
 		test_others();
 		test_root();

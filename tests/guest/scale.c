@@ -7,49 +7,14 @@
  *
  *	make test TESTS=scale MEMORY=6G APPEND=SCALE=100000
  */
-#include <sched.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 #include <kselftest.h>
 
+#include "crowd.h"
 #include "guest.h"
 #include "table.h"
-
-#define STACK 1024
-
-static struct shared {
-	atomic_int started;
-	atomic_int tid[];
-} *shared;
-
-static int sleep_for_ever(void *unused)
-{
-	for (;;)
-		syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
-	return 0;
-}
-
-/* Threads that cost little: no library is to know of them. */
-static void start_threads(void *argument)
-{
-	long count = *(long *)argument;
-	char *stacks = mmap(NULL, count * STACK, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	for (long i = 0; i < count; i++) {
-		shared->tid[i] = must(clone(sleep_for_ever, stacks + (i + 1) * STACK,
-					    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
-					    CLONE_THREAD, NULL));
-		shared->started = i + 1;
-	}
-}
 
 static double now(void)
 {
@@ -64,23 +29,13 @@ int main(void)
 	long count = setting("SCALE", 10000), next = 0, wrong = 0;
 	struct task_table *threads, *processes;
 	const struct task_row *row;
-	int started = 0;
+	struct crowd crowd;
 	double start;
-	pid_t pid;
 
 	ksft_print_header();
 	ksft_set_plan(4);
 	load_taskscope("");
-	write_file("/proc/sys/kernel/pid_max", "4194304");
-	write_file("/proc/sys/kernel/threads-max", "1000000");
-	shared = mmap(NULL, sizeof(*shared) + count * sizeof(pid_t), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid = start_child(start_threads, &count);
-	/* However long it takes in all, it goes on. */
-	while (started < count) {
-		wait_until(shared->started > started, "%d threads, and no more", started);
-		started = shared->started;
-	}
+	crowd = start_crowd(count);
 
 	start = now();
 	threads = table_try_read("threads");
@@ -90,9 +45,9 @@ int main(void)
 	ksft_test_result(!table_twice(threads), "no PID twice\n");
 	for (size_t i = 0; i < threads->rows; i++) {
 		row = &threads->row[i];
-		if (row->tgid != pid)
+		if (row->tgid != crowd.pid)
 			continue;
-		wrong += row->pid != (next ? shared->tid[next - 1] : pid);
+		wrong += row->pid != (next ? crowd.tid[next - 1] : crowd.pid);
 		wrong += row->threads != count + 1;
 		next++;
 	}
@@ -100,7 +55,7 @@ int main(void)
 			 count + 1);
 
 	processes = table_read("processes");
-	row = table_find(processes, pid);
+	row = table_find(processes, crowd.pid);
 	ksft_test_result(row && row->threads == count + 1, "processes: NTHR is %ld\n", count + 1);
 	ksft_finished();
 }

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Frames of kernel stacks: those of /proc/PID/stack for everyone who sleeps, those
+ * of a test module's threads by name and number, and for who runs or is dead a word.
+ * No address of the kernel gets out, even if a module goes meanwhile.
+ *
+ * ROUNDS, if set, is how often a module comes and goes.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+#include "rows.h"
+#include "spinner.h"
+
+#define DEEP_STACK "/tests/deep_stack.ko"
+
+/* As many frames as /proc/PID/stack has at most. */
+#define FRAMES 64
+
+static void sleep_for_ever(void *unused)
+{
+	for (;;)
+		pause();
+}
+
+/* The frames of a thread in /proc, a line each, without what is not in the table. */
+static char *proc_stack(pid_t tgid, pid_t pid)
+{
+	char path[64], *text, *from, *to;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stack", tgid, pid);
+	text = try_slurp(path, NULL);
+	for (from = to = text; from && *from;) {
+		if (!strncmp(from, "[<0>] ", 6))
+			from += 6;
+		do {
+			*to = *from;
+			to++;
+		} while (*from++ != '\n');
+	}
+	if (text)
+		*to = 0;
+	return text;
+}
+
+/* The same of the table. DEPTH must count up from 0, in rows that follow each other. */
+static char *table_stack(const struct rows *table, pid_t pid)
+{
+	char *text = calloc(1, table->size), *at = text;
+	size_t row = rows_find(table, pid), first = row;
+
+	for (; row < table->rows && table->pid[row] == pid; row++) {
+		if (rows_number(table, row, "DEPTH") != (long)(row - first))
+			at += sprintf(at, "(DEPTH %s) ", rows_value(table, row, "DEPTH"));
+		at += sprintf(at, "%s\n", rows_value(table, row, "FRAME"));
+	}
+	return text;
+}
+
+/* A word instead of frames: the one row of a thread. */
+static bool labelled(const struct rows *table, pid_t pid, const char *word)
+{
+	size_t row = rows_find(table, pid);
+	bool good = row < table->rows && !strcmp(rows_value(table, row, "FRAME"), word) &&
+		    !strcmp(rows_value(table, row, "DEPTH"), "-") &&
+		    (row + 1 == table->rows || table->pid[row + 1] != pid);
+
+	if (!good)
+		ksft_print_msg("%d is %s\n", pid,
+			       row < table->rows ? rows_value(table, row, "FRAME") : "not there");
+	return good;
+}
+
+/* SYMBOL+0xOFFSET/0xSIZE or that and [MODULE]; or a word, or an address that is hashed. */
+static bool well_formed(const char *frame)
+{
+	unsigned long offset, size;
+	int end = 0;
+	const char *plus = strchr(frame, '+');
+
+	if (!strcmp(frame, "on-cpu") || !strcmp(frame, "released") || is_address(frame))
+		return true;
+	if (!plus || plus == frame || sscanf(plus, "+0x%lx/0x%lx%n", &offset, &size, &end) != 2 ||
+	    offset > size || size > 1 << 24)
+		return false;
+	plus += end;
+	return !*plus || (!strncmp(plus, " [", 2) && plus[strlen(plus) - 1] == ']');
+}
+
+static int malformed(const struct rows *table)
+{
+	int wrong = 0;
+
+	for (size_t row = 0; row < table->rows; row++)
+		if (!well_formed(rows_value(table, row, "FRAME"))) {
+			ksft_print_msg("%d: %s\n", table->pid[row],
+				       rows_value(table, row, "FRAME"));
+			wrong++;
+		}
+	return wrong;
+}
+
+/* Every thread whose stack was the same before and after, and who slept all the while. */
+static bool as_proc(void)
+{
+	struct proc_thread *thread, after;
+	size_t threads = proc_threads(&thread), compared = 0, different = 0, lost = 0;
+	char **before = calloc(threads, sizeof(*before));
+	struct rows *table;
+
+	for (size_t i = 0; i < threads; i++)
+		before[i] = proc_stack(thread[i].tgid, thread[i].pid);
+	table = rows_read("kframes");
+	for (size_t i = 0; i < threads; i++) {
+		char *now = proc_stack(thread[i].tgid, thread[i].pid), *ours;
+
+		if (before[i] && now && *now && !strcmp(before[i], now) &&
+		    thread[i].pid != getpid() &&
+		    proc_thread(thread[i].tgid, thread[i].pid, &after) &&
+		    after.switches == thread[i].switches && after.state != 'R') {
+			ours = table_stack(table, thread[i].pid);
+			compared++;
+			if (strcmp(ours, now)) {
+				different++;
+				ksft_print_msg("%d: %s, and in /proc %s\n", thread[i].pid, ours,
+					       now);
+			}
+			free(ours);
+		}
+		/* Whatever it did meanwhile, it is there. */
+		lost += now && before[i] && rows_find(table, thread[i].pid) == table->rows;
+		free(now);
+		free(before[i]);
+	}
+	ksft_print_msg("%zu of %zu threads compared\n", compared, threads);
+	free(before);
+	free(thread);
+	rows_free(table);
+	return compared > 20 && !different && !lost;
+}
+
+/* How many frames of a thread begin and end so. */
+static int count(const struct rows *table, pid_t pid, const char *symbol, const char *end)
+{
+	int found = 0;
+
+	for (size_t row = rows_find(table, pid); row < table->rows && table->pid[row] == pid;
+	     row++) {
+		const char *frame = rows_value(table, row, "FRAME");
+		size_t length = strlen(frame);
+
+		found += !strncmp(frame, symbol, strlen(symbol)) && length > strlen(end) &&
+			 !strcmp(frame + length - strlen(end), end);
+	}
+	return found;
+}
+
+/* The threads of the module are known by name, and by their levels. */
+static bool deep_as_known(const struct rows *table)
+{
+	char *text = slurp("/sys/kernel/debug/deep_stack", NULL), *line = text, words[100];
+	bool good = true;
+	int pid, levels;
+
+	for (; *line; line = strchr(line, '\n') + 1) {
+		int frames, bottoms, descends, threads;
+
+		if (sscanf(line, "%d %d", &pid, &levels) != 2)
+			die("deep_stack says %s", line);
+		frames = count(table, pid, "", "");
+		bottoms = count(table, pid, "deep_stack_bottom+", " [deep_stack]");
+		descends = count(table, pid, "deep_stack_descend+", " [deep_stack]");
+		threads = count(table, pid, "deep_stack_thread+", " [deep_stack]");
+		ksft_print_msg("%d levels: %d frames, %d of %d in deep_stack_descend()\n", levels,
+			       frames, descends, levels);
+		if (levels < FRAMES)
+			good &= bottoms == 1 && descends == levels && threads == 1 &&
+				frames > levels + 2;
+		else
+			/* The innermost are shown. */
+			good &= frames == FRAMES && bottoms == 1 && descends == FRAMES - bottoms &&
+				!threads;
+	}
+	snprintf(words, sizeof(words), "\n# 1 stacks truncated, to the innermost %d frames\n",
+		 FRAMES);
+	if (!strstr(table->summary, words))
+		good = false;
+	free(text);
+	return good;
+}
+
+/* The module is gone when the table is read; the names are those it had at the open. */
+static bool outlives_module(void)
+{
+	int descriptor = must(open(TABLES "kframes", O_RDONLY | O_CLOEXEC));
+	struct rows *table;
+	int named = 0;
+	bool good;
+
+	if (unload_module("deep_stack"))
+		die("deep_stack cannot be unloaded");
+	table = rows_read_descriptor(descriptor, "kframes");
+	close(descriptor);
+	for (size_t row = 0; row < table->rows; row++)
+		named += !!strstr(rows_value(table, row, "FRAME"), " [deep_stack]");
+	good = named > 1 + 4 + 24 + FRAMES && !malformed(table);
+	rows_free(table);
+	table = rows_read("kframes");
+	for (size_t row = 0; row < table->rows; row++)
+		good &= !strstr(rows_value(table, row, "FRAME"), "deep_stack");
+	rows_free(table);
+	return good;
+}
+
+/* The kernel thread of the module nameless, asleep. */
+static pid_t find_thread(void)
+{
+	struct proc_thread *thread;
+	size_t threads = proc_threads(&thread);
+	pid_t pid = 0;
+
+	for (size_t i = 0; i < threads; i++)
+		if (!strncmp(thread[i].comm, "nameless", thread[i].comm_length))
+			pid = thread[i].pid;
+	free(thread);
+	if (!pid)
+		die("no thread nameless");
+	wait_for_state(pid, pid, "I");
+	return pid;
+}
+
+/* An address without a name is shown as others are: hashed, or raw if so wanted. */
+static bool nameless_hashed(void)
+{
+	char address[20], *stack;
+	struct rows *table;
+	const char *frame;
+	bool good;
+	pid_t pid;
+
+	load_module("/tests/nameless.ko", "");
+	pid = find_thread();
+	stack = proc_stack(pid, pid);
+	if (sscanf(stack, "0x%16[0-9a-f]\n", address) != 1)
+		die("the kernel has a name for it: %s", stack);
+	free(stack);
+	table = rows_read("kframes");
+	frame = rows_value(table, rows_find(table, pid), "FRAME");
+	ksft_print_msg("hashed %s\n", frame);
+	good = is_address(frame) && !strncmp(frame, "00000000", 8) && strcmp(frame, address);
+	rows_free(table);
+
+	if (unload_module("taskscope"))
+		die("taskscope cannot be unloaded");
+	load_taskscope("raw_pointers=1");
+	table = rows_read("kframes");
+	frame = rows_value(table, rows_find(table, pid), "FRAME");
+	ksft_print_msg("raw %s\n", frame);
+	good &= !strcmp(frame, address);
+	rows_free(table);
+	return good;
+}
+
+static void come_and_go(void *unused)
+{
+	int file = must(open(DEEP_STACK, O_RDONLY | O_CLOEXEC));
+
+	for (;;) {
+		must(syscall(SYS_finit_module, file, "", 0));
+		must(syscall(SYS_delete_module, "deep_stack", 0));
+	}
+}
+
+/* A module comes and goes while stacks with its frames are walked. */
+static bool storm(void)
+{
+	long rounds = setting("ROUNDS", 300), wrong = 0, met = 0, nameless = 0;
+	pid_t loader = start_child(come_and_go, NULL);
+
+	for (long round = 0; round < rounds; round++) {
+		struct rows *table = rows_read("kframes");
+		bool there = false;
+
+		wrong += malformed(table);
+		for (size_t row = 0; row < table->rows; row++) {
+			const char *frame = rows_value(table, row, "FRAME");
+
+			there |= !!strstr(frame, " [deep_stack]");
+			nameless += is_address(frame);
+		}
+		met += there;
+		rows_free(table);
+	}
+	end_child(loader);
+	unload_module("deep_stack");
+	ksft_print_msg("%ld tables, %ld of them with frames of the module, %ld frames nameless\n",
+		       rounds, met, nameless);
+	return !wrong && met;
+}
+
+int main(void)
+{
+	pid_t spinner, sleeper, zombie;
+	struct rows *table = NULL;
+	struct spinning before;
+	char pids[30], *now, *ours;
+
+	ksft_print_header();
+	ksft_set_plan(13);
+	load_taskscope("");
+	load_module(DEEP_STACK, "");
+	spinner = start_spinner();
+	sleeper = start_child(sleep_for_ever, NULL);
+	wait_for_state(sleeper, sleeper, "S");
+	zombie = fork_child();
+	if (!zombie)
+		_exit(0);
+	wait_for_state(zombie, zombie, "Z");
+
+	ksft_test_result(as_proc(), "frames are those of /proc/PID/stack\n");
+	wait_until(({
+		if (table)
+			rows_free(table);
+		before = spinner_before(spinner);
+		table = rows_read("kframes");
+		spinner_ran(spinner, before);
+	}), "the spinner is always interrupted");
+	ksft_test_result(!malformed(table), "every frame is a symbol, and no address\n");
+	ksft_test_result(deep_as_known(table), "a module's frames, by name and number\n");
+	ksft_test_result(labelled(table, spinner, "on-cpu"), "a thread that spins is on-cpu\n");
+	ksft_test_result(labelled(table, getpid(), "on-cpu"), "so is who reads\n");
+	ksft_test_result(labelled(table, zombie, "released"), "a zombie's stack is released\n");
+	ksft_test_result(count(table, sleeper, "__x64_sys_pause+", "") ||
+			 count(table, sleeper, "__do_sys_pause+", "") ||
+			 count(table, sleeper, "__arm64_sys_ppoll+", "") ||
+			 count(table, sleeper, "do_sys_poll+", ""),
+			 "a sleeper is in the call it made\n");
+	ksft_test_result(count(table, 0, "", "") > 0, "swapper/0 is there\n");
+	rows_free(table);
+	must(waitpid(zombie, NULL, 0));
+
+	snprintf(pids, sizeof(pids), "%d", sleeper);
+	write_file(TABLES "set_pid", pids);
+	table = rows_read("kframes");
+	now = proc_stack(sleeper, sleeper);
+	ours = table_stack(table, sleeper);
+	ksft_test_result(table->rows > 2 && table->pid[0] == sleeper &&
+			 table->pid[table->rows - 1] == sleeper && !strcmp(now, ours) &&
+			 !strncmp(table->summary, "# 1 of ", 7), "set_pid selects\n");
+	rows_free(table);
+	must(close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC))));
+
+	ksft_test_result(outlives_module(), "names outlive their module in an open table\n");
+	end_child(spinner);
+	ksft_test_result(storm(), "no address gets out while a module comes and goes\n");
+	ksft_test_result(as_proc(), "and then frames are those of /proc/PID/stack\n");
+	ksft_test_result(nameless_hashed(), "an address without a name is hashed\n");
+	ksft_finished();
+}

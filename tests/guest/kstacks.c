@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Kernel stacks: every thread has one, of the kernel's size, and what is in use of
+ * it is what a test module's threads have measured; who runs, and who is dead, has
+ * no such number.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+#include "rows.h"
+#include "spinner.h"
+
+/* More than the kernel's own part of a sleep takes, below who sleeps. */
+#define SLEEP 1024
+
+/* The threads of the module deep_stack, as it describes them. */
+#define DEEP 4
+static struct deep {
+	int pid, levels;
+	unsigned long size, base, pointer;
+	char hash[20];
+} deep[DEEP];
+
+static void read_deep(void)
+{
+	char *text = slurp("/sys/kernel/debug/deep_stack", NULL), *line = text;
+
+	for (int i = 0; i < DEEP; i++) {
+		if (sscanf(line, "%d %d %lu %19s %lx %lx\n", &deep[i].pid, &deep[i].levels,
+			   &deep[i].size, deep[i].hash, &deep[i].base, &deep[i].pointer) != 6)
+			die("deep_stack says %s", line);
+		wait_for_state(deep[i].pid, deep[i].pid, "I");
+		line = strchr(line, '\n') + 1;
+	}
+	free(text);
+}
+
+static void sleep_for_ever(void *unused)
+{
+	for (;;)
+		pause();
+}
+
+/* The table, of a time at which the spinner ran all the while. */
+static struct rows *read_with_spinner(pid_t spinner)
+{
+	struct rows *table = NULL;
+	struct spinning before;
+
+	wait_until(({
+		if (table)
+			rows_free(table);
+		before = spinner_before(spinner);
+		table = rows_read("kstacks");
+		spinner_ran(spinner, before);
+	}), "the spinner is always interrupted");
+	return table;
+}
+
+static bool has(const struct rows *table, size_t row, const char *column, const char *value)
+{
+	const char *found = row < table->rows ? rows_value(table, row, column) : "no row";
+
+	if (strcmp(found, value))
+		ksft_print_msg("%s is %s, and not %s\n", column, found, value);
+	return !strcmp(found, value);
+}
+
+static void test_measured(const struct rows *table)
+{
+	bool sized = true, based = true, bounded = true, exact = true;
+	long used[DEEP];
+
+	for (int i = 0; i < DEEP; i++) {
+		size_t row = rows_find(table, deep[i].pid);
+		long own = deep[i].base + deep[i].size - deep[i].pointer;
+
+		if (row == table->rows)
+			die("no row for thread %d", deep[i].pid);
+		used[i] = rows_number(table, row, "USED");
+		sized &= rows_number(table, row, "SIZE") == (long)deep[i].size;
+		based &= has(table, row, "BASE", deep[i].hash) && has(table, row, "VALID", "ok");
+		ksft_print_msg("%d levels: itself %ld, USED %ld\n", deep[i].levels, own, used[i]);
+		bounded &= used[i] > own && used[i] < own + SLEEP;
+		/* Below the sleeper, all sleep the same way. */
+		exact &= used[i] - used[0] == (long)(deep[0].pointer - deep[i].pointer) -
+			 (long)(deep[0].base - deep[i].base);
+	}
+	ksft_test_result(sized, "SIZE is the kernel's THREAD_SIZE\n");
+	ksft_test_result(based, "BASE is what %%p prints\n");
+	ksft_test_result(bounded, "USED reaches from below the sleeper to the high end\n");
+	ksft_test_result(exact, "USED differs by what the threads themselves measured, exactly\n");
+}
+
+/* What every row must be, whoever it is of. Returns how many are not. */
+static int malformed(const struct rows *table)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	int wrong = 0;
+
+	for (size_t row = 0; row < table->rows; row++) {
+		const char *valid = rows_value(table, row, "VALID");
+		const char *base = rows_value(table, row, "BASE");
+		const char *used = rows_value(table, row, "USED");
+		const char *size = rows_value(table, row, "SIZE");
+		long bytes = rows_number(table, row, "USED");
+		bool good;
+
+		if (!strcmp(valid, "ok"))
+			good = is_address(base) && bytes > 0 && bytes % sizeof(long) == 0 &&
+			       bytes <= (long)deep[0].size &&
+			       rows_number(table, row, "SIZE") == (long)deep[0].size;
+		else if (!strcmp(valid, "on-cpu"))
+			good = is_address(base) && !strcmp(used, "-") &&
+			       rows_number(table, row, "SIZE") % page == 0;
+		else
+			good = !strcmp(valid, "released") && !strcmp(base, "-") &&
+			       !strcmp(used, "-") && !strcmp(size, "-");
+		if (!good)
+			ksft_print_msg("%d: BASE %s SIZE %s USED %s VALID %s\n", table->pid[row],
+				       base, size, used, valid);
+		wrong += !good;
+	}
+	return wrong;
+}
+
+/* Every thread there was before and after the open has a row, and one only. */
+static bool complete(void)
+{
+	struct proc_thread *before, *after;
+	size_t befores, afters, lasting = 0, lost = 0;
+	struct rows *table;
+	char path[] = TABLES "kstacks";
+	int descriptor;
+
+	befores = proc_threads(&before);
+	descriptor = must(open(path, O_RDONLY | O_CLOEXEC));
+	afters = proc_threads(&after);
+	table = rows_read_descriptor(descriptor, path);
+	close(descriptor);
+	for (size_t i = 0; i < befores; i++)
+		for (size_t j = 0; j < afters; j++)
+			if (before[i].pid == after[j].pid && before[i].tgid == after[j].tgid) {
+				size_t row = rows_find(table, before[i].pid);
+
+				lasting++;
+				lost += row == table->rows ||
+					rows_number(table, row, "TGID") != before[i].tgid;
+			}
+	ksft_print_msg("%zu threads of /proc, %zu rows\n", lasting, table->rows);
+	/* swapper/0 is in no directory. */
+	lost += table->rows < lasting + 1 || table->pid[0] != 0;
+	for (size_t i = 0; i < table->rows; i++)
+		lost += rows_find(table, table->pid[i]) != i;
+	rows_free(table);
+	free(before);
+	free(after);
+	return !lost && lasting > 20;
+}
+
+int main(void)
+{
+	pid_t spinner, sleeper, zombie;
+	struct rows *table;
+	char pids[30];
+	size_t row;
+
+	ksft_print_header();
+	ksft_set_plan(12);
+	load_taskscope("");
+	load_module("/tests/deep_stack.ko", "");
+	read_deep();
+
+	spinner = start_spinner();
+	sleeper = start_child(sleep_for_ever, NULL);
+	zombie = fork_child();
+	if (!zombie)
+		_exit(0);
+	wait_for_state(zombie, zombie, "Z");
+	wait_for_state(sleeper, sleeper, "S");
+
+	ksft_test_result(complete(), "every thread of /proc has a row, once\n");
+	table = read_with_spinner(spinner);
+	test_measured(table);
+	ksft_test_result(!malformed(table), "every row has a number or a reason\n");
+	row = rows_find(table, spinner);
+	ksft_test_result(has(table, row, "VALID", "on-cpu") && has(table, row, "USED", "-"),
+			 "a thread that spins is on-cpu\n");
+	row = rows_find(table, getpid());
+	ksft_test_result(has(table, row, "VALID", "on-cpu") && has(table, row, "USED", "-"),
+			 "so is who reads\n");
+	row = rows_find(table, sleeper);
+	ksft_test_result(has(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
+			 "a thread that sleeps is ok\n");
+	row = rows_find(table, zombie);
+	ksft_test_result(has(table, row, "VALID", "released") && has(table, row, "BASE", "-") &&
+			 has(table, row, "SIZE", "-") && has(table, row, "USED", "-"),
+			 "a zombie's stack is released\n");
+	rows_free(table);
+	must(waitpid(zombie, NULL, 0));
+
+	snprintf(pids, sizeof(pids), "%d %d", sleeper, deep[0].pid);
+	write_file(TABLES "set_pid", pids);
+	table = rows_read("kstacks");
+	ksft_test_result(table->rows == 2 && rows_find(table, sleeper) < 2 &&
+			 rows_find(table, deep[0].pid) < 2 &&
+			 strstr(table->summary, "# 2 of "), "set_pid selects\n");
+	rows_free(table);
+	must(close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC))));
+
+	table = rows_read("kstacks");
+	ksft_test_result(table->rows > 20 && strstr(table->summary, " threads\n"),
+			 "an empty list selects all\n");
+	rows_free(table);
+	ksft_finished();
+}

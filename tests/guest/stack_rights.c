@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Whose frames and calls may be read: by who might have them from /proc and ptrace.
+ * Root without CAP_SYS_ADMIN is refused all tables, and without CAP_SYS_PTRACE those
+ * with what another's kernel stack holds. It is the open that is judged.
+ */
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+
+#define NOTHING (-1)
+
+static void drop(int capability)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	must(syscall(SYS_capget, &header, data));
+	data[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
+	data[CAP_TO_INDEX(capability)].permitted &= ~CAP_TO_MASK(capability);
+	must(syscall(SYS_capset, &header, data));
+}
+
+/* The errno of an open without a capability, or 0. */
+static int open_without(const char *name, int capability)
+{
+	char path[100];
+	pid_t pid = fork_child();
+	int status;
+
+	snprintf(path, sizeof(path), TABLES "%s", name);
+	if (!pid) {
+		if (capability != NOTHING)
+			drop(capability);
+		_exit(open(path, O_RDONLY) < 0 ? errno : 0);
+	}
+	must(waitpid(pid, &status, 0));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+/* What was opened with the right to stays readable: as any file, it was judged then. */
+static bool reads_on(const char *name)
+{
+	char path[100], byte;
+	pid_t pid;
+	int status, descriptor;
+
+	snprintf(path, sizeof(path), TABLES "%s", name);
+	descriptor = must(open(path, O_RDONLY | O_CLOEXEC));
+	pid = fork_child();
+	if (!pid) {
+		drop(CAP_SYS_ADMIN);
+		drop(CAP_SYS_PTRACE);
+		_exit(read(descriptor, &byte, 1) != 1);
+	}
+	must(waitpid(pid, &status, 0));
+	close(descriptor);
+	return !status;
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		int without_ptrace;
+	} tables[] = {
+		{ "threads", 0 }, { "kstacks", 0 }, { "kframes", EPERM }, { "syscalls", EPERM },
+	};
+
+	ksft_print_header();
+	ksft_set_plan(4 * 4);
+	load_taskscope("");
+	for (int i = 0; i < 4; i++) {
+		const char *name = tables[i].name;
+
+		ksft_test_result(!open_without(name, NOTHING), "%s: root may\n", name);
+		ksft_test_result(open_without(name, CAP_SYS_ADMIN) == EPERM,
+				 "%s: not without CAP_SYS_ADMIN\n", name);
+		ksft_test_result(open_without(name, CAP_SYS_PTRACE) == tables[i].without_ptrace,
+				 "%s: without CAP_SYS_PTRACE %s\n", name,
+				 tables[i].without_ptrace ? "not" : "as well");
+		ksft_test_result(reads_on(name), "%s: who has opened it reads on\n", name);
+	}
+	ksft_finished();
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Stacks of threads that fork, exit, execute programs, are stopped, and change from
+ * one call to another, while they are looked at: what is shown of a thread was true
+ * of it at one moment, never half of one and half of another; who stays is there
+ * once; and the kernel has nothing to complain of.
+ *
+ * SNAPSHOTS, if set, is how many of each table are taken, and WALKS how often one
+ * thread's stack is walked, over and over, while it comes back from one call and
+ * makes another.
+ */
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+#include "rows.h"
+#include "spinner.h"
+
+#define MARKERS 20
+#define STACK 4096
+
+static atomic_ulong *births, *stops;
+
+static void sleep_for_ever(void *unused)
+{
+	for (;;)
+		pause();
+}
+
+static int exit_at_once(void *unused)
+{
+	return 0;
+}
+
+/* Threads and processes that are dead as soon as they live. */
+static void fork_and_exit(void *unused)
+{
+	char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+
+	for (;;) {
+		pid = must(fork());
+		if (!pid) {
+			for (int i = 0; i < 4; i++)
+				clone(exit_at_once, stack + STACK,
+				      CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+				      CLONE_THREAD, NULL);
+			_exit(0);
+		}
+		must(waitpid(pid, NULL, 0));
+		++*births;
+	}
+}
+
+static char *again[] = { "/proc/self/exe", "again", NULL };
+
+/* Executes this program, which executes it again. */
+static void execute(void *unused)
+{
+	execv(again[0], again);
+	_exit(1);
+}
+
+static pid_t victim;
+
+static void stop_and_go(void *unused)
+{
+	for (;; ++*stops) {
+		must(kill(victim, SIGSTOP));
+		wait_for_state(victim, victim, "T");
+		must(kill(victim, SIGCONT));
+	}
+}
+
+/* Calls that wait, each with another number in every argument that nobody looks at. */
+static void change_arguments(void *unused)
+{
+	struct timespec moment = { .tv_nsec = 1000 };
+
+	for (unsigned long mark = 1;; mark++)
+		syscall(SYS_nanosleep, &moment, NULL, mark, mark, mark, mark);
+}
+
+/* Pipes between the two that follow: one to be read, one to be polled, and the answers. */
+static int read_end[2], poll_end[2], answer[2];
+
+static void stay_on_last_processor(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(sysconf(_SC_NPROCESSORS_ONLN) - 1, &set);
+	must(sched_setaffinity(0, sizeof(set), &set));
+}
+
+static void feed(void *unused)
+{
+	char byte;
+
+	stay_on_last_processor();
+	for (;;) {
+		must(write(read_end[1], "x", 1));
+		must(read(answer[0], &byte, 1));
+		must(write(poll_end[1], "x", 1));
+		must(read(answer[0], &byte, 1));
+	}
+}
+
+/* Waits in one place and then in another, as often as can be. */
+static void change_places(void *unused)
+{
+	struct pollfd poll = { .events = POLLIN };
+	char byte;
+
+	stay_on_last_processor();
+	poll.fd = poll_end[0];
+	for (;;) {
+		must(read(read_end[0], &byte, 1));
+		must(write(answer[1], "x", 1));
+		must(ppoll(&poll, 1, NULL, NULL));
+		must(read(poll_end[0], &byte, 1));
+		must(write(answer[1], "x", 1));
+	}
+}
+
+static bool same_marks(const struct rows *table, pid_t pid, long *met)
+{
+	size_t row = rows_find(table, pid);
+	bool good;
+
+	if (row == table->rows)
+		return false;
+	if (rows_number(table, row, "NR") != SYS_nanosleep)
+		return true;
+	++*met;
+	good = !strcmp(rows_value(table, row, "ARG2"), rows_value(table, row, "ARG3")) &&
+	       !strcmp(rows_value(table, row, "ARG2"), rows_value(table, row, "ARG4")) &&
+	       !strcmp(rows_value(table, row, "ARG2"), rows_value(table, row, "ARG5"));
+	if (!good)
+		ksft_print_msg("%s %s %s %s\n", rows_value(table, row, "ARG2"),
+			       rows_value(table, row, "ARG3"), rows_value(table, row, "ARG4"),
+			       rows_value(table, row, "ARG5"));
+	return good;
+}
+
+/* What a stack of a thread in a call begins with, as that of another has it in /proc. */
+static char outermost[100];
+
+static void find_outermost(pid_t sleeper)
+{
+	char path[64], *stack, *last;
+
+	wait_for_state(sleeper, sleeper, "S");
+	snprintf(path, sizeof(path), "/proc/%d/stack", sleeper);
+	stack = slurp(path, NULL);
+	last = strrchr(stack, ' ') + 1;
+	snprintf(outermost, sizeof(outermost), "%.*s", (int)strcspn(last, "\n"), last);
+	free(stack);
+}
+
+/* A thread that waits in a call, of two that it makes: all of a stack, and all of one. */
+static bool one_place(const struct rows *table, pid_t pid, long *met)
+{
+	size_t row = rows_find(table, pid), first = row;
+	bool reads = false, polls = false, good;
+
+	if (row == table->rows)
+		return false;
+	for (; row < table->rows && table->pid[row] == pid; row++) {
+		const char *frame = rows_value(table, row, "FRAME");
+
+		reads |= !!strstr(frame, "vfs_read+");
+		polls |= !!strstr(frame, "do_sys_poll+");
+	}
+	if (!reads && !polls)
+		return true;
+	++*met;
+	good = !(reads && polls) && !strcmp(rows_value(table, row - 1, "FRAME"), outermost);
+	for (; !good && first < row; first++)
+		ksft_print_msg("%s\n", rows_value(table, first, "FRAME"));
+	return good;
+}
+
+/* USED in its bounds wherever there is one, and a word where there is none. */
+static bool sane(const struct rows *table)
+{
+	bool good = true;
+
+	for (size_t row = 0; row < table->rows; row++) {
+		const char *valid = rows_value(table, row, "VALID");
+		long used = rows_number(table, row, "USED"), size = rows_number(table, row, "SIZE");
+
+		if (!strcmp(valid, "ok") ? used > 0 && used <= size :
+		    !strcmp(valid, "on-cpu") ? used == -1 && size > 0 :
+		    !strcmp(valid, "released") && used == -1 && size == -1)
+			continue;
+		ksft_print_msg("%d: USED %ld of %ld %s\n", table->pid[row], used, size, valid);
+		good = false;
+	}
+	return good;
+}
+
+static bool all_there(const struct rows *table, const pid_t *marker)
+{
+	for (int i = 0; i < MARKERS; i++) {
+		size_t row = rows_find(table, marker[i]);
+
+		if (row == table->rows || !strcmp(rows_value(table, row, "PID"), "-"))
+			return false;
+		/* Its rows lie together: it is not met a second time. */
+		while (row < table->rows && table->pid[row] == marker[i])
+			row++;
+		for (; row < table->rows; row++)
+			if (table->pid[row] == marker[i])
+				return false;
+	}
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	long snapshots = setting("SNAPSHOTS", 100), walks = setting("WALKS", 3000);
+	long marks = 0, places = 0;
+	bool there = true, used = true, whole = true, single = true;
+	pid_t marker[MARKERS], storm[3], marked, placed;
+	char pids[20];
+
+	if (argc > 1)
+		execute(NULL);
+	ksft_print_header();
+	ksft_set_plan(6);
+	load_taskscope("");
+	births = mmap(NULL, 2 * sizeof(*births), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		      -1, 0);
+	stops = births + 1;
+	must(pipe(read_end));
+	must(pipe(poll_end));
+	must(pipe(answer));
+	for (int i = 0; i < MARKERS; i++)
+		marker[i] = start_child(sleep_for_ever, NULL);
+	find_outermost(marker[0]);
+	victim = start_spinner();
+	storm[0] = start_child(stop_and_go, NULL);
+	storm[1] = start_child(fork_and_exit, NULL);
+	storm[2] = start_child(execute, NULL);
+	start_child(feed, NULL);
+	marked = start_child(change_arguments, NULL);
+	placed = start_child(change_places, NULL);
+	wait_until(*births && *stops, "no storm");
+
+	for (long i = 0; i < snapshots; i++) {
+		struct rows *stacks = rows_read("kstacks"), *frames = rows_read("kframes"),
+			    *calls = rows_read("syscalls");
+
+		there &= all_there(stacks, marker) && all_there(frames, marker) &&
+			 all_there(calls, marker);
+		used &= sane(stacks);
+		whole &= same_marks(calls, marked, &marks);
+		single &= one_place(frames, placed, &places);
+		rows_free(stacks);
+		rows_free(frames);
+		rows_free(calls);
+	}
+	/* Nothing but that one thread, and who feeds it, runs beside the reader. */
+	for (int i = 0; i < 3; i++)
+		end_child(storm[i]);
+	end_child(marked);
+	end_child(victim);
+	snprintf(pids, sizeof(pids), "%d", placed);
+	write_file(TABLES "set_pid", pids);
+	for (long i = 0; i < walks; i++) {
+		struct rows *frames = rows_read("kframes");
+
+		single &= one_place(frames, placed, &places);
+		rows_free(frames);
+	}
+	ksft_print_msg("%lu processes died, %lu stops; %ld calls met of %ld, %ld stacks of %ld\n",
+		       *births, *stops, marks, snapshots, places, snapshots + walks);
+	ksft_test_result(there, "who stays is there, once\n");
+	ksft_test_result(used, "USED lies within the stack, or there is a word\n");
+	ksft_test_result(whole, "no call is half of one and half of another\n");
+	ksft_test_result(single, "no stack is half of one and half of another\n");
+	ksft_test_result(marks && places,
+			 "such calls and stacks were met\n");
+	ksft_test_result(*births && *stops, "there was a storm\n");
+	ksft_finished();
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Kernel threads that sleep at known depths of their stacks. A line of
+ * /sys/kernel/debug/deep_stack is
+ *
+ *	PID LEVELS SIZE BASE BASE POINTER
+ *
+ * where deep_stack_descend() has called itself until there were LEVELS of it, the
+ * last of which called deep_stack_bottom(), and this sleeps: its stack pointer,
+ * raw. SIZE is THREAD_SIZE, and BASE that of the stack, as %p prints it and raw.
+ */
+#include <linux/debugfs.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/sched/task_stack.h>
+#include <linux/seq_file.h>
+
+/* The last is deeper than /proc/PID/stack looks. */
+static struct deep {
+	int levels;
+	struct task_struct *task;
+	unsigned long pointer;
+	struct completion asleep;
+} deep[] = { { 1 }, { 4 }, { 24 }, { 100 } };
+
+noinline int deep_stack_bottom(struct deep *deep);
+noinline int deep_stack_bottom(struct deep *deep)
+{
+	deep->pointer = current_stack_pointer;
+	complete(&deep->asleep);
+	/* Idle, for the hung task detector looks for what waits like this. */
+	set_current_state(TASK_IDLE);
+	while (!kthread_should_stop()) {
+		schedule();
+		set_current_state(TASK_IDLE);
+	}
+	__set_current_state(TASK_RUNNING);
+	return 0;
+}
+
+noinline int deep_stack_descend(struct deep *deep, int levels);
+noinline int deep_stack_descend(struct deep *deep, int levels)
+{
+	int result = levels > 1 ? deep_stack_descend(deep, levels - 1) : deep_stack_bottom(deep);
+
+	/* Something to do afterwards: it is a call, and no jump. */
+	OPTIMIZER_HIDE_VAR(result);
+	return result;
+}
+
+static int deep_stack_thread(void *data)
+{
+	struct deep *deep = data;
+	int result = deep_stack_descend(deep, deep->levels);
+
+	/*
+	 * As after a call that ends a function, where the call returns to belongs
+	 * to another symbol than the call.
+	 */
+	asm volatile("deep_stack_behind:" : "+r" (result));
+	return result;
+}
+
+static int deep_stack_show(struct seq_file *file, void *data)
+{
+	for (int i = 0; i < ARRAY_SIZE(deep); i++) {
+		void *base = task_stack_page(deep[i].task);
+
+		seq_printf(file, "%d %d %lu %p %016lx %016lx\n", deep[i].task->pid, deep[i].levels,
+			   (unsigned long)THREAD_SIZE, base, (unsigned long)base, deep[i].pointer);
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(deep_stack);
+
+static struct dentry *entry;
+
+static void deep_stack_exit(void)
+{
+	debugfs_remove(entry);
+	for (int i = 0; i < ARRAY_SIZE(deep); i++)
+		if (!IS_ERR_OR_NULL(deep[i].task))
+			kthread_stop(deep[i].task);
+}
+module_exit(deep_stack_exit);
+
+static int __init deep_stack_init(void)
+{
+	for (int i = 0; i < ARRAY_SIZE(deep); i++) {
+		init_completion(&deep[i].asleep);
+		deep[i].task = kthread_run(deep_stack_thread, &deep[i], "deep/%d", deep[i].levels);
+		if (IS_ERR(deep[i].task)) {
+			deep_stack_exit();
+			return PTR_ERR(deep[i].task);
+		}
+		wait_for_completion(&deep[i].asleep);
+	}
+	entry = debugfs_create_file("deep_stack", 0400, NULL, NULL, &deep_stack_fops);
+	return 0;
+}
+module_init(deep_stack_init);
+
+MODULE_DESCRIPTION("Kernel threads at known depths of their stacks");
+MODULE_LICENSE("GPL");
