@@ -46,8 +46,11 @@ static bool __init provoke_detector(void)
 		WRITE_ONCE(bits, 1 << READ_ONCE(bits));
 	} else if (!strcmp(what, "leak")) {
 		/* Many, for a stale copy of a pointer may keep one. */
-		for (int i = 0; i < 10; i++)
-			WRITE_ONCE(*(char *)kmalloc(64, GFP_KERNEL), i);
+		for (int i = 0; i < 10; i++) {
+			char *lost = kmalloc(64, GFP_KERNEL);
+
+			WRITE_ONCE(*lost, i);
+		}
 	} else if (!strcmp(what, "lockdep")) {
 		mutex_lock(&one);
 		mutex_lock(&other);
