@@ -23,6 +23,8 @@ source_mib=2200
 kernel_mib=400
 guest_mib=400
 all_mib=$((root_mib + source_mib + kernel_mib))
+# A debug kernel with its build tree (as seen with du), beside all these.
+debug_mib=1500
 
 # Exit statuses. Above those of any command that a guest runs: a shell gives
 # 128 and the signal's number, at most 192, for one that was killed.
