@@ -73,18 +73,19 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
     const PROT_READ: usize = 1;
     const MAP_PRIVATE: usize = 2;
 
+    // The critical section has to end before anything here sleeps.
+    let (task, has_mm) = {
+        let guard = rcu::read_lock();
+        let current = RcuTask::current(&guard);
+
+        (current.address(), current.has_mm())
+    };
+
     // A kernel thread may open files for others, and has nothing to map them into.
-    if !RcuTask::current(&rcu::read_lock()).has_mm() {
+    if !has_mm {
         return Ok(Some(EFAULT));
     }
-    let trap = KBox::new(
-        Trap {
-            callback,
-            task: RcuTask::current(&rcu::read_lock()).address(),
-        },
-        GFP_KERNEL,
-    )?
-    .into_foreign();
+    let trap = KBox::new(Trap { callback, task }, GFP_KERNEL)?.into_foreign();
     // SAFETY: The operations are for a file whose private data is a `KBox<Trap<C>>`, and release it.
     let file = unsafe { sys::anonymous_file(c"[taskscope]", &Ops::<C>::FILE, trap) }.inspect_err(
         |_| {

@@ -51,6 +51,7 @@ use kernel::{
     impl_has_hr_timer,
     prelude::*,
     processor::cpu_relax,
+    static_lock_class,
     sync::{
         atomic::{
             Acquire,
@@ -162,7 +163,11 @@ impl Deferred {
                 in_hrtimer: Probe::new(answers),
                 irq_work: IrqWork::new(Probe::new(answers))?,
                 timer <- Timer::new(Probe::new(answers)),
-                bh <- WorkItem::new(Probe::new(answers)),
+                bh <- WorkItem::new(
+                    Probe::new(answers),
+                    c"taskscope softirq_bh",
+                    static_lock_class!(),
+                ),
                 hrtimer <- HrTimer::new(),
             }? Error),
             GFP_KERNEL,
@@ -273,14 +278,15 @@ impl Visits {
 
         for (place, own) in deferred.iter().enumerate() {
             let next = (place + 1) % deferred.len();
-            let item = WorkItem::new(Visit {
+            let visit = Visit {
                 place,
                 probe: Probe::new(answers),
                 deferred: own.clone(),
                 hrtimer: SetOnce::new(),
                 next: (next != place).then(|| (next, deferred[next].clone())),
                 meeting: meeting.clone(),
-            });
+            };
+            let item = WorkItem::new(visit, c"taskscope workqueue", static_lock_class!());
 
             items.push_within_capacity(KBox::pin_init(item, GFP_KERNEL)?)?;
         }
