@@ -2,7 +2,7 @@
 #
 # What a user types; `make help` lists it. What kbuild reads is Kbuild.
 
-export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS
+export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS LAB
 
 .PHONY: all run test check shell vm headers update lint doctor clean distclean help
 

@@ -9,12 +9,12 @@ use_machine() {
 	case $1 in
 	amd64)
 		# A fifth level of page tables is one more to walk for TCG, at every TLB miss.
-		machine=(qemu-system-x86_64 -machine q35 -cpu max,la57=off)
+		machine=(qemu-system-x86_64 -machine q35 -cpu "max,la57=off")
 		console=ttyS0
 		;;
 	arm64)
 		# The architecture's own cipher for pointers is much work for TCG.
-		machine=(qemu-system-aarch64 -machine virt -cpu max,pauth-impdef=on)
+		machine=(qemu-system-aarch64 -machine virt -cpu "max,pauth-impdef=on")
 		console=ttyAMA0
 		;;
 	esac

@@ -16,11 +16,15 @@ suite=trixie
 
 # Space that things take at their worst, in MiB, as seen with du: the build root
 # (1.9 GiB, and packages while it is made), a kernel's source (1.8 GiB, and its
-# package and archive), a kernel with its build tree.
+# package and archive), a kernel with its build tree; the lab guest's archive, its
+# packages and their files.
 root_mib=2600
 source_mib=2200
 kernel_mib=400
+guest_mib=400
 all_mib=$((root_mib + source_mib + kernel_mib))
+# A debug kernel with its build tree (as seen with du), beside all these.
+debug_mib=1500
 
 # Exit statuses. Above those of any command that a guest runs: a shell gives
 # 128 and the signal's number, at most 192, for one that was killed.

@@ -26,7 +26,7 @@ need_lists() { [[ -e $apt_lists/lock ]] || update_lists; }
 # download DIRECTORY PACKAGE[=VERSION]...: a package that is there is not asked for again
 download() (
 	mkdir -p "$1"
-	cd "$1"
+	cd "$1" || exit
 	shift
 	logged "$cache/log/download" "downloading $*" apt-get "${apt_options[@]}" download "$@"
 )

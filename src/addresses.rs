@@ -99,9 +99,7 @@ impl Addresses {
         hashes.prepare(each * items.len());
         hashes.show(items)
     }
-}
 
-impl Addresses {
     /// As [`Addresses::show`], for addresses that are not worth remembering. Does not sleep.
     pub(crate) fn show_once<T: HasAddresses>(&self, items: &mut [T]) -> Shown {
         if self.raw {

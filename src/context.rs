@@ -46,7 +46,7 @@ pub(crate) struct Context {
     pub(crate) nmi: bool,
     /// Whether interrupts were enabled on this processor: not `irqs_disabled()`.
     pub(crate) irqs_enabled: bool,
-    /// `preempt_count()`, raw, as wide as a machine word has it.
+    /// `preempt_count()`, raw: 32 bits, though the kernel counts in a wider word.
     ///
     /// Zero means that the code could be preempted, if interrupts were enabled as well. What the
     /// bits mean is the kernel's own business.
@@ -79,7 +79,7 @@ mod tests {
     /// What the macros make of each boundary of the count, with softirqs counted there or not.
     #[test]
     fn every_boundary_of_the_count() {
-        let [preempt, softirq, hardirq, nmi] = sys::preempt_offsets();
+        let [preempt, softirq, disable, hardirq, nmi] = sys::preempt_offsets();
         let counted = !cfg!(CONFIG_PREEMPT_RT);
         // A count, and whether it means task, softirq, hardirq, NMI.
         let table = [
@@ -94,7 +94,14 @@ mod tests {
             (2 * softirq, [true, false, false, false]),
             // Disabled again within a softirq.
             (3 * softirq, [!counted, counted, false, false]),
+            // As deep as softirqs can be disabled, while one is served.
+            (disable - softirq, [!counted, counted, false, false]),
+            // Interrupts are disabled through the count, once and as deep as can be.
+            (disable, [true, false, false, false]),
+            (hardirq - disable, [true, false, false, false]),
+            (disable + softirq, [!counted, counted, false, false]),
             (hardirq, [false, false, true, false]),
+            (hardirq + disable, [false, false, true, false]),
             (hardirq + softirq, [false, counted, true, false]),
             (hardirq + 2 * softirq, [false, false, true, false]),
             // As deep as interrupts can nest.
@@ -113,7 +120,8 @@ mod tests {
             let context = {
                 let _interrupts = local_interrupt_disable();
 
-                sys::with_preempt_count(count, Context::now)
+                // SAFETY: Interrupts are disabled; looking is all that is done.
+                unsafe { sys::with_preempt_count(count, Context::now) }
             };
 
             assert_eq!(

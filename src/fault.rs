@@ -65,21 +65,27 @@ impl Drop for File {
 ///
 /// May sleep, and takes the lock of the caller's address space. Fails with `ENOMEM` or `ENFILE` when
 /// there can be no such file. If only the process can have no mapping of it, by its limits or by
-/// the word of a security module, that error is returned.
+/// the word of a security module, that error is returned; `EFAULT` if there is no process, but a
+/// kernel thread.
 pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
     /// As `include/uapi/linux/mman.h` and `include/uapi/asm-generic/mman-common.h` have them, the
     /// same on all architectures that have Rust.
     const PROT_READ: usize = 1;
     const MAP_PRIVATE: usize = 2;
 
-    let trap = KBox::new(
-        Trap {
-            callback,
-            task: RcuTask::current(&rcu::read_lock()).address(),
-        },
-        GFP_KERNEL,
-    )?
-    .into_foreign();
+    // The critical section has to end before anything here sleeps.
+    let (task, has_mm) = {
+        let guard = rcu::read_lock();
+        let current = RcuTask::current(&guard);
+
+        (current.address(), current.has_mm())
+    };
+
+    // A kernel thread may open files for others, and has nothing to map them into.
+    if !has_mm {
+        return Ok(Some(EFAULT));
+    }
+    let trap = KBox::new(Trap { callback, task }, GFP_KERNEL)?.into_foreign();
     // SAFETY: The operations are for a file whose private data is a `KBox<Trap<C>>`, and release it.
     let file = unsafe { sys::anonymous_file(c"[taskscope]", &Ops::<C>::FILE, trap) }.inspect_err(
         |_| {
@@ -89,7 +95,8 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
     )?;
     // INVARIANT: The file has just been made.
     let file = File { file };
-    // SAFETY: The file is valid. The kernel chooses an address where nothing is mapped.
+    // SAFETY: The file is valid. The kernel chooses an address where nothing is mapped. The thread
+    // has an address space, which only it can give up.
     let address =
         unsafe { bindings::vm_mmap(file.file.as_ptr(), 0, PAGE_SIZE, PROT_READ, MAP_PRIVATE, 0) };
 
@@ -103,7 +110,8 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
         .reader()
         .read::<u8>();
     // SAFETY: The address is in user space, where unmapping breaks nothing of the kernel's; it is
-    // the mapping made above, unless the process has replaced it.
+    // the mapping made above, unless the process has replaced it. The thread has an address space,
+    // as above.
     unsafe { bindings::vm_munmap(address, PAGE_SIZE) };
     Ok(None)
 }

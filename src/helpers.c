@@ -9,9 +9,15 @@
 #include <linux/fs.h>
 #include <linux/irq_work.h>
 #include <linux/irqflags.h>
+#include <linux/mm.h>
+#include <linux/mm_inline.h>
 #include <linux/preempt.h>
+#include <linux/ptrace.h>
 #include <linux/rcupdate.h>
+#include <linux/regset.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
 #include <linux/smp.h>
 
@@ -22,6 +28,11 @@
 #include <asm/syscall.h>
 
 #include "nmi.h"
+
+/* Only arm64 signs return addresses, and has a macro to take the signature off. */
+#ifndef ptrauth_strip_user_insn_pac
+#define ptrauth_strip_user_insn_pac(ptr) (ptr)
+#endif
 
 #ifdef CONFIG_X86
 /* As arm64 calls it. Of a task other than current, without registers of its own. */
@@ -68,7 +79,7 @@ bool taskscope_in_task(void)
 unsigned long taskscope_preempt_count(void);
 unsigned long taskscope_preempt_count(void)
 {
-	return preempt_count();
+	return (unsigned int)preempt_count();
 }
 
 unsigned int taskscope_cpu(void);
@@ -131,6 +142,72 @@ bool taskscope_file_writable(const struct file *file)
 	return file->f_mode & FMODE_WRITE;
 }
 
+void taskscope_task_lock(struct task_struct *task);
+void taskscope_task_lock(struct task_struct *task)
+{
+	task_lock(task);
+}
+
+void taskscope_task_unlock(struct task_struct *task);
+void taskscope_task_unlock(struct task_struct *task)
+{
+	task_unlock(task);
+}
+
+bool taskscope_in_execve(struct task_struct *task);
+bool taskscope_in_execve(struct task_struct *task)
+{
+	return task->in_execve;
+}
+
+unsigned long taskscope_frame_pointer(struct pt_regs *regs);
+unsigned long taskscope_frame_pointer(struct pt_regs *regs)
+{
+	return frame_pointer(regs);
+}
+
+u16 taskscope_user_machine(struct task_struct *task);
+u16 taskscope_user_machine(struct task_struct *task)
+{
+	return task_user_regset_view(task)->e_machine;
+}
+
+unsigned long taskscope_strip_user_pac(unsigned long address);
+unsigned long taskscope_strip_user_pac(unsigned long address)
+{
+	return ptrauth_strip_user_insn_pac(address);
+}
+
+unsigned long taskscope_user_end(void);
+unsigned long taskscope_user_end(void)
+{
+	return TASK_SIZE_MAX;
+}
+
+bool taskscope_fatal_signal_pending(void);
+bool taskscope_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
+void taskscope_put_page(struct page *page);
+void taskscope_put_page(struct page *page)
+{
+	put_page(page);
+}
+
+const struct path *taskscope_file_user_path(const struct file *file);
+const struct path *taskscope_file_user_path(const struct file *file)
+{
+	return file_user_path(file);
+}
+
+struct anon_vma_name *taskscope_anon_vma_name(struct vm_area_struct *vma);
+struct anon_vma_name *taskscope_anon_vma_name(struct vm_area_struct *vma)
+{
+	return anon_vma_name(vma);
+}
+
 bool taskscope_in_serving_softirq(void);
 bool taskscope_in_serving_softirq(void)
 {
@@ -187,7 +264,7 @@ void taskscope_unregister_nmi_handler(void)
 }
 #endif
 
-#if IS_ENABLED(CONFIG_KUNIT)
+#if IS_BUILTIN(CONFIG_KUNIT)
 void taskscope_preempt_count_set(unsigned long count);
 void taskscope_preempt_count_set(unsigned long count)
 {
@@ -204,6 +281,12 @@ unsigned long taskscope_softirq_offset(void);
 unsigned long taskscope_softirq_offset(void)
 {
 	return SOFTIRQ_OFFSET;
+}
+
+unsigned long taskscope_hardirq_disable_offset(void);
+unsigned long taskscope_hardirq_disable_offset(void)
+{
+	return HARDIRQ_DISABLE_OFFSET;
 }
 
 unsigned long taskscope_hardirq_offset(void);

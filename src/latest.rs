@@ -61,6 +61,8 @@ impl<T: Copy> Latest<T> {
     /// # Safety
     ///
     /// Two calls for the same `self` never overlap, not by one interrupting the other either.
+    // Only the NMI handler does, which there is on x86 alone.
+    #[cfg_attr(not(CONFIG_X86), allow(dead_code))]
     pub(crate) unsafe fn replace(&self, value: T) {
         let sequence = self.sequence.load(Relaxed);
 

@@ -25,9 +25,7 @@ type Seen = KVec<Latest<Observation>>;
 
 /// As long as this exists, NMIs are looked at.
 pub(crate) struct Nmis {
-    // Before `seen`, which it uses.
-    _handler: handler::Handler,
-    seen: KBox<Seen>,
+    handler: handler::Handler,
 }
 
 impl Nmis {
@@ -39,17 +37,15 @@ impl Nmis {
         for _ in 0..cpus {
             seen.push_within_capacity(Latest::new())?;
         }
-        let seen = KBox::new(seen, GFP_KERNEL)?;
 
         Ok(Self {
-            _handler: handler::Handler::register(&seen)?,
-            seen,
+            handler: handler::Handler::register(KBox::new(seen, GFP_KERNEL)?)?,
         })
     }
 
     /// Returns what was seen in the latest NMI of each processor that has had one.
     pub(crate) fn seen(&self) -> impl Iterator<Item = Observation> + '_ {
-        self.seen.iter().filter_map(Latest::get)
+        self.handler.seen().iter().filter_map(Latest::get)
     }
 }
 
@@ -74,26 +70,37 @@ mod handler {
     static SEEN: Atomic<*mut Seen> = Atomic::new(ptr::null_mut());
 
     /// The handler while it is registered.
-    pub(super) struct Handler(());
+    ///
+    /// # Invariants
+    ///
+    /// `SEEN` points at `seen`, and the handler is registered.
+    pub(super) struct Handler {
+        seen: KBox<Seen>,
+    }
 
     impl Handler {
-        /// Lets the handler put what it sees into `seen`, which has to outlive the result.
-        ///
-        /// Fails with `EBUSY` if there is a handler.
-        pub(super) fn register(seen: &Seen) -> Result<Self> {
-            SEEN.cmpxchg(ptr::null_mut(), ptr::from_ref(seen).cast_mut(), Release)
+        /// Lets the handler put what it sees into `seen`. Fails with `EBUSY` if there is one.
+        pub(super) fn register(seen: KBox<Seen>) -> Result<Self> {
+            SEEN.cmpxchg(ptr::null_mut(), ptr::from_ref(&*seen).cast_mut(), Release)
                 .map_err(|_| EBUSY)?;
             // SAFETY: It is not registered, since `SEEN` was null. The function is below; it ends
             // when this is dropped, or with this if that fails.
             unsafe { sys::register_nmi_handler() }.inspect_err(|_| {
                 SEEN.store(ptr::null_mut(), Relaxed);
             })?;
-            Ok(Self(()))
+            // INVARIANT: Both have just been done.
+            Ok(Self { seen })
+        }
+
+        /// Returns what has been seen.
+        pub(super) fn seen(&self) -> &Seen {
+            &self.seen
         }
     }
 
     impl Drop for Handler {
         fn drop(&mut self) {
+            // The fields are dropped after this.
             sys::unregister_nmi_handler();
             SEEN.store(ptr::null_mut(), Relaxed);
         }
@@ -110,8 +117,8 @@ mod handler {
         const DONE: c_int = 0;
 
         let seen = Observation::now();
-        // SAFETY: It is null, or was stored before the handler was registered and is valid until
-        // it is unregistered, which waits for this function.
+        // SAFETY: It is null, or the `seen` of a `Handler`, by its invariant; that is valid until
+        // its drop has unregistered this function, which waits for it.
         let slots = unsafe { SEEN.load(Acquire).as_ref() };
 
         if let Some(slot) = slots.and_then(|slots| slots.get(usize::try_from(seen.cpu).ok()?)) {
@@ -128,13 +135,18 @@ mod handler {
 mod handler {
     use super::*;
 
-    /// Nothing.
-    pub(super) struct Handler(());
+    /// Nothing but what is never seen.
+    pub(super) struct Handler(KBox<Seen>);
 
     impl Handler {
-        /// Does nothing.
-        pub(super) fn register(_: &Seen) -> Result<Self> {
-            Ok(Self(()))
+        /// Does nothing. Does not fail.
+        pub(super) fn register(seen: KBox<Seen>) -> Result<Self> {
+            Ok(Self(seen))
+        }
+
+        /// Returns what has been seen.
+        pub(super) fn seen(&self) -> &Seen {
+            &self.0
         }
     }
 }

@@ -24,6 +24,10 @@
 //! has not answered by then is taken back or waited for before [`Probes::provoke`] returns, when
 //! its owner is dropped: the work items first, for they set off the rest. Nothing outlives the
 //! call, and each call has probes of its own. No processor goes offline during it.
+//!
+//! What has begun cannot be taken back. If a thread of a real-time class takes the processor away
+//! from a work item at that moment, or from the thread that PREEMPT_RT runs an `irq_work` in, the
+//! caller waits for as long as that thread keeps it.
 
 use crate::{
     cpus::OnlineCpus,
@@ -47,6 +51,7 @@ use kernel::{
     impl_has_hr_timer,
     prelude::*,
     processor::cpu_relax,
+    static_lock_class,
     sync::{
         atomic::{
             Acquire,
@@ -88,8 +93,10 @@ const MEETING: Delta = Delta::from_millis(100);
 pub(crate) struct Row {
     /// The name of the context.
     pub(crate) name: &'static str,
-    /// The processor that was asked, where that is not the caller's own choice.
-    pub(crate) asked: Option<CpuId>,
+    /// The processor that was to answer, where that is not the caller's own choice.
+    pub(crate) cpu: Option<CpuId>,
+    /// The processor that was to call it, for `ipi`.
+    pub(crate) caller: Option<CpuId>,
     /// What was seen, if it answered.
     pub(crate) seen: Option<Observation>,
 }
@@ -156,7 +163,11 @@ impl Deferred {
                 in_hrtimer: Probe::new(answers),
                 irq_work: IrqWork::new(Probe::new(answers))?,
                 timer <- Timer::new(Probe::new(answers)),
-                bh <- WorkItem::new(Probe::new(answers)),
+                bh <- WorkItem::new(
+                    Probe::new(answers),
+                    c"taskscope softirq_bh",
+                    static_lock_class!(),
+                ),
                 hrtimer <- HrTimer::new(),
             }? Error),
             GFP_KERNEL,
@@ -218,7 +229,8 @@ impl Visit {
                 return;
             }
             cpu_relax();
-            // Another caller's work item may be waiting for this processor.
+            // Another caller's work item may be waiting for this processor, and none is to sleep;
+            // cond_resched() would wait until this has used up its time.
             sys::yield_cpu();
         }
     }
@@ -266,14 +278,15 @@ impl Visits {
 
         for (place, own) in deferred.iter().enumerate() {
             let next = (place + 1) % deferred.len();
-            let item = WorkItem::new(Visit {
+            let visit = Visit {
                 place,
                 probe: Probe::new(answers),
                 deferred: own.clone(),
                 hrtimer: SetOnce::new(),
                 next: (next != place).then(|| (next, deferred[next].clone())),
                 meeting: meeting.clone(),
-            });
+            };
+            let item = WorkItem::new(visit, c"taskscope workqueue", static_lock_class!());
 
             items.push_within_capacity(KBox::pin_init(item, GFP_KERNEL)?)?;
         }
@@ -313,18 +326,22 @@ impl Visits {
                 rows.push(
                     Row {
                         name,
-                        asked: None,
+                        cpu: None,
+                        caller: None,
                         seen: None,
                     },
                     GFP_KERNEL,
                 )?;
                 continue;
             }
-            for (item, own) in self.items.iter().zip(&self.deferred) {
+            for (place, (item, own)) in self.items.iter().zip(&self.deferred).enumerate() {
+                let before = (place + self.items.len() - 1) % self.items.len();
+
                 rows.push(
                     Row {
                         name,
-                        asked: Some(own.cpu),
+                        cpu: Some(own.cpu),
+                        caller: (name == "ipi").then(|| self.deferred[before].cpu),
                         seen: seen(item, own),
                     },
                     GFP_KERNEL,
@@ -351,7 +368,8 @@ impl Probes {
             rows.push(
                 Row {
                     name,
-                    asked: None,
+                    cpu: None,
+                    caller: None,
                     seen,
                 },
                 GFP_KERNEL,

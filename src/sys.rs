@@ -56,6 +56,19 @@ extern "C" {
     fn taskscope_user_stack_pointer(regs: *mut bindings::pt_regs) -> c_ulong;
     fn taskscope_instruction_pointer(regs: *mut bindings::pt_regs) -> c_ulong;
     fn taskscope_file_writable(file: *const bindings::file) -> bool;
+    fn taskscope_task_lock(task: *mut bindings::task_struct);
+    fn taskscope_task_unlock(task: *mut bindings::task_struct);
+    fn taskscope_in_execve(task: *mut bindings::task_struct) -> bool;
+    fn taskscope_frame_pointer(regs: *mut bindings::pt_regs) -> c_ulong;
+    fn taskscope_user_machine(task: *mut bindings::task_struct) -> u16;
+    fn taskscope_strip_user_pac(address: c_ulong) -> c_ulong;
+    fn taskscope_user_end() -> c_ulong;
+    fn taskscope_fatal_signal_pending() -> bool;
+    fn taskscope_put_page(page: *mut bindings::page);
+    fn taskscope_file_user_path(file: *const bindings::file) -> *const bindings::path;
+    fn taskscope_anon_vma_name(
+        vma: *mut bindings::vm_area_struct,
+    ) -> *const bindings::anon_vma_name;
     fn taskscope_in_serving_softirq() -> bool;
     fn taskscope_in_hardirq() -> bool;
     fn taskscope_in_nmi() -> bool;
@@ -70,16 +83,18 @@ extern "C" {
     fn taskscope_register_nmi_handler() -> c_int;
     #[cfg(CONFIG_X86)]
     fn taskscope_unregister_nmi_handler();
-    #[cfg(CONFIG_KUNIT)]
+    #[cfg(CONFIG_KUNIT = "y")]
     fn taskscope_preempt_count_set(count: c_ulong);
-    #[cfg(CONFIG_KUNIT)]
+    #[cfg(CONFIG_KUNIT = "y")]
     fn taskscope_preempt_offset() -> c_ulong;
-    #[cfg(CONFIG_KUNIT)]
+    #[cfg(CONFIG_KUNIT = "y")]
     fn taskscope_softirq_offset() -> c_ulong;
-    #[cfg(CONFIG_KUNIT)]
+    #[cfg(CONFIG_KUNIT = "y")]
     fn taskscope_hardirq_offset() -> c_ulong;
-    #[cfg(CONFIG_KUNIT)]
+    #[cfg(CONFIG_KUNIT = "y")]
     fn taskscope_nmi_offset() -> c_ulong;
+    #[cfg(CONFIG_KUNIT = "y")]
+    fn taskscope_hardirq_disable_offset() -> c_ulong;
 
     // Declared in include/linux/anon_inodes.h, which the kernel's bindings leave out.
     fn anon_inode_getfile(
@@ -397,6 +412,7 @@ pub(crate) fn capable_sys_admin() -> bool {
 }
 
 /// Returns whether the caller has `CAP_SYS_PTRACE` in the initial user namespace.
+#[inline]
 pub(crate) fn capable_sys_ptrace() -> bool {
     // CAST: The number of a capability is small.
     // SAFETY: `capable()` asks about the current task and has no requirement on memory.
@@ -468,6 +484,136 @@ pub(crate) fn hash_pointers(pointers: &[usize; HASHED_AT_ONCE]) -> Option<[usize
         *number = parse_hexadecimal(digits);
     }
     Some(numbers)
+}
+
+/// Takes the lock under which a task gets and loses its address space, as `task_lock()` does.
+///
+/// May sleep on a kernel with `CONFIG_PREEMPT_RT`, and only there.
+///
+/// # Safety
+///
+/// `task` points at a task that exists until [`task_unlock`] is called for it.
+#[inline]
+pub(crate) unsafe fn task_lock(task: *mut bindings::task_struct) {
+    // SAFETY: The task exists by this function's requirements, and has the lock as long.
+    unsafe { taskscope_task_lock(task) };
+}
+
+/// Releases the lock that [`task_lock`] has taken.
+///
+/// # Safety
+///
+/// The caller holds the lock of `task`.
+#[inline]
+pub(crate) unsafe fn task_unlock(task: *mut bindings::task_struct) {
+    // SAFETY: The caller holds the lock by this function's requirements.
+    unsafe { taskscope_task_unlock(task) };
+}
+
+/// Returns whether `task` is in the middle of `execve()`.
+///
+/// # Safety
+///
+/// `task` points at a task that exists.
+#[inline]
+pub(crate) unsafe fn in_execve(task: *mut bindings::task_struct) -> bool {
+    // SAFETY: This reads a bit of the task, which exists by this function's requirements.
+    unsafe { taskscope_in_execve(task) }
+}
+
+/// What a task's registers held when it entered the kernel from user space.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UserRegisters {
+    /// The program counter.
+    pub(crate) pc: usize,
+    /// The stack pointer.
+    pub(crate) sp: usize,
+    /// The register that is the frame pointer where a program has one.
+    pub(crate) fp: usize,
+    /// The machine that the program is for, as in an ELF header: `EM_*`.
+    pub(crate) machine: u16,
+}
+
+/// Reads the user registers that are saved at the high end of the kernel stack of `task`.
+///
+/// They are numbers for whatever they are worth: the task may be running and saving others.
+///
+/// # Safety
+///
+/// `task` points at a task whose kernel stack is not released meanwhile.
+pub(crate) unsafe fn user_registers(task: *mut bindings::task_struct) -> UserRegisters {
+    // SAFETY: `task_pt_regs()` computes an address within the stack, which is there by this
+    // function's requirements.
+    let regs = unsafe { taskscope_task_pt_regs(task) }.cast_mut();
+
+    UserRegisters {
+        // SAFETY: `regs` lies in the stack of the task, which is there for as long as this runs.
+        pc: unsafe { taskscope_instruction_pointer(regs) },
+        // SAFETY: As above.
+        sp: unsafe { taskscope_user_stack_pointer(regs) },
+        // SAFETY: As above.
+        fp: unsafe { taskscope_frame_pointer(regs) },
+        // SAFETY: `task_user_regset_view()` looks at the task and its registers, and returns a
+        // constant.
+        machine: unsafe { taskscope_user_machine(task) },
+    }
+}
+
+/// Takes the signature off a return address that was found in user memory, where there are such.
+#[inline]
+pub(crate) fn strip_user_pac(address: usize) -> usize {
+    // SAFETY: This computes with a number.
+    unsafe { taskscope_strip_user_pac(address) }
+}
+
+/// Returns the first address that no user program can have: `TASK_SIZE_MAX`.
+#[inline]
+pub(crate) fn user_end() -> usize {
+    // SAFETY: This returns a constant of the kernel or the processor.
+    unsafe { taskscope_user_end() }
+}
+
+/// Returns whether the caller is about to be killed.
+#[inline]
+pub(crate) fn fatal_signal_pending() -> bool {
+    // SAFETY: This looks at the current task.
+    unsafe { taskscope_fatal_signal_pending() }
+}
+
+/// Drops a reference to a page, as `put_page()` does.
+///
+/// # Safety
+///
+/// The caller owns a reference to `page`, and gives it up.
+#[inline]
+pub(crate) unsafe fn put_page(page: *mut bindings::page) {
+    // SAFETY: The reference is the caller's by this function's requirements.
+    unsafe { taskscope_put_page(page) };
+}
+
+/// Returns the path by which a user knows `file`, as `/proc/PID/maps` shows it.
+///
+/// # Safety
+///
+/// `file` points at an open file, and the result is used only as long as it is open.
+#[inline]
+pub(crate) unsafe fn file_user_path(file: *const bindings::file) -> *const bindings::path {
+    // SAFETY: The file is open by this function's requirements.
+    unsafe { taskscope_file_user_path(file) }
+}
+
+/// Returns the name that a program has given an anonymous mapping, or null.
+///
+/// # Safety
+///
+/// `vma` points at a mapping of an address space whose mmap lock the caller holds, for as long as
+/// it uses the result.
+#[inline]
+pub(crate) unsafe fn anon_vma_name(
+    vma: *mut bindings::vm_area_struct,
+) -> *const bindings::anon_vma_name {
+    // SAFETY: The lock that `anon_vma_name()` asserts is held by this function's requirements.
+    unsafe { taskscope_anon_vma_name(vma) }
 }
 
 /// Returns the kernel's time in ticks.
@@ -574,12 +720,15 @@ pub(crate) unsafe fn anonymous_file(
 
 /// Calls `during` with `preempt_count` set to `count`, whatever that means.
 ///
-/// Interrupts have to be disabled, and `during` may do nothing but look.
-#[cfg(CONFIG_KUNIT)]
-pub(crate) fn with_preempt_count<T>(count: usize, during: impl FnOnce() -> T) -> T {
+/// # Safety
+///
+/// Interrupts are disabled, and `during` does nothing but look.
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) unsafe fn with_preempt_count<T>(count: usize, during: impl FnOnce() -> T) -> T {
     let before = preempt_count();
 
-    // SAFETY: This writes a per-CPU variable. Nothing acts on it before it is restored.
+    // SAFETY: This writes a per-CPU variable. Nothing acts on it before it is restored, by this
+    // function's requirements.
     unsafe { taskscope_preempt_count_set(count) };
     let result = during();
     // SAFETY: As above.
@@ -588,14 +737,16 @@ pub(crate) fn with_preempt_count<T>(count: usize, during: impl FnOnce() -> T) ->
 }
 
 /// Returns what counts once in `preempt_count`: `PREEMPT_OFFSET`, `SOFTIRQ_OFFSET`,
-/// `HARDIRQ_OFFSET` and `NMI_OFFSET`.
-#[cfg(CONFIG_KUNIT)]
-pub(crate) fn preempt_offsets() -> [usize; 4] {
+/// `HARDIRQ_DISABLE_OFFSET`, `HARDIRQ_OFFSET` and `NMI_OFFSET`.
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) fn preempt_offsets() -> [usize; 5] {
     [
         // SAFETY: This returns a constant.
         unsafe { taskscope_preempt_offset() },
         // SAFETY: As above.
         unsafe { taskscope_softirq_offset() },
+        // SAFETY: As above.
+        unsafe { taskscope_hardirq_disable_offset() },
         // SAFETY: As above.
         unsafe { taskscope_hardirq_offset() },
         // SAFETY: As above.

@@ -280,6 +280,33 @@ impl<'g> RcuTask<'g> {
         u32::try_from(count).unwrap_or(0)
     }
 
+    /// Returns the soft and the hard limit of the stack of the thread's process, in bytes.
+    ///
+    /// Each is read once, without the lock under which they change: where `setrlimit()` runs at
+    /// this moment, one may be old and the other new.
+    #[inline]
+    pub(crate) fn stack_limits(self) -> [u64; 2] {
+        /// Where the limit is in the array of limits.
+        const STACK: usize = bindings::RLIMIT_STACK as usize;
+
+        let signal = self.signal();
+        // SAFETY: A `signal_struct` lives as long as any task of its group is allocated, which
+        // `self` is by its type invariant; no reference is made to the fields.
+        let fields = unsafe {
+            [
+                &raw const (*signal).rlim[STACK].rlim_cur,
+                &raw const (*signal).rlim[STACK].rlim_max,
+            ]
+        };
+
+        fields.map(|field| {
+            // SAFETY: The field is valid as above, aligned, an integer, and no larger than a word.
+            let limit = unsafe { sys::read_once(field) };
+
+            limit as u64
+        })
+    }
+
     /// Returns the lowest address of the thread's kernel stack; [`None`] once it is released.
     ///
     /// It is an address to print. Nothing keeps the stack, unless the thread is the caller.

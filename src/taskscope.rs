@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! views            a file a table: columns, and the text of a row
+//! users            the threads in user space, and a visit to each
 //! snapshot         records of plain data, captured in one pass
 //! walk             that pass, in short RCU read-side critical sections
 //! probe            provokes each execution context, and collects what is seen there
@@ -14,6 +15,8 @@
 //! context          its context, as the kernel's macros tell it
 //! state            what the files share
 //! addresses        kernel addresses, hashed or raw
+//! segments         the segments of a program
+//! cells            tables as wide as their values
 //! symbols          what a return address lies in
 //! address_map      what is known of addresses
 //! text, pid_list   how values are written, and lists of PIDs read
@@ -24,22 +27,28 @@
 //! seq              tables as files in debugfs                             (unsafe)
 //! stack            kernel stacks of threads that do not run               (unsafe)
 //! tasks            the task list under RCU                                (unsafe)
+//! mm               address spaces and user registers                      (unsafe)
+//! frame_chain      frame pointers in memory that nobody vouches for
 //! line             text that grows inside a borrowed buffer               (unsafe)
 //! sys, helpers.c   the C that the `kernel` crate does not wrap            (unsafe)
 //! ```
 
 mod address_map;
 mod addresses;
+mod cells;
 mod context;
 mod cpus;
 mod deferred;
 mod fault;
+mod frame_chain;
 mod latest;
 mod line;
+mod mm;
 mod nmi;
 mod observation;
 mod pid_list;
 mod probe;
+mod segments;
 mod seq;
 mod snapshot;
 mod stack;
@@ -48,6 +57,7 @@ mod symbols;
 mod sys;
 mod tasks;
 mod text;
+mod users;
 mod views;
 mod walk;
 
@@ -60,12 +70,15 @@ use crate::{
         current::Current,
         kframes::Kframes,
         kstacks::Kstacks,
+        segments::Segments,
         set_pid::SetPid,
         syscalls::Syscalls,
         threads::{
             Processes,
             Threads, //
         },
+        uframes::UserFrames,
+        ustacks::UserStacks, //
     }, //
 };
 use core::mem::MaybeUninit;
@@ -99,6 +112,9 @@ impl kernel::Module for Taskscope {
         directory.add::<Contexts>(c"contexts", 0o400)?;
         directory.add::<Processes>(c"processes", 0o400)?;
         directory.add::<Threads>(c"threads", 0o400)?;
+        directory.add::<UserStacks>(c"ustacks", 0o400)?;
+        directory.add::<UserFrames>(c"uframes", 0o400)?;
+        directory.add::<Segments>(c"segments", 0o400)?;
         directory.add::<Kstacks>(c"kstacks", 0o400)?;
         directory.add::<Kframes>(c"kframes", 0o400)?;
         directory.add::<Syscalls>(c"syscalls", 0o400)?;

@@ -162,6 +162,14 @@ pub(crate) fn add_hexadecimal(line: &mut Line<'_>, value: usize) {
     line.bytes(&hexadecimal(low));
 }
 
+/// Adds `value` in hexadecimal to `line`, without leading zeros.
+pub(crate) fn add_short_hexadecimal(line: &mut Line<'_>, value: usize) {
+    let digits = address(value);
+    let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
+
+    line.bytes(&digits[zeros.min(ADDRESS_DIGITS - 1)..]);
+}
+
 /// Returns whether a byte of a name stands for itself wherever it is.
 #[inline]
 fn is_plain(byte: u8) -> bool {
@@ -202,7 +210,7 @@ pub(crate) fn add_symbol(line: &mut Line<'_>, symbol: &[u8]) {
 
 /// Adds a name of which some byte may have to be escaped, as described at [`add_comm`].
 #[cold]
-fn add_escaped(line: &mut Line<'_>, name: &[u8]) {
+pub(crate) fn add_escaped(line: &mut Line<'_>, name: &[u8]) {
     let last = name.len().saturating_sub(1);
 
     if name.is_empty() {
@@ -445,6 +453,15 @@ mod tests {
             line,
             0x8001_0200
         )));
+    }
+
+    #[test]
+    fn short_hexadecimals() {
+        assert!(writes(b"0", |line| add_short_hexadecimal(line, 0)));
+        assert!(writes(b"1b7e", |line| add_short_hexadecimal(line, 0x1b7e)));
+        assert!(writes(b"ffffffffffffffff", |line| {
+            add_short_hexadecimal(line, usize::MAX)
+        }));
     }
 
     #[test]

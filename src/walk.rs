@@ -65,7 +65,7 @@ use kernel::{
 };
 
 /// The most tasks that are handled in one RCU read-side critical section, unless said otherwise.
-const SECTION: usize = 1024;
+pub(crate) const SECTION: usize = 1024;
 
 /// How many tasks there is memory for at least, whenever a section begins.
 const SLACK: usize = 64;

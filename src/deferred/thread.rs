@@ -5,7 +5,10 @@
 //! C header: [`include/linux/kthread.h`](srctree/include/linux/kthread.h).
 
 use super::Callback;
-use core::ptr::NonNull;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::from_err_ptr,
@@ -24,7 +27,7 @@ use kernel::{
 pub(crate) struct Thread<C: Callback> {
     task: NonNull<bindings::task_struct>,
     callback: NonNull<c_void>,
-    _callback: core::marker::PhantomData<Arc<C>>,
+    _callback: PhantomData<Arc<C>>,
 }
 
 impl<C: Callback> Thread<C> {
@@ -61,7 +64,7 @@ impl<C: Callback> Thread<C> {
             task: unsafe { NonNull::new_unchecked(task) },
             // SAFETY: `Arc::into_foreign()` returns no null pointer.
             callback: unsafe { NonNull::new_unchecked(callback) },
-            _callback: core::marker::PhantomData,
+            _callback: PhantomData,
         })
     }
 
@@ -80,10 +83,11 @@ impl<C: Callback> Thread<C> {
 impl<C: Callback> Drop for Thread<C> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant this is a kernel thread and the reference ours, so that it
-        // does not matter whether it has ended. It has when this returns.
+        // does not matter whether it has ended. When this returns it has left `run`, or will never
+        // come there; it may be on its way out still.
         unsafe { bindings::kthread_stop_put(self.task.as_ptr()) };
         // SAFETY: By the type invariant this comes from `into_foreign()` and is ours. The thread,
-        // which borrowed it, has ended.
+        // which borrowed it, has left `run`.
         drop(unsafe { Arc::<C>::from_foreign(self.callback.as_ptr()) });
     }
 }

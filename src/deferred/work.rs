@@ -14,7 +14,7 @@ use kernel::{
     container_of,
     cpu::CpuId,
     prelude::*,
-    static_lock_class,
+    sync::LockClassKey,
     types::Opaque,
     workqueue, //
 };
@@ -91,10 +91,17 @@ unsafe impl<C: Callback> Sync for WorkItem<C> {}
 
 impl<C: Callback> WorkItem<C> {
     /// A work item that is on no queue.
-    pub(crate) fn new(callback: C) -> impl PinInit<Self> {
+    ///
+    /// To lockdep, running an item is like holding a lock of class `key`: items that run in
+    /// different contexts need different ones.
+    pub(crate) fn new(
+        callback: C,
+        name: &'static CStr,
+        key: Pin<&'static LockClassKey>,
+    ) -> impl PinInit<Self> {
         // INVARIANT: `init_work_with_key()` initialises it.
         pin_init!(Self {
-            work <- Opaque::ffi_init(|slot: *mut bindings::work_struct| {
+            work <- Opaque::ffi_init(move |slot: *mut bindings::work_struct| {
                 // SAFETY: `slot` is valid memory for a work item, the name is a NUL-terminated
                 // string and the class static.
                 unsafe {
@@ -102,8 +109,8 @@ impl<C: Callback> WorkItem<C> {
                         slot,
                         Some(Self::run),
                         false,
-                        c"taskscope work item".as_char_ptr(),
-                        static_lock_class!().as_ptr(),
+                        name.as_char_ptr(),
+                        key.as_ptr(),
                     )
                 };
             }),

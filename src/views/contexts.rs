@@ -65,7 +65,8 @@ pub(crate) struct Contexts {
     rows: KVVec<Row>,
     cpus: usize,
     no_fault: Option<Error>,
-    has_nmi: bool,
+    /// How many processors have had an NMI.
+    nmis: usize,
     shown: Shown,
     layout: Layout<13>,
 }
@@ -76,9 +77,8 @@ impl Contexts {
         self.rows.iter().filter(|row| {
             row.seen.is_none()
                 && match row.name {
-                    "page_fault" => self.no_fault.is_none(),
                     "ipi" => self.cpus > 1,
-                    name => name != "nmi",
+                    name => name != "nmi" && name != "page_fault",
                 }
         })
     }
@@ -98,19 +98,20 @@ impl Table for Contexts {
             rows.push(
                 Row {
                     name,
-                    asked: None,
+                    cpu: None,
+                    caller: None,
                     seen,
                 },
                 GFP_KERNEL,
             )
         };
-        let mut has_nmi = false;
+        let mut nmis = 0;
 
         for seen in state.nmis.seen() {
             add("nmi", Some(seen))?;
-            has_nmi = true;
+            nmis += 1;
         }
-        if !has_nmi {
+        for _ in nmis..cpus {
             add("nmi", None)?;
         }
         add("module_init", Some(state.module_init))?;
@@ -135,7 +136,7 @@ impl Table for Contexts {
             rows,
             cpus,
             no_fault,
-            has_nmi,
+            nmis,
             shown,
         })
     }
@@ -196,12 +197,19 @@ impl Table for Contexts {
         line.bytes(b" contexts, ");
         text::add_count(line, self.cpus);
         line.bytes(b" processors online\n");
-        for Row { name, asked, .. } in self.silent() {
+        for Row {
+            name, cpu, caller, ..
+        } in self.silent()
+        {
             line.bytes(b"# ");
             line.bytes(name.as_bytes());
-            if let Some(cpu) = asked {
+            if let Some(cpu) = cpu {
                 line.bytes(b" on processor ");
                 text::add_decimal(line, cpu.as_u32());
+            }
+            if let Some(caller) = caller {
+                line.bytes(b" was not sent: processor ");
+                text::add_decimal(line, caller.as_u32());
             }
             line.bytes(b" did not answer within ");
             text::add_decimal(line, probe::LIMIT);
@@ -211,6 +219,12 @@ impl Table for Contexts {
             line.bytes(b"# page_fault could not be provoked: error ");
             text::add_decimal(line, error.to_errno().unsigned_abs());
             line.byte(b'\n');
+        } else if self
+            .rows
+            .iter()
+            .any(|row| row.name == "page_fault" && row.seen.is_none())
+        {
+            line.bytes(b"# page_fault: another thread of the process has changed the mapping\n");
         }
         if self.cpus < 2 {
             line.bytes(
@@ -219,8 +233,10 @@ impl Table for Contexts {
         }
         if !nmi::SUPPORTED {
             line.bytes(b"# nmi: a module can have none on this architecture\n");
-        } else if !self.has_nmi {
-            line.bytes(b"# nmi: none has come since the module was loaded\n");
+        } else {
+            line.bytes(b"# nmi: on ");
+            text::add_count(line, self.nmis);
+            line.bytes(b" processors since the module was loaded\n");
         }
     }
 }

@@ -77,7 +77,7 @@ static int sleep_for_ever(void *unused)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;)
-		syscall(SYS_ppoll, NULL, 0, NULL, NULL);
+		syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
 	return 0;
 }
 
@@ -189,7 +189,7 @@ static void churn_threads(void *unused)
 static void *sleep_as_thread(void *unused)
 {
 	for (;;)
-		syscall(SYS_ppoll, NULL, 0, NULL, NULL);
+		syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
 	return NULL;
 }
 

@@ -50,12 +50,25 @@ static bool whole(const struct contexts *table)
 	for (size_t c = 0; c < PER_CPU; c++)
 		if (!rows[c] || rows[c] != rows[0])
 			return false;
+	/* Each of another processor, and the page fault that of the reader. */
+	for (size_t i = 1; i < table->rows; i++) {
+		const struct context_row *row = &table->row[i], *last = row - 1;
+
+		if (row->seen && last->seen && !strcmp(row->context, last->context) &&
+		    atoi(row->cpu) <= atoi(last->cpu))
+			return false;
+	}
+	if (strcmp(contexts_find(table, "page_fault", -1)->pid,
+		   contexts_find(table, "syscall", -1)->pid))
+		return false;
 	return silent == contexts_said(table, "did not answer") &&
 	       contexts_find(table, "syscall", -1)->seen &&
 	       contexts_find(table, "module_init", -1)->seen;
 }
 
 /* In a child: reads so often, and ends with 1 if something is wrong. */
+static long *answered;
+
 static pid_t start_reader(long times)
 {
 	pid_t pid = fork_child();
@@ -70,9 +83,33 @@ static pid_t start_reader(long times)
 		if (!table || !whole(table) ||
 		    strcmp(contexts_find(table, "syscall", -1)->pid, own))
 			_exit(1);
+		if (!contexts_said(table, "did not answer"))
+			__atomic_fetch_add(answered, 1, __ATOMIC_SEQ_CST);
 		contexts_free(table);
 	}
 	_exit(0);
+}
+
+/* In a child: opens until the module is gone, and ends with 1 if it got a part. */
+static pid_t start_reader_until_gone(void)
+{
+	pid_t pid = fork_child();
+
+	if (pid)
+		return pid;
+	for (;;) {
+		struct contexts *table = contexts_try_read();
+
+		/* It was there when this began. */
+		if (!table)
+			_exit(0);
+		if (!whole(table))
+			_exit(1);
+		contexts_free(table);
+		__atomic_fetch_add(answered, 1, __ATOMIC_SEQ_CST);
+		/* Two that open without end would leave no gap. */
+		usleep(getpid() % 7 * 5000);
+	}
 }
 
 static int wait_for(pid_t pid)
@@ -103,6 +140,28 @@ static bool storm(long opens, int cpu, long *changes)
 		}
 	}
 	set_online(cpu, true);
+	return good;
+}
+
+/* Unloads the module so often under two readers; how often it went and they got it whole. */
+static int unload_under_readers(int times)
+{
+	int good = 0;
+
+	for (int i = 0; i < times; i++) {
+		pid_t readers[2];
+		int error, status = 0;
+
+		load_taskscope("");
+		*answered = 0;
+		for (int r = 0; r < 2; r++)
+			readers[r] = start_reader_until_gone();
+		wait_until(__atomic_load_n(answered, __ATOMIC_SEQ_CST) > 2, "nobody reads");
+		wait_until((error = unload_module("taskscope")) != EAGAIN, "it never goes");
+		for (int r = 0; r < 2; r++)
+			status |= wait_for(readers[r]);
+		good += !error && !status;
+	}
 	return good;
 }
 
@@ -207,15 +266,20 @@ static bool no_thread_left(void)
 
 int main(void)
 {
-	int cpus[CPUS_MAX], cpu;
+	int cpus[CPUS_MAX], cpu, online;
+	char words[80];
 	long opens = setting("OPENS", 200), changes = 0;
 	struct contexts *table;
+	size_t silent;
 	pid_t pid;
 
 	ksft_print_header();
-	ksft_set_plan(10);
-	if (online_cpus(cpus) < 2) {
-		for (int i = 0; i < 10; i++)
+	ksft_set_plan(13);
+	answered = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ksft_test_result(unload_under_readers(100) == 100, "unloaded under readers, 100 times\n");
+	online = online_cpus(cpus);
+	if (online < 2) {
+		for (int i = 0; i < 12; i++)
 			ksft_test_result_skip("one processor cannot go, nor be kept busy\n");
 		ksft_finished();
 	}
@@ -223,11 +287,13 @@ int main(void)
 	cpu = cpus[1];
 	stop = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	load_taskscope("");
+	*answered = 0;
 
 	ksft_test_result(storm(opens, cpu, &changes),
 			 "%ld opens by %d readers, a processor came and went %ld times\n", opens,
 			 READERS, changes / 2);
 	ksft_test_result(changes > 10, "which was often enough\n");
+	ksft_test_result(*answered > opens / 2, "all answered in %ld of them\n", *answered);
 	table = contexts_read();
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "all answer when it is quiet\n");
@@ -241,12 +307,23 @@ int main(void)
 	ksft_test_result(whole(table) && contexts_said(table, "did not answer"),
 			 "a processor that does not answer is labelled, %zu rows\n",
 			 contexts_said(table, "did not answer"));
+	/* What is set off on that processor, and what it was to send to the next. */
+	snprintf(words, sizeof(words), "on processor %d did not answer", cpu);
+	silent = contexts_said(table, words);
+	snprintf(words, sizeof(words), "ipi on processor %d was not sent: processor %d did not",
+		 cpus[2 % online], cpu);
+	ksft_test_result(silent == 5 && contexts_said(table, words) == 1 &&
+			 contexts_said(table, "did not answer") == 6,
+			 "by name, and what it was to send with it\n");
 	ksft_test_result(contexts_find(table, "workqueue", cpus[0]) &&
+			 contexts_find(table, "ipi", cpu) &&
 			 !contexts_find(table, "workqueue", cpu), "the other has answered\n");
 	contexts_free(table);
 	ksft_test_result(interrupted_open() == EINTR, "a signal ends the wait\n");
 	ksft_test_result(kill_readers(10) == 10, "so does the death of the reader\n");
-	ksft_test_result(no_thread_left() && unload_module("taskscope") == 0,
+	/* One may be on its way out. */
+	wait_until(no_thread_left(), "a thread is left");
+	ksft_test_result(unload_module("taskscope") == 0,
 			 "nothing is left, and the module goes while the processor is still busy\n");
 	stop[0] = true;
 	end_child(pid);
@@ -255,6 +332,7 @@ int main(void)
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "and all answer again\n");
 	contexts_free(table);
-	ksft_test_result(no_thread_left(), "no thread is left\n");
+	wait_until(no_thread_left(), "a thread is left");
+	ksft_test_result_pass("no thread is left\n");
 	ksft_finished();
 }

@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,6 +130,19 @@ static bool count_fits(const struct context_row *row)
 	return good;
 }
 
+/* If it lives, it is what /proc says of it; if not, it was there for an open alone. */
+static bool is_that_thread(const struct context_row *row)
+{
+	struct proc_thread thread;
+
+	if (!proc_thread(atoi(row->tgid), atoi(row->pid), &thread))
+		return !strcmp(row->comm, "[taskscope_probe]") && !strcmp(row->pid, row->tgid);
+	if (thread.flags & PF_KTHREAD)
+		return is_kernel_thread(row);
+	thread.comm[thread.comm_length] = 0;
+	return same(row, "MM", row->mm, "set") & same(row, "COMM", row->comm, thread.comm);
+}
+
 static bool current_is(const struct context_row *row, const struct bits *bits, pid_t tgid,
 		       pid_t tid, const char *comm)
 {
@@ -148,7 +162,7 @@ static bool current_is(const struct context_row *row, const struct bits *bits, p
 		break;
 	}
 	if (atoi(row->pid))
-		return true;
+		return is_that_thread(row);
 	/* The idle task of that processor. */
 	snprintf(number, sizeof(number), "[swapper/%s]", row->cpu);
 	return is_kernel_thread(row) & same(row, "COMM", row->comm, number);
@@ -270,8 +284,8 @@ static bool good_threads(void)
 
 	/* One made for it, which is gone. */
 	snprintf(path, sizeof(path), "/proc/%s", row->pid);
-	good = !strcmp(row->comm, "[taskscope_probe]") && atoi(row->pid) > getpid() &&
-	       access(path, F_OK);
+	good = !strcmp(row->comm, "[taskscope_probe]") && atoi(row->pid) > getpid();
+	wait_until(access(path, F_OK), "it stays");
 	for (int i = 0; i < online; i++)
 		good &= is_worker(contexts_find(table, "workqueue", cpus[i]));
 	contexts_free(table);
@@ -368,23 +382,87 @@ static bool nmi_rows_fit(int online, const int *cpus, const long *before)
 {
 	static const struct bits bits = { "no", NULL, "yes", "yes", "no", "nmi", ANYONE };
 	struct contexts *table = contexts_read();
-	bool good = true, any = false;
+	bool good = contexts_said(table, "# nmi: ") == 1;
+	int rows = 0;
 
+	for (size_t i = 0; i < table->rows; i++)
+		rows += !strcmp(table->row[i].context, "nmi");
+	good &= rows == online;
 	for (int i = 0; i < online; i++) {
 		const struct context_row *row = contexts_find(table, "nmi", cpus[i]);
 		bool came = nmis(i) != before[i];
 
-		any |= came;
 		good &= came == !!row;
 		if (row)
 			good &= bits_are(row, &bits) & count_fits(row) &
 				current_is(row, &bits, 0, 0, NULL);
 	}
-	if (!any) {
-		const struct context_row *row = contexts_find(table, "nmi", -1);
+	contexts_free(table);
+	return good;
+}
 
-		good &= row && !row->seen && contexts_said(table, "# nmi: ") == 1;
-	}
+/* A process that keeps the first processor, so that it is what an NMI interrupts. */
+static void be_interrupted(void *ready)
+{
+	struct sched_param first = { .sched_priority = 98 };
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	must(sched_setaffinity(0, sizeof(set), &set));
+	must(sched_setscheduler(0, SCHED_FIFO, &first));
+	must(prctl(PR_SET_NAME, "interrupted"));
+	*(volatile bool *)ready = true;
+	for (;;)
+		;
+}
+
+/* `current` in an NMI is whoever was there, and its stack is no other's. */
+static bool nmi_interrupts(int port, int online)
+{
+	bool *ready = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	long before = nmis(0);
+	struct contexts *table;
+	const struct context_row *row;
+	unsigned long sp, irq;
+	char number[20];
+	cpu_set_t all, set;
+	bool good;
+	pid_t pid;
+
+	must(sched_getaffinity(0, sizeof(all), &all));
+	set = all;
+	CPU_CLR(0, &set);
+	must(sched_setaffinity(0, sizeof(set), &set));
+	pid = start_child(be_interrupted, ready);
+	wait_until(*(volatile bool *)ready, "no process on the first processor");
+	must(write(port, "\n", 1));
+	wait_until(nmis(0) != before, "no NMI comes");
+	end_child(pid);
+	must(sched_setaffinity(0, sizeof(all), &all));
+
+	table = contexts_read();
+	row = contexts_find(table, "nmi", 0);
+	snprintf(number, sizeof(number), "%d", pid);
+	good = same(row, "PID", row->pid, number) & same(row, "TGID", row->tgid, number) &
+	       same(row, "MM", row->mm, "set") & same(row, "COMM", row->comm, "interrupted");
+	sp = strtoul(row->sp, NULL, 16);
+	irq = strtoul(contexts_find(table, "hrtimer", 0)->sp, NULL, 16);
+	good &= !in_a_task_stack(sp, -1) && distance(sp, irq) >= constant("thread_size") / 4;
+	contexts_free(table);
+	return good;
+}
+
+/* Hashed, unless the module is told otherwise: no address of a kernel stack. */
+static bool good_hashes(void)
+{
+	struct contexts *table = contexts_read();
+	bool good = true;
+
+	for (size_t i = 0; i < table->rows; i++)
+		if (table->row[i].seen)
+			good &= strlen(table->row[i].sp) == 16 &&
+				!strncmp(table->row[i].sp, "00000000", 8);
 	contexts_free(table);
 	return good;
 }
@@ -421,6 +499,16 @@ static bool good_module_init_for_another(void)
 	return !status;
 }
 
+/*
+ * The faults of one failing read from user memory: arm64's copy_from_user() tries the
+ * first byte once more "before being absolutely sure".
+ */
+#ifdef __aarch64__
+#define FAULTS_OF_A_READ 2
+#else
+#define FAULTS_OF_A_READ 1
+#endif
+
 /* How many page faults of this thread the kernel counts during one open. */
 static long faults_of_an_open(void)
 {
@@ -429,7 +517,7 @@ static long faults_of_an_open(void)
 		.config = PERF_COUNT_SW_PAGE_FAULTS, .disabled = 1,
 	};
 	int counter = must(syscall(SYS_perf_event_open, &event, 0, -1, -1, PERF_FLAG_FD_CLOEXEC));
-	uint64_t count;
+	__u64 count;
 	int file;
 
 	/* The path and the code of this are there afterwards. */
@@ -512,12 +600,19 @@ int main(void)
 	int port;
 
 	ksft_print_header();
-	ksft_set_plan(15);
+	ksft_set_plan(18);
 	must(uname(&name));
 	rt = strstr(name.version, "PREEMPT_RT");
 	online = online_cpus(cpus);
 	load_module("/tests/context_oracle.ko", "");
 	load_module("/tests/task_oracle.ko", "");
+	load_taskscope("");
+	ksft_test_result(good_hashes(), "stack pointers are hashed\n");
+	load_module("/tests/kthread_open.ko", "path=" TABLES "contexts");
+	ksft_test_result_pass("opened by a kernel thread\n");
+	must(unload_module("kthread_open") ? -1 : 0);
+	/* The kernel closes what a thread of its own has opened when it gets round to it. */
+	wait_until(!unload_module("taskscope"), "the file stays open");
 	load_taskscope("raw_pointers=1");
 	for (int i = 0; i < online; i++)
 		before[i] = nmis(i);
@@ -527,9 +622,9 @@ int main(void)
 	ksft_test_result(good_in_thread(), "for a second thread of a process\n");
 	ksft_test_result(good_threads(), "a kernel thread made for it, and workers\n");
 	ksft_test_result(good_stacks(), "a stack for the interrupts of each processor\n");
-	ksft_test_result(good_module_init_for_another(), "what it was like when the module was loaded\n");
+	ksft_test_result(good_module_init_for_another(), "the loading of the module\n");
 
-	ksft_test_result(faults_of_an_open() == 1, "a page fault, by the kernel's own count\n");
+	ksft_test_result(faults_of_an_open() == FAULTS_OF_A_READ, "a page fault\n");
 	mapped = mappings();
 	free(contexts_read());
 	ksft_test_result(mapped && mappings() == mapped, "nothing stays mapped\n");
@@ -543,6 +638,8 @@ int main(void)
 	if (strcmp(name.machine, "x86_64")) {
 		ksft_test_result_skip("an NMI: no handlers of modules on %s\n", name.machine);
 		ksft_test_result_skip("a second NMI: no handlers of modules on %s\n", name.machine);
+		ksft_test_result_skip("whom an NMI interrupts: no handlers of modules on %s\n",
+				      name.machine);
 		ksft_test_result_skip("NMIs claimed: no handlers of modules on %s\n", name.machine);
 	} else {
 		long count = all_nmis(online);
@@ -554,6 +651,10 @@ int main(void)
 			ksft_test_result(nmi_rows_fit(online, cpus, before), "%s NMI\n",
 					 i ? "a second" : "an");
 		}
+		if (online > 1)
+			ksft_test_result(nmi_interrupts(port, online), "it interrupts a process\n");
+		else
+			ksft_test_result_skip("whom an NMI interrupts: one processor, kept busy\n");
 		ksft_test_result(log_says("NMI received for unknown reason"), "and claims none\n");
 	}
 

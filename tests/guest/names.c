@@ -152,13 +152,13 @@ static void test_current(void)
 	ksft_test_result(!wrong, "current: all of them\n");
 }
 
-/* Without kernel threads, of which workers come and go as they please. */
-static size_t others(const struct task_table *table)
+/* This process and its children: others come and go as they please. */
+static size_t own(const struct task_table *table)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < table->rows; i++)
-		count += !!strcmp(table->row[i].kind, "kernel");
+		count += table->row[i].tgid == getpid() || table->row[i].ppid == getpid();
 	return count;
 }
 
@@ -173,7 +173,7 @@ int main(void)
 	load_taskscope("");
 
 	table = table_read("threads");
-	rows = others(table);
+	rows = own(table);
 	table_free(table);
 	for (int i = 0; i < NAMES; i++) {
 		named[i].name = names[i].name;
@@ -181,7 +181,7 @@ int main(void)
 	}
 	/* That it can be taken apart is a result: nothing else is in any line. */
 	table = table_try_read("threads");
-	ksft_test_result(!*table->problem && others(table) == rows + NAMES && table->summaries < 5,
+	ksft_test_result(!*table->problem && own(table) == rows + NAMES && table->summaries < 5,
 			 "a row a name, and no other\n");
 	if (*table->problem)
 		die("%s", table->problem);

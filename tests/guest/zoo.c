@@ -741,6 +741,12 @@ static void test_order(const struct task_table *threads, const struct task_table
 }
 
 /*
+ * Where the kernel's half of the address space begins, at its widest: with 57 bits
+ * on x86-64. arm64 has 52 of them.
+ */
+#define KERNEL_HALF 0xff00000000000000ull
+
+/*
  * The addresses of a table, hashed or raw, are those that the kernel printed before
  * the table was read, or prints now: a kernel thread may have come or gone meanwhile,
  * and a stack may have been released.
@@ -770,9 +776,9 @@ static int wrong_addresses(const struct task_table *table, bool raw)
 				       raw ? said->raw_stack : said->stack);
 			wrong++;
 		}
-		if (raw && (strtoull(row->task, NULL, 16) < 0xffff800000000000 ||
+		if (raw && (strtoull(row->task, NULL, 16) < KERNEL_HALF ||
 			    (strcmp(row->stack, "-") &&
-			     strtoull(row->stack, NULL, 16) < 0xffff800000000000)))
+			     strtoull(row->stack, NULL, 16) < KERNEL_HALF)))
 			wrong++;
 		for (size_t j = 0; j < i; j++) {
 			if (!strcmp(row->task, table->row[j].task) ||

@@ -7,7 +7,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
 
 set +e
-kernel=$("$top/scripts/rust-headers" --directory) || exit
+kernel=$("$top/scripts/rust-headers" --directory ${KERNEL:+"$KERNEL"}) || exit
 # shellcheck source=/dev/null # of the kernel's selftests
 . "$kernel/build/source/tools/testing/selftests/kselftest/ktap_helpers.sh"
 cd "$top" || exit

@@ -56,6 +56,11 @@ long setting(const char *name, long fallback)
 	return number;
 }
 
+long slower(void)
+{
+	return setting("slower", 1);
+}
+
 #define MODULES 8
 static char loaded[MODULES][64];
 static int modules;

@@ -67,11 +67,16 @@ pid_t start_child(void (*body)(void *argument), void *argument);
 void end_child(pid_t pid);
 
 /*
+ * How many times as long anything takes on this kernel as on the stock one, as
+ * qemu/guest says: patience is to be multiplied by it, and numbers to be divided.
+ */
+long slower(void);
+/*
  * Waits until the condition is true: asked again and again, for WAIT_LIMIT seconds
  * at most, and then dies with the words. For a state to be reached, never for a
  * result.
  */
-#define WAIT_LIMIT 30
+#define WAIT_LIMIT (30 * slower())
 #define wait_until(condition, ...) do {				\
 	time_t _end = seconds() + WAIT_LIMIT;			\
 	while (!(condition)) {					\

@@ -26,6 +26,15 @@ static int cut(char *line, char **value, int count)
 	}
 }
 
+/* A row is of a thread, or else of a process. */
+static const char *whose(const struct rows *table)
+{
+	for (int i = 0; i < table->columns; i++)
+		if (!strcmp(table->name[i], "PID"))
+			return "PID";
+	return "TGID";
+}
+
 static void take_row(struct rows *table, char *line)
 {
 	static const size_t step = 256;
@@ -43,7 +52,7 @@ static void take_row(struct rows *table, char *line)
 		return;
 	}
 	table->rows++;
-	table->pid[table->rows - 1] = rows_number(table, table->rows - 1, "PID");
+	table->pid[table->rows - 1] = rows_number(table, table->rows - 1, whose(table));
 }
 
 static void parse(struct rows *table)

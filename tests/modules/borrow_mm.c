@@ -4,6 +4,7 @@
  * thread of that name has the address space of who opened it.
  */
 #include <linux/completion.h>
+#include <linux/fs.h>
 #include <linux/kthread.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>

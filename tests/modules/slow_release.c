@@ -6,6 +6,7 @@
  */
 #include <linux/completion.h>
 #include <linux/miscdevice.h>
+#include <linux/fs.h>
 #include <linux/module.h>
 
 static DECLARE_COMPLETION(let_go);

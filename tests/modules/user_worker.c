@@ -4,6 +4,7 @@
  * process that opened it has a thread of that name which never leaves the kernel.
  */
 #include <linux/miscdevice.h>
+#include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/sched/vhost_task.h>

@@ -5,25 +5,90 @@
  */
 #include <linux/bug.h>
 #include <linux/delay.h>
+#include <linux/list.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/timer.h>
 
 static char *what = "";
 module_param(what, charp, 0);
-MODULE_PARM_DESC(what, "warn, bug, oops, atomic, lockup, stall or hang");
+MODULE_PARM_DESC(what, "warn, bug, oops, atomic, lockup, stall, hang; on a debug kernel kasan, ubsan, leak, lockdep, rcu, sleep, odebug or list");
 
 static DEFINE_SPINLOCK(lock);
+static DEFINE_MUTEX(one);
+static DEFINE_MUTEX(other);
 static struct rcu_head waiting;
+static int __rcu *published;
+static int bits = 40;
 
 static void never(struct rcu_head *head)
 {
 }
 
+static void no_timer(struct timer_list *timer)
+{
+}
+
+/* For what only a debug kernel notices; true if it was one of these. */
+static bool __init provoke_detector(void)
+{
+	if (!strcmp(what, "kasan")) {
+		int *freed = kmalloc(sizeof(*freed), GFP_KERNEL);
+
+		kfree(freed);
+		WRITE_ONCE(*freed, 1);
+	} else if (!strcmp(what, "ubsan")) {
+		WRITE_ONCE(bits, 1 << READ_ONCE(bits));
+	} else if (!strcmp(what, "leak")) {
+		/* Many, for a stale copy of a pointer may keep one. */
+		for (int i = 0; i < 10; i++) {
+			char *lost = kmalloc(64, GFP_KERNEL);
+
+			WRITE_ONCE(*lost, i);
+		}
+	} else if (!strcmp(what, "lockdep")) {
+		mutex_lock(&one);
+		mutex_lock(&other);
+		mutex_unlock(&other);
+		mutex_unlock(&one);
+		mutex_lock(&other);
+		mutex_lock(&one);
+		mutex_unlock(&one);
+		mutex_unlock(&other);
+	} else if (!strcmp(what, "rcu")) {
+		WRITE_ONCE(bits, !rcu_dereference(published));
+	} else if (!strcmp(what, "sleep")) {
+		rcu_read_lock();
+		might_sleep();
+		rcu_read_unlock();
+	} else if (!strcmp(what, "odebug")) {
+		struct timer_list *timer = kmalloc(sizeof(*timer), GFP_KERNEL);
+
+		timer_setup(timer, no_timer, 0);
+		mod_timer(timer, jiffies + HZ);
+		kfree(timer);
+	} else if (!strcmp(what, "list")) {
+		struct list_head head, entry, another;
+
+		INIT_LIST_HEAD(&head);
+		list_add(&entry, &head);
+		entry.prev = &another;
+		list_del(&entry);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 static int __init provoke_init(void)
 {
+	if (provoke_detector())
+		return 0;
 	if (!strcmp(what, "warn")) {
 		WARN(1, "provoked\n");
 	} else if (!strcmp(what, "bug")) {

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The threads that run in user space, and a visit to each of them in its address space.
+//!
+//! [`UserThreads::capture`] is the pass over the task list; [`UserThreads::visit`] comes after it,
+//! thread by thread, and may sleep. See [`crate::mm`] for what is held meanwhile.
+
+use crate::{
+    mm::{
+        AddressSpace,
+        Locked,
+        Patience,
+        Standing, //
+    },
+    pid_list::PidList,
+    snapshot::{
+        Kind,
+        Record,
+        Recorder,
+        Snapshot,
+        ThreadId, //
+    },
+    sys::UserRegisters,
+    tasks::RcuTask,
+    text::COMM_LEN,
+    walk::{
+        self,
+        Scope, //
+    }, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef,
+    task::Task, //
+};
+
+/// A thread, and a reference to it.
+pub(crate) struct UserThread {
+    /// Its numbers.
+    pub(crate) id: ThreadId,
+    /// Its name.
+    pub(crate) comm: [u8; COMM_LEN],
+    /// The soft and the hard limit of its process's stack, in bytes.
+    pub(crate) stack_limits: [u64; 2],
+    /// Whose address space is meant; [`None`] for a thread that never runs in user space.
+    task: Option<ARef<Task>>,
+}
+
+impl Record for UserThread {
+    fn id(&self) -> ThreadId {
+        self.id
+    }
+}
+
+/// What a row about a thread's user space is worth.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Valid {
+    /// It is true.
+    Ok,
+    /// The thread ran on a processor.
+    OnCpu,
+    /// The thread was executing a program.
+    Exec,
+    /// The thread has given up its address space, or has not got one yet.
+    NoMm,
+    /// The lock of the address space was not had in time.
+    Locked,
+    /// The stack pointer lies in no mapping.
+    Unmapped,
+}
+
+impl Valid {
+    /// Returns the word for this.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::OnCpu => "on-cpu",
+            Self::Exec => "exec",
+            Self::NoMm => "no-mm",
+            Self::Locked => "locked",
+            Self::Unmapped => "unmapped",
+        }
+    }
+}
+
+/// The threads that run in user space, in the order of the task list.
+pub(crate) struct UserThreads {
+    /// Those that were asked for.
+    pub(crate) threads: KVVec<UserThread>,
+    /// How many never run in user space.
+    pub(crate) others: usize,
+    /// How many were left out because they were not asked for.
+    pub(crate) left_out: usize,
+}
+
+impl UserThreads {
+    /// Captures the tasks of `scope`, or those of them that `filter` lists.
+    ///
+    /// In a scope of processes, the reference is to whichever thread still has the address space.
+    ///
+    /// May sleep. Fails with `ENOMEM` only.
+    pub(crate) fn capture(scope: Scope, filter: Option<&PidList>) -> Result<Self> {
+        let snapshot = Snapshot::capture(scope, filter, &mut Pinning { scope })?;
+        let left_out = snapshot.total - snapshot.records.len();
+        let mut threads = snapshot.records;
+        let all = threads.len();
+
+        threads.retain(|thread| thread.task.is_some());
+        Ok(Self {
+            others: all - threads.len(),
+            threads,
+            left_out,
+        })
+    }
+}
+
+/// Records threads, and takes a reference to each that runs in user space.
+struct Pinning {
+    scope: Scope,
+}
+
+impl Recorder for Pinning {
+    type Record = UserThread;
+
+    const SECTION: usize = walk::SECTION;
+
+    fn record(&mut self, id: ThreadId, task: RcuTask<'_>) -> UserThread {
+        UserThread::new(self.scope, id, task)
+    }
+}
+
+impl UserThread {
+    /// Records what `task` is at this moment. Does not sleep.
+    fn new(scope: Scope, id: ThreadId, task: RcuTask<'_>) -> Self {
+        let is_user = Kind::from_flags(task.flags()) == Kind::User;
+        let holder = match scope {
+            Scope::Processes if !task.has_mm() => task
+                .thread_group()
+                .find(|thread| thread.has_mm())
+                .unwrap_or(task),
+            _ => task,
+        };
+
+        Self {
+            id,
+            comm: task.comm(),
+            stack_limits: task.stack_limits(),
+            task: is_user.then(|| holder.pin()),
+        }
+    }
+
+    /// Returns the address space of the thread.
+    pub(crate) fn address_space(&self) -> Option<AddressSpace> {
+        AddressSpace::of(self.task.as_ref()?)
+    }
+
+    /// Calls `look` with the thread's address space, locked, and the thread's registers, if it has
+    /// both and does not run; returns what its result is worth.
+    ///
+    /// Sleeps, for `patience` at most. Fails with `EINTR` if the caller is being killed, or as
+    /// `look` does.
+    pub(crate) fn visit(
+        &self,
+        patience: &mut Patience,
+        mut look: impl FnMut(&Locked<'_>, &UserRegisters) -> Result<Valid>,
+    ) -> Result<Valid> {
+        let (Some(task), Some(space)) = (&self.task, self.address_space()) else {
+            return Ok(Valid::NoMm);
+        };
+        let Some(locked) = space.lock(patience)? else {
+            return Ok(Valid::Locked);
+        };
+
+        match locked.standing(task) {
+            Standing::Gone => Ok(Valid::NoMm),
+            Standing::Executing => Ok(Valid::Exec),
+            Standing::OnCpu => Ok(Valid::OnCpu),
+            Standing::At(registers, moment) => {
+                let valid = look(&locked, &registers)?;
+
+                // What was read of a thread that has run meanwhile is of no one moment.
+                Ok(if locked.is_still(task, moment) {
+                    valid
+                } else {
+                    Valid::OnCpu
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the tables about user space have in common: who may open them, and their summaries.
+
+use crate::{
+    line::Line,
+    mm::{
+        Patience,
+        LOCK_WAIT, //
+    },
+    sys,
+    text,
+    users::UserThreads, //
+};
+use kernel::prelude::*;
+
+/// Fails with `EPERM` unless the caller has `CAP_SYS_PTRACE` in the initial user namespace, which is
+/// what reading the memory of any process asks for.
+pub(crate) fn may_look() -> Result {
+    if sys::capable_sys_ptrace() {
+        Ok(())
+    } else {
+        Err(EPERM)
+    }
+}
+
+/// What the summary of such a table counts.
+pub(crate) struct Summary {
+    threads: usize,
+    others: usize,
+    left_out: usize,
+    locked: usize,
+    /// Whether the choice of threads was in force.
+    selected: bool,
+}
+
+impl Summary {
+    /// Counts what was captured, and what was visited with `patience`.
+    pub(crate) fn new(captured: &UserThreads, patience: &Patience, selected: bool) -> Self {
+        Self {
+            threads: captured.threads.len(),
+            others: captured.others,
+            left_out: captured.left_out,
+            locked: patience.failures,
+            selected,
+        }
+    }
+
+    /// Writes the summary; `noun` is what was captured.
+    pub(crate) fn add_to(&self, line: &mut Line<'_>, noun: &str) {
+        line.bytes(b"# ");
+        text::add_count(line, self.threads);
+        line.byte(b' ');
+        line.bytes(noun.as_bytes());
+        line.bytes(b" with user space, ");
+        text::add_count(line, self.others);
+        line.bytes(b" without");
+        if self.selected {
+            line.bytes(b", ");
+            text::add_count(line, self.left_out);
+            line.bytes(b" left out by set_pid");
+        }
+        line.byte(b'\n');
+        if self.locked != 0 {
+            line.bytes(b"# ");
+            text::add_count(line, self.locked);
+            line.byte(b' ');
+            line.bytes(noun.as_bytes());
+            line.bytes(b" cut short: the address space was locked for ");
+            text::add_decimal(line, LOCK_WAIT);
+            line.bytes(b" ms, or the time for all was over\n");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The segments of each process, against /proc/PID/stat and /proc/PID/maps, the
+ * program headers, and what the program knows of itself.
+ */
+#include <elf.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+#include "rows.h"
+#include "stand.h"
+
+/* Elf64_Phdr, by the names of elf(5) without their prefix. */
+struct program_header {
+	unsigned int type, flags;
+	unsigned long offset, vaddr, paddr, filesz, memsz, align;
+};
+
+#define SEGMENTS 9
+static const char * const names[SEGMENTS] = {
+	"text", "data", "bss", "heap", "mmap", "stack", "args", "env", "vdso",
+};
+
+/* Several pages of each, so that a segment cannot be right by accident. */
+static char data[5 * 4096] = "initialised", bss[70000];
+
+static char *first_argument, *first_variable;
+
+static size_t find(const struct rows *table, pid_t pid, const char *segment)
+{
+	size_t row = rows_find(table, pid);
+
+	while (row < table->rows && strcmp(rows_value(table, row, "SEGMENT"), segment))
+		row++;
+	if (row == table->rows || table->pid[row] != pid)
+		die("%d has no segment %s", pid, segment);
+	return row;
+}
+
+static unsigned long hexadecimal(const char *text)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 16);
+
+	return *end ? 0 : value;
+}
+
+static bool is(const struct rows *table, pid_t pid, const char *segment, unsigned long start,
+	       unsigned long end)
+{
+	size_t row = find(table, pid, segment);
+	bool good = hexadecimal(rows_value(table, row, "START")) == start &&
+		    hexadecimal(rows_value(table, row, "END")) == end &&
+		    rows_number(table, row, "SIZE") == (long)(end - start) &&
+		    !strcmp(rows_value(table, row, "VALID"), "ok");
+
+	if (!good)
+		ksft_print_msg("%d %s: %s-%s, %s bytes, %s, and not %lx-%lx\n", pid, segment,
+			       rows_value(table, row, "START"), rows_value(table, row, "END"),
+			       rows_value(table, row, "SIZE"), rows_value(table, row, "VALID"),
+			       start, end);
+	return good;
+}
+
+static bool is_nothing(const struct rows *table, pid_t pid, const char *segment)
+{
+	size_t row = find(table, pid, segment);
+
+	return !strcmp(rows_value(table, row, "START"), "-") &&
+	       !strcmp(rows_value(table, row, "END"), "-") &&
+	       !strcmp(rows_value(table, row, "SIZE"), "-");
+}
+
+/* The fields that proc(5) has for them. */
+static bool as_in_stat(const struct rows *table, pid_t pid)
+{
+	unsigned long brk = hexadecimal(rows_value(table, find(table, pid, "heap"), "END"));
+
+	return is(table, pid, "text", proc_stat(pid, 26), proc_stat(pid, 27)) &&
+	       is(table, pid, "data", proc_stat(pid, 45), proc_stat(pid, 46)) &&
+	       is(table, pid, "heap", proc_stat(pid, 47), brk) &&
+	       is(table, pid, "args", proc_stat(pid, 48), proc_stat(pid, 49)) &&
+	       is(table, pid, "env", proc_stat(pid, 50), proc_stat(pid, 51));
+}
+
+/* The mappings that /proc/PID/maps has names for, and the span of the libraries' area. */
+static bool as_in_maps(const struct rows *table, pid_t pid)
+{
+	unsigned long start = 0, end = 0, floor, stack = 0;
+	struct mapping *all;
+	size_t count = proc_mappings(pid, &all);
+	bool good = true;
+
+	floor = hexadecimal(rows_value(table, find(table, pid, "heap"), "END"));
+	for (size_t i = 0; i < count; i++) {
+		if (!strcmp(all[i].name, "[stack]"))
+			stack = all[i].start;
+		if (!strcmp(all[i].name, "[stack]") || !strcmp(all[i].name, "[vdso]")) {
+			const char *segment = all[i].name[1] == 's' ? "stack" : "vdso";
+
+			good = is(table, pid, segment, all[i].start, all[i].end) && good;
+		}
+		if (!strcmp(all[i].name, "[heap]"))
+			good = floor > all[i].start && floor <= all[i].end && good;
+	}
+	for (size_t i = 0; i < count; i++) {
+		/* [vvar], [vdso] and the like are the kernel's. */
+		if (all[i].start < floor || all[i].start >= stack || !strncmp(all[i].name, "[v", 2))
+			continue;
+		start = start ?: all[i].start;
+		end = all[i].end;
+	}
+	free(all);
+	if (!end)
+		return is_nothing(table, pid, "mmap") && good;
+	return is(table, pid, "mmap", start, end) && good;
+}
+
+static void test_every_process(void)
+{
+	struct rows *table = rows_read("segments");
+	int processes = 0, wrong = 0, order = 0;
+
+	for (size_t row = 0; row < table->rows; row++) {
+		pid_t pid = table->pid[row];
+
+		order += !!strcmp(rows_value(table, row, "SEGMENT"), names[row % SEGMENTS]);
+		order += row % SEGMENTS && table->pid[row - 1] != pid;
+		if (row % SEGMENTS)
+			continue;
+		processes++;
+		if (!as_in_stat(table, pid) || !as_in_maps(table, pid))
+			wrong++;
+	}
+	ksft_test_result(processes > 1 && !order && table->rows % SEGMENTS == 0,
+			 "each process has each segment, in order\n");
+	ksft_test_result(!wrong, "%d processes are as /proc has them\n", processes);
+	ksft_test_result(rows_find(table, 2) == table->rows, "a kernel thread has none\n");
+	rows_free(table);
+}
+
+/* What the file says: where the data that is in it ends, and where that which is not. */
+static unsigned long start_of(const struct rows *table, const char *segment)
+{
+	return hexadecimal(rows_value(table, find(table, getpid(), segment), "START"));
+}
+
+static unsigned long end_of(const struct rows *table, const char *segment)
+{
+	return hexadecimal(rows_value(table, find(table, getpid(), segment), "END"));
+}
+
+static void test_program(void)
+{
+	const struct program_header *header = (const void *)getauxval(AT_PHDR);
+	unsigned long base = 0, filled = 0, whole = 0, page = getauxval(AT_PAGESZ);
+	struct rows *table = rows_read("segments");
+	unsigned long start, end, code = (unsigned long)test_program;
+
+	for (unsigned long i = 0; i < getauxval(AT_PHNUM); i++)
+		if (header[i].type == PT_PHDR)
+			base = (unsigned long)header - header[i].vaddr;
+	for (unsigned long i = 0; i < getauxval(AT_PHNUM); i++) {
+		if (header[i].type != PT_LOAD)
+			continue;
+		filled = base + header[i].vaddr + header[i].filesz;
+		whole = base + header[i].vaddr + header[i].memsz;
+	}
+	start = start_of(table, "bss");
+	end = end_of(table, "bss");
+	ksft_print_msg("bss: %lx-%lx, and %lx-%lx in the file\n", start, end, filled, whole);
+	ksft_test_result(whole - filled > sizeof(bss) && start == filled &&
+			 end == ((whole + page - 1) & -page),
+			 "bss is that of the program header\n");
+	ksft_test_result((unsigned long)bss >= start && (unsigned long)bss + sizeof(bss) <= end,
+			 "bss has what is not initialised\n");
+	ksft_test_result((unsigned long)data >= start_of(table, "data") &&
+			 (unsigned long)data + sizeof(data) <= end_of(table, "data"),
+			 "data has what is\n");
+	ksft_test_result(code >= start_of(table, "text") && code < end_of(table, "text"),
+			 "text has the code\n");
+	ksft_test_result((unsigned long)first_argument == start_of(table, "args") &&
+			 (unsigned long)first_variable == start_of(table, "env"),
+			 "args and env are where the program has them\n");
+	ksft_test_result(getauxval(AT_SYSINFO_EHDR) == start_of(table, "vdso"),
+			 "vdso is where the kernel has told the program\n");
+	rows_free(table);
+}
+
+/* The heap grows up by what brk() is told. */
+static void test_heap(void)
+{
+	unsigned long grown[] = { 0, 100, 1 << 20 }, start = 0;
+
+	for (int i = 0; i < 3; i++) {
+		struct rows *table;
+		unsigned long end;
+		size_t row;
+
+		must(sbrk(grown[i]));
+		end = (unsigned long)sbrk(0);
+		table = rows_read("segments");
+		row = find(table, getpid(), "heap");
+		start = start ?: hexadecimal(rows_value(table, row, "START"));
+		ksft_test_result(is(table, getpid(), "heap", start, end), "brk(): %lu more bytes\n",
+				 grown[i]);
+		rows_free(table);
+	}
+}
+
+static void test_mmap(void)
+{
+	struct rows *table = rows_read("segments");
+	size_t row = find(table, getpid(), "mmap");
+	unsigned long old = hexadecimal(rows_value(table, row, "START"));
+	char *map = mmap(NULL, 1 << 24, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	rows_free(table);
+	table = rows_read("segments");
+	row = find(table, getpid(), "mmap");
+	ksft_test_result(map != MAP_FAILED && as_in_maps(table, getpid()) &&
+			 hexadecimal(rows_value(table, row, "START")) <= (unsigned long)map &&
+			 (!old || hexadecimal(rows_value(table, row, "START")) < old),
+			 "the libraries' area grows down by what is mapped\n");
+	must(munmap(map, 1 << 24));
+	rows_free(table);
+}
+
+static void clear_set_pid(void)
+{
+	close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC)));
+}
+
+static void test_set_pid(void)
+{
+	char text[32];
+	struct rows *table;
+
+	snprintf(text, sizeof(text), "2 %d\n", getpid());
+	write_file(TABLES "set_pid", text);
+	table = rows_read("segments");
+	ksft_test_result(table->rows == SEGMENTS && table->pid[0] == getpid(),
+			 "set_pid: only those processes\n");
+	rows_free(table);
+	clear_set_pid();
+	write_file(TABLES "set_pid", "4000000\n");
+	table = rows_read("segments");
+	ksft_test_result(!table->rows, "set_pid: none of them\n");
+	rows_free(table);
+	clear_set_pid();
+}
+
+static void leave(void *unused)
+{
+	char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	prctl(PR_SET_NAME, "leaderless");
+	start_standing((unsigned long)stack + 4096, 0);
+	pthread_exit(NULL);
+}
+
+/* The process lives as long as a thread does, and so do its segments. */
+static void test_leaderless(void)
+{
+	pid_t pid = start_child(leave, NULL), zombie = fork_child();
+	struct rows *table;
+	size_t row;
+
+	if (!zombie)
+		_exit(0);
+	wait_for_state(pid, pid, "Z");
+	wait_for_state(zombie, zombie, "Z");
+	table = rows_read("segments");
+	row = find(table, pid, "text");
+	ksft_test_result(hexadecimal(rows_value(table, row, "START")) == proc_stat(getpid(), 26) &&
+			 !strcmp(rows_value(table, row, "COMM"), "leaderless"),
+			 "a process whose first thread is dead\n");
+	ksft_test_result(rows_find(table, zombie) == table->rows, "a zombie has no segment\n");
+	rows_free(table);
+	must(waitpid(zombie, NULL, 0));
+	end_child(pid);
+}
+
+int main(int argc, char **argv, char **environment)
+{
+	first_argument = argv[0];
+	first_variable = environment[0];
+	/* So that it is not left out. */
+	*(volatile char *)data = *(volatile char *)bss;
+	ksft_print_header();
+	ksft_set_plan(17);
+	load_taskscope("");
+	test_every_process();
+	test_program();
+	test_heap();
+	test_mmap();
+	test_set_pid();
+	test_leaderless();
+	ksft_finished();
+}

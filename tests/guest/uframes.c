@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Frames of user stacks: those that a program has noted itself while it went down,
+ * and chains that lead astray, each with the reason for which it ends.
+ */
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+#include "rows.h"
+#include "stand.h"
+
+#define PAGE 4096ul
+/* As in the documentation: the most frames of a thread. */
+#define FRAMES_MAX 128
+#define READ_LIMIT 5
+
+static struct rows *table;
+
+/* The frame of an address as /proc/PID/maps has it. */
+static void expected_frame(pid_t pid, unsigned long address, char *frame, size_t size)
+{
+	struct mapping mapping;
+
+	if (!proc_mapping(pid, address, &mapping))
+		snprintf(frame, size, "-");
+	else
+		snprintf(frame, size, "%s+0x%lx", *mapping.name ? mapping.name : "[anon]",
+			 address - mapping.start + (*mapping.name == '/' ? mapping.offset : 0));
+}
+
+/* The thread has those frames, from the innermost on, then the end with the reason. */
+static bool has_frames(pid_t pid, const unsigned long *address, size_t count, const char *reason)
+{
+	size_t row = rows_find(table, pid);
+	char frame[300], text[32];
+
+	for (size_t i = 0; i <= count; i++, row++) {
+		if (i < count) {
+			expected_frame(getpid(), address[i], frame, sizeof(frame));
+			snprintf(text, sizeof(text), "%08lx", address[i]);
+		} else {
+			snprintf(frame, sizeof(frame), "end: %s", reason);
+			snprintf(text, sizeof(text), "-");
+		}
+		if (row >= table->rows || table->pid[row] != pid ||
+		    rows_number(table, row, "DEPTH") != (long)i ||
+		    strcmp(rows_value(table, row, "ADDRESS"), text) ||
+		    strcmp(rows_value(table, row, "FRAME"), frame)) {
+			ksft_print_msg("%d, frame %zu: %s %s, and not %s %s\n", pid, i,
+				       row < table->rows ? rows_value(table, row, "ADDRESS") : "",
+				       row < table->rows ? rows_value(table, row, "FRAME") : "none",
+				       text, frame);
+			return false;
+		}
+	}
+	if (row < table->rows && table->pid[row] == pid)
+		ksft_print_msg("%d has more rows than %zu\n", pid, count + 1);
+	return row == table->rows || table->pid[row] != pid;
+}
+
+static char *map(size_t size)
+{
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		die("mmap");
+	return memory;
+}
+
+/*
+ * A stack with records at its bytes `at`: the frame pointer that is there, and the
+ * return address beside it, into this program.
+ */
+static unsigned long *stack;
+
+static void new_stack(size_t pages)
+{
+	char *memory = map((pages + 3) * PAGE);
+
+	/* A page on either side is a hole, too small for what is mapped later. */
+	must(mprotect(memory, PAGE, PROT_NONE));
+	must(munmap(memory + PAGE, PAGE));
+	must(munmap(memory + (pages + 2) * PAGE, PAGE));
+	stack = (unsigned long *)(memory + 2 * PAGE);
+}
+
+static unsigned long at(size_t bytes)
+{
+	return (unsigned long)stack + bytes;
+}
+
+static void put_record(size_t bytes, unsigned long next, unsigned long to)
+{
+	stack[bytes / 8] = next;
+	stack[bytes / 8 + 1] = to;
+}
+
+#define CODE(n) ((unsigned long)stand_pc + (n))
+
+/* Somebody who stands on that stack with such a frame pointer, and what becomes of it. */
+static void check(unsigned long fp, size_t frames, const char *reason, const char *what)
+{
+	unsigned long address[FRAMES_MAX] = { (unsigned long)stand_pc };
+	pid_t pid = start_standing(at(0x100), fp);
+
+	for (size_t i = 1; i < frames; i++)
+		address[i] = CODE(i);
+	table = rows_read("uframes");
+	ksft_test_result(has_frames(pid, address, frames, reason), "%s\n", what);
+	rows_free(table);
+}
+
+static void test_chains(void)
+{
+	new_stack(4);
+	put_record(0x200, at(0x300), CODE(1));
+	put_record(0x300, at(0x400), CODE(2));
+	put_record(0x400, 0, CODE(3));
+	check(at(0x200), 4, "null", "a chain that is right");
+	check(0, 1, "null", "no frame pointer");
+	check(at(0x204), 1, "unaligned", "an unaligned frame pointer");
+	check(at(0xf8), 1, "not-increasing", "a frame pointer below the stack pointer");
+	check(at(0) - 16, 1, "unmapped", "a frame pointer below the stack");
+	check(at(4 * PAGE), 1, "unmapped", "a frame pointer above the stack");
+	check(8, 1, "unmapped", "a frame pointer into the first page");
+	check(-PAGE, 1, "not-user", "a frame pointer into the kernel");
+	check(1ul << 63, 1, "not-user", "a frame pointer to no address at all");
+	check(-8ul, 1, "not-user", "the last frame pointer of all");
+	check((unsigned long)&stack, 1, "not-on-stack", "a frame pointer into data");
+
+	put_record(0x400, at(0x400), CODE(3));
+	check(at(0x200), 4, "not-increasing", "a frame that is its own caller");
+	put_record(0x400, at(0x200), CODE(3));
+	check(at(0x200), 4, "not-increasing", "a loop of three");
+	put_record(0x400, at(0x408), CODE(3));
+	check(at(0x200), 4, "not-increasing", "records that overlap");
+	put_record(0x400, at(0x413), CODE(3));
+	check(at(0x200), 4, "unaligned", "a frame pointer that is not aligned later");
+	put_record(0x400, -PAGE, CODE(3));
+	check(at(0x200), 4, "not-user", "a frame pointer into the kernel later");
+	put_record(0x400, 1ul << 55, CODE(3));
+	check(at(0x200), 4, "not-user", "a frame pointer above user space");
+	put_record(0x400, at(16 * PAGE) & -16ul, CODE(3));
+	check(at(0x200), 4, "unmapped", "a frame pointer to nothing later");
+	put_record(0x400, 0, 0);
+	check(at(0x200), 3, "null", "a return address of null");
+	put_record(0x400, at(0x500), -PAGE);
+	check(at(0x200), 3, "bad-return", "a return address into the kernel");
+	put_record(0x400, at(0x500), 0x1000);
+	check(at(0x200), 3, "bad-return", "a return address to nothing");
+}
+
+static void test_edges(void)
+{
+	new_stack(3);
+	/* One word in a page, and one in the next. */
+	put_record(PAGE - 8, at(2 * PAGE - 8), CODE(1));
+	put_record(2 * PAGE - 8, 0, CODE(2));
+	check(at(PAGE - 8), 3, "null", "records across the edge of a page");
+	stack[3 * PAGE / 8 - 1] = 0;
+	check(at(3 * PAGE - 8), 1, "unmapped", "a record across the end of the stack");
+
+	new_stack(3);
+	put_record(0x200, at(PAGE + 0x200), CODE(1));
+	check(at(0x200), 2, "not-resident", "a page that was never there");
+	put_record(PAGE - 8, 0, 0);
+	must(madvise((char *)stack + PAGE, PAGE, MADV_DONTNEED));
+	check(at(PAGE - 8), 1, "not-resident", "half a record that is not there");
+	put_record(PAGE + 0x200, 0, CODE(2));
+	check(at(0x200), 3, "null", "and when it is there");
+	must(mprotect((char *)stack + PAGE, PAGE, PROT_NONE));
+	/* That makes another mapping of it. */
+	check(at(0x200), 2, "not-resident", "a page that may not be read");
+}
+
+static void test_limit(void)
+{
+	new_stack(4);
+	for (size_t i = 1; i < 2 * FRAMES_MAX; i++)
+		put_record(0x200 + 16 * i, at(0x210 + 16 * i), CODE(i));
+	check(at(0x210), FRAMES_MAX, "limit", "more frames than are read");
+	put_record(0x200 + 16 * (FRAMES_MAX - 2), 0, CODE(FRAMES_MAX - 2));
+	check(at(0x210), FRAMES_MAX - 1, "null", "as many as are");
+}
+
+/* What goes over to another stack, as from a signal handler's, does so once. */
+static void test_two_stacks(void)
+{
+	unsigned long *other;
+
+	new_stack(1);
+	other = stack;
+	put_record(0x200, (unsigned long)other + 0x300, CODE(2));
+	put_record(0x300, 0, CODE(3));
+	new_stack(1);
+	put_record(0x200, (unsigned long)other + 0x200, CODE(1));
+	check(at(0x200), 4, "null", "from one stack to another");
+	other[0x308 / 8] = CODE(3);
+	other[0x300 / 8] = at(0x200);
+	check(at(0x200), 4, "not-on-stack", "and back again: no");
+}
+
+/* Return addresses as a program notes them itself; with the innermost first. */
+#define LEVELS 20
+static unsigned long noted[LEVELS + 2];
+static int noted_there;
+
+static __attribute__((noinline, noclone, noipa, optimize("no-omit-frame-pointer",
+							 "no-optimize-sibling-calls")))
+int go_down(int level)
+{
+	/* So that the compiler sees an end to it. */
+	if (level >= LEVELS)
+		return 0;
+	noted[level + 1] = (unsigned long)
+		__builtin_extract_return_addr(__builtin_return_address(0));
+	if (!level) {
+		noted[0] = (unsigned long)stand_pc;
+		/* It goes on standing in this frame, as if it had called nobody. */
+		stand(((unsigned long)__builtin_frame_address(0) - 512) & ~15ul,
+		      (unsigned long)__builtin_frame_address(0), &noted_there);
+	}
+	return go_down(level - 1) + level;
+}
+
+static pid_t program_tid;
+
+static __attribute__((noinline, noclone, optimize("no-omit-frame-pointer")))
+void *run_program(void *unused)
+{
+	__atomic_store_n(&program_tid, syscall(SYS_gettid), __ATOMIC_SEQ_CST);
+	go_down(LEVELS - 1);
+	return NULL;
+}
+
+static void test_program(void)
+{
+	unsigned long frames[LEVELS + 1];
+	pthread_t thread;
+	size_t row;
+	int same = 0;
+
+	if (pthread_create(&thread, NULL, run_program, NULL))
+		die("pthread_create");
+	wait_until(__atomic_load_n(&noted_there, __ATOMIC_ACQUIRE), "the program does not stand");
+	wait_for_sleep(getpid(), program_tid, "S");
+	frames[0] = noted[0];
+	for (int i = 0; i < LEVELS; i++)
+		frames[i + 1] = noted[i + 1];
+	table = rows_read("uframes");
+	row = rows_find(table, program_tid);
+	for (int i = 0; i <= LEVELS && row + i < table->rows; i++) {
+		char frame[300];
+
+		expected_frame(getpid(), frames[i], frame, sizeof(frame));
+		same += table->pid[row + i] == program_tid &&
+			strtoul(rows_value(table, row + i, "ADDRESS"), NULL, 16) == frames[i] &&
+			!strcmp(rows_value(table, row + i, "FRAME"), frame);
+	}
+	ksft_test_result(same == LEVELS + 1, "%d frames of %d as the program has noted them\n",
+			 same, LEVELS + 1);
+	rows_free(table);
+}
+
+/* A file of any name is one value, and no other line. */
+static void test_names(void)
+{
+	static const char path[] = "/tmp/a b\n9 9 0 \\ \033[m";
+	size_t row;
+	char *code;
+	pid_t pid;
+	int file;
+
+	file = must(open(path, O_RDWR | O_CREAT, 0600));
+	must(ftruncate(file, 4 * PAGE));
+	code = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 2 * PAGE);
+	new_stack(1);
+	put_record(0x200, 0, (unsigned long)code + 0x123);
+	pid = start_standing(at(0x100), at(0x200));
+	table = rows_read("uframes");
+	row = rows_find(table, pid) + 1;
+	ksft_test_result(row < table->rows && table->pid[row] == pid &&
+			 !strcmp(rows_value(table, row, "FRAME"),
+				 "/tmp/a b\\0129 9 0 \\134 \\033[m+0x2123"),
+			 "a hostile name of a file\n");
+	if (row < table->rows)
+		ksft_print_msg("%s\n", rows_value(table, row, "FRAME"));
+	rows_free(table);
+	close(file);
+	unlink(path);
+	table = rows_read("uframes");
+	row = rows_find(table, pid) + 1;
+	ksft_test_result(row < table->rows &&
+			 strstr(rows_value(table, row, "FRAME"), " (deleted)+0x2123"),
+			 "a file that is deleted\n");
+	rows_free(table);
+}
+
+/* A thread in a fault that nobody serves, on a stack of which the same is true. */
+static void *touch(void *place)
+{
+	__atomic_store_n(&program_tid, syscall(SYS_gettid), __ATOMIC_SEQ_CST);
+	return (void *)(long)*(volatile char *)place;
+}
+
+static void test_userfault(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register missing = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int fault = must(syscall(SYS_userfaultfd, O_CLOEXEC));
+	char *place = map(4 * PAGE);
+	unsigned long address[1] = { (unsigned long)stand_pc };
+	pthread_t thread;
+	time_t began;
+	size_t row;
+	pid_t pid;
+
+	must(ioctl(fault, UFFDIO_API, &api));
+	missing.range.start = (unsigned long)place;
+	missing.range.len = 4 * PAGE;
+	must(ioctl(fault, UFFDIO_REGISTER, &missing));
+	program_tid = 0;
+	if (pthread_create(&thread, NULL, touch, place + PAGE))
+		die("pthread_create");
+	wait_until(__atomic_load_n(&program_tid, __ATOMIC_SEQ_CST), "a thread does not start");
+	wait_for_sleep(getpid(), program_tid, "SD");
+	pid = start_standing((unsigned long)place + 2 * PAGE, (unsigned long)place + 3 * PAGE);
+	began = seconds();
+	table = rows_read("uframes");
+	row = rows_find(table, program_tid);
+	ksft_test_result(seconds() - began < READ_LIMIT && row + 1 < table->rows &&
+			 table->pid[row] == program_tid &&
+			 strcmp(rows_value(table, row, "ADDRESS"), "-"),
+			 "a thread in a fault that nobody serves\n");
+	ksft_test_result(has_frames(pid, address, 1, "not-resident"),
+			 "a stack that somebody would have to serve\n");
+	rows_free(table);
+	/* Let it go, or the process cannot end. */
+	close(fault);
+	pthread_join(thread, NULL);
+}
+
+static void spin(void *turns)
+{
+	for (;;)
+		__atomic_fetch_add((unsigned long *)turns, 1, __ATOMIC_RELAXED);
+}
+
+static void test_no_chain(void)
+{
+	unsigned long *turns = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t zombie = fork_child(), spinner;
+	size_t row;
+	bool seen = false;
+
+	if (!zombie)
+		_exit(0);
+	wait_for_state(zombie, zombie, "Z");
+	spinner = start_child(spin, turns);
+	table = rows_read("uframes");
+	row = rows_find(table, zombie);
+	ksft_test_result(has_frames(zombie, NULL, 0, "no-mm"), "a zombie\n");
+	ksft_test_result(rows_find(table, 2) == table->rows, "a kernel thread has no row\n");
+	rows_free(table);
+	/* It runs most of the time. A frame of it, if there is one, is in what it runs. */
+	for (time_t end = seconds() + WAIT_LIMIT; !seen && seconds() <= end; rows_free(table)) {
+		table = rows_read("uframes");
+		row = rows_find(table, spinner);
+		seen = row < table->rows &&
+		       !strcmp(rows_value(table, row, "FRAME"), "end: on-cpu") &&
+		       (row + 1 == table->rows || table->pid[row + 1] != spinner);
+	}
+	ksft_test_result(seen, "who runs has no frames\n");
+	end_child(spinner);
+	must(waitpid(zombie, NULL, 0));
+}
+
+int main(void)
+{
+	ksft_print_header();
+	ksft_set_plan(39);
+	load_taskscope("");
+	test_chains();
+	test_edges();
+	test_limit();
+	test_two_stacks();
+	test_program();
+	test_names();
+	test_userfault();
+	test_no_chain();
+	ksft_finished();
+}

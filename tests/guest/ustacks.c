@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * User stacks: where each thread stands, as the thread itself has chosen it, in
+ * which mapping, as /proc/PID/maps has it, and under which limit. Exactly the
+ * threads with user space have a row.
+ */
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+#include "rows.h"
+#include "stand.h"
+
+#define PAGE 4096ul
+/* The tables wait for a lock 100 ms, and a second in all. */
+#define READ_LIMIT 5
+
+static unsigned long hexadecimal(const struct rows *table, size_t row, const char *column)
+{
+	const char *text = rows_value(table, row, column);
+	char *end;
+	unsigned long value = strtoul(text, &end, 16);
+
+	return *end ? 0 : value;
+}
+
+static bool shows(const struct rows *table, size_t row, const char *column, const char *value)
+{
+	if (row == table->rows) {
+		ksft_print_msg("no row\n");
+		return false;
+	}
+	if (!strcmp(rows_value(table, row, column), value))
+		return true;
+	ksft_print_msg("%s: %s and not %s\n", column, rows_value(table, row, column), value);
+	return false;
+}
+
+/* The row says that the thread stands at sp, and what /proc says of that. */
+static bool stands_at(const struct rows *table, pid_t tgid, pid_t pid, unsigned long sp)
+{
+	size_t row = rows_find(table, pid);
+	struct mapping mapping;
+	bool good;
+
+	if (!shows(table, row, "VALID", "ok") || !proc_mapping(tgid, sp, &mapping))
+		return false;
+	good = rows_number(table, row, "TGID") == tgid && hexadecimal(table, row, "SP") == sp &&
+	       hexadecimal(table, row, "START") == mapping.start &&
+	       hexadecimal(table, row, "END") == mapping.end &&
+	       rows_number(table, row, "SIZE") == (long)(mapping.end - mapping.start) &&
+	       rows_number(table, row, "USED") == (long)(mapping.end - sp);
+	if (!good)
+		ksft_print_msg("%d: SP %s START %s END %s SIZE %s USED %s, not %lx in %lx-%lx\n",
+			       pid, rows_value(table, row, "SP"), rows_value(table, row, "START"),
+			       rows_value(table, row, "END"), rows_value(table, row, "SIZE"),
+			       rows_value(table, row, "USED"), sp, mapping.start, mapping.end);
+	return good;
+}
+
+static char *map(size_t size, void *at)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED_NOREPLACE : 0);
+	char *memory = mmap(at, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+	if (memory == MAP_FAILED)
+		die("mmap");
+	return memory;
+}
+
+/* Of children: where they stand, and in which thread. */
+static struct shared {
+	unsigned long sp, turns;
+	int there;
+	atomic_int tid;
+} *shared;
+
+static void wait_there(pid_t tgid, pid_t pid)
+{
+	wait_until(__atomic_load_n(&shared->there, __ATOMIC_ACQUIRE), "a child does not stand");
+	wait_for_sleep(tgid, pid, "S");
+	shared->there = 0;
+}
+
+/* Moves its first stack down, by as much as it is told. */
+static void move_down(void *bytes)
+{
+	char here;
+	unsigned long sp = ((unsigned long)&here & ~15ul) - PAGE - (unsigned long)bytes;
+
+	/* The kernel lets the stack grow where it is touched. */
+	for (char *page = &here; (unsigned long)page > sp; page -= PAGE)
+		*(volatile char *)page = 1;
+	shared->sp = sp;
+	stand(sp, 0, &shared->there);
+}
+
+static void test_moving(void)
+{
+	unsigned long end = 0, used[2], moved = 3 * 1024 * 1024;
+
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = start_child(move_down, (void *)(i * moved));
+		struct rows *table;
+		size_t row;
+
+		wait_there(pid, pid);
+		table = rows_read("ustacks");
+		row = rows_find(table, pid);
+		ksft_test_result(stands_at(table, pid, pid, shared->sp),
+				 "the first stack, moved down by %lu bytes\n", i * moved);
+		used[i] = rows_number(table, row, "USED");
+		end = end ?: hexadecimal(table, row, "END");
+		/* One forked after the other: all else is in the same place. */
+		if (i)
+			ksft_test_result(hexadecimal(table, row, "END") == end &&
+					 used[1] - used[0] == moved,
+					 "a stack grows down, and its end stays\n");
+		rows_free(table);
+		end_child(pid);
+	}
+}
+
+static void test_threads(void)
+{
+	char *low = map(64 * PAGE, NULL);
+	struct rows *table;
+	pid_t lowest, middle, hole, nowhere, kernel;
+
+	/* Mappings of their own: neighbours of another kind keep them apart. */
+	must(mprotect(low, PAGE, PROT_NONE));
+	must(mprotect(low + 9 * PAGE, PAGE, PROT_NONE));
+	lowest = start_standing((unsigned long)low + PAGE, 0);
+	middle = start_standing((unsigned long)low + 5 * PAGE + 16, 0);
+	hole = start_standing((unsigned long)low + 9 * PAGE + 32, 0);
+	nowhere = start_standing(PAGE, 0);
+	kernel = start_standing(-PAGE, 0);
+	table = rows_read("ustacks");
+	ksft_test_result(stands_at(table, getpid(), lowest, (unsigned long)low + PAGE),
+			 "a mapped stack, at its lowest byte\n");
+	ksft_test_result(stands_at(table, getpid(), middle, (unsigned long)low + 5 * PAGE + 16),
+			 "two threads in one mapping\n");
+	ksft_test_result(stands_at(table, getpid(), hole, (unsigned long)low + 9 * PAGE + 32),
+			 "a stack that cannot be read is a mapping all the same\n");
+	ksft_test_result(shows(table, rows_find(table, nowhere), "VALID", "unmapped") &&
+			 shows(table, rows_find(table, nowhere), "SP", "00001000") &&
+			 shows(table, rows_find(table, nowhere), "START", "-") &&
+			 shows(table, rows_find(table, nowhere), "END", "-") &&
+			 shows(table, rows_find(table, nowhere), "SIZE", "-") &&
+			 shows(table, rows_find(table, nowhere), "USED", "-"),
+			 "a stack pointer into nothing\n");
+	ksft_test_result(shows(table, rows_find(table, kernel), "VALID", "unmapped") &&
+			 shows(table, rows_find(table, kernel), "SP", "fffffffffffff000"),
+			 "a stack pointer into the kernel\n");
+	rows_free(table);
+}
+
+static void handle(int signal)
+{
+	unsigned long sp = (unsigned long)__builtin_frame_address(0) - 4 * PAGE;
+
+	shared->sp = sp & ~15ul;
+	stand(shared->sp, 0, &shared->there);
+}
+
+static char *alternate;
+
+static void use_alternate_stack(void *unused)
+{
+	stack_t stack = { .ss_sp = alternate, .ss_size = 16 * PAGE };
+	struct sigaction action = { .sa_handler = handle, .sa_flags = SA_ONSTACK };
+
+	must(sigaltstack(&stack, NULL));
+	must(sigaction(SIGUSR1, &action, NULL));
+	raise(SIGUSR1);
+}
+
+static void test_alternate_stack(void)
+{
+	struct rows *table;
+	pid_t pid;
+
+	alternate = map(18 * PAGE, NULL);
+	/* Apart from what may be beside it. */
+	must(mprotect(alternate, PAGE, PROT_NONE));
+	must(mprotect(alternate + 17 * PAGE, PAGE, PROT_NONE));
+	alternate += PAGE;
+	pid = start_child(use_alternate_stack, NULL);
+	wait_there(pid, pid);
+	table = rows_read("ustacks");
+	ksft_test_result(shared->sp > (unsigned long)alternate &&
+			 stands_at(table, pid, pid, shared->sp) &&
+			 hexadecimal(table, rows_find(table, pid), "START") ==
+				(unsigned long)alternate &&
+			 rows_number(table, rows_find(table, pid), "SIZE") == 16 * (long)PAGE,
+			 "a signal handler on a stack of its own\n");
+	rows_free(table);
+	end_child(pid);
+}
+
+static bool limits_are(const struct rows *table, pid_t pid)
+{
+	char path[64], soft[32], hard[32], *text, *at;
+
+	snprintf(path, sizeof(path), "/proc/%d/limits", pid);
+	text = slurp(path, NULL);
+	at = strstr(text, "Max stack size");
+	if (!at || sscanf(at, "Max stack size %31s %31s", soft, hard) != 2)
+		die("limits");
+	free(text);
+	return shows(table, rows_find(table, pid), "RLIM_CUR", soft) &&
+	       shows(table, rows_find(table, pid), "RLIM_MAX", hard);
+}
+
+static void set_limit(void *limit)
+{
+	must(setrlimit(RLIMIT_STACK, limit));
+	stand((unsigned long)__builtin_frame_address(0) & ~15ul, 0, &shared->there);
+}
+
+static void test_limits(void)
+{
+	struct rlimit limits[] = {
+		{ 1 << 20, 1 << 24 },
+		{ 12345, RLIM_INFINITY },
+		{ RLIM_INFINITY, RLIM_INFINITY },
+		{ 0, 5ul << 40 },
+	};
+
+	for (int i = 0; i < 4; i++) {
+		pid_t pid = start_child(set_limit, &limits[i]);
+		struct rows *table;
+
+		wait_there(pid, pid);
+		table = rows_read("ustacks");
+		ksft_test_result(limits_are(table, pid), "limits of %lu and %lu\n",
+				 limits[i].rlim_cur, limits[i].rlim_max);
+		rows_free(table);
+		end_child(pid);
+	}
+}
+
+static char *clone_stack;
+
+static int share_memory(void *unused)
+{
+	shared->tid = syscall(SYS_gettid);
+	stand((unsigned long)clone_stack + 8 * PAGE, 0, &shared->there);
+}
+
+/* A process that shares another's address space, and one that waits in vfork(). */
+static void test_sharing(void)
+{
+	struct rows *table;
+	size_t row;
+	pid_t pid;
+
+	clone_stack = map(16 * PAGE, NULL);
+	pid = must(clone(share_memory, clone_stack + 16 * PAGE, CLONE_VM | SIGCHLD, NULL));
+	wait_there(pid, pid);
+	table = rows_read("ustacks");
+	ksft_test_result(stands_at(table, pid, pid, (unsigned long)clone_stack + 8 * PAGE),
+			 "a process in another's address space\n");
+	rows_free(table);
+	kill(pid, SIGKILL);
+	must(waitpid(pid, NULL, __WALL));
+
+	pid = fork_child();
+	if (!pid) {
+		must(clone(share_memory, clone_stack + 16 * PAGE, CLONE_VM | CLONE_VFORK | SIGCHLD,
+			   NULL));
+		_exit(1);
+	}
+	/* Who waits for its child cannot be interrupted. */
+	wait_for_sleep(pid, pid, "D");
+	wait_until(__atomic_load_n(&shared->there, __ATOMIC_ACQUIRE), "a child does not stand");
+	shared->there = 0;
+	wait_for_sleep(shared->tid, shared->tid, "S");
+	table = rows_read("ustacks");
+	row = rows_find(table, pid);
+	ksft_test_result(shows(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
+			 "a process that waits in vfork()\n");
+	ksft_test_result(stands_at(table, shared->tid, shared->tid,
+				   (unsigned long)clone_stack + 8 * PAGE),
+			 "and its child, in the same address space\n");
+	kill(shared->tid, SIGKILL);
+	rows_free(table);
+	must(waitpid(pid, NULL, 0));
+}
+
+static void spin(void *unused)
+{
+	for (;;)
+		__atomic_fetch_add(&shared->turns, 1, __ATOMIC_RELAXED);
+}
+
+static unsigned long turns(void)
+{
+	return __atomic_load_n(&shared->turns, __ATOMIC_RELAXED);
+}
+
+/*
+ * A table that was read while the process was on a processor all the time: it
+ * was at some time after its switches were counted, and there are no more after.
+ */
+static struct rows *read_while_running(pid_t pid)
+{
+	struct proc_thread before, after;
+	unsigned long turn;
+	struct rows *table;
+
+	for (time_t end = seconds() + WAIT_LIMIT; seconds() <= end; rows_free(table)) {
+		if (!proc_thread(pid, pid, &before))
+			die("nobody spins");
+		turn = turns();
+		wait_until(turns() != turn, "nobody spins");
+		table = rows_read("ustacks");
+		if (!proc_thread(pid, pid, &after))
+			die("nobody spins");
+		if (after.switches == before.switches)
+			return table;
+	}
+	errno = 0;
+	die("who spins is interrupted all the time");
+}
+
+static void end_first_thread(void *unused)
+{
+	shared->tid = start_standing((unsigned long)map(4 * PAGE, NULL) + 2 * PAGE, 0);
+	syscall(SYS_exit, 0);
+}
+
+static void test_others(void)
+{
+	pid_t spinner = start_child(spin, NULL), leaderless, zombie, kernel;
+	struct rows *table;
+	size_t row;
+
+	table = read_while_running(spinner);
+	row = rows_find(table, spinner);
+	ksft_test_result(shows(table, row, "VALID", "on-cpu") && shows(table, row, "SP", "-") &&
+			 shows(table, row, "START", "-") && shows(table, row, "USED", "-") &&
+			 limits_are(table, spinner), "who runs has no stack pointer\n");
+	row = rows_find(table, getpid());
+	ksft_test_result(shows(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
+			 "the reader has\n");
+	rows_free(table);
+	end_child(spinner);
+
+	leaderless = start_child(end_first_thread, NULL);
+	zombie = fork_child();
+	if (!zombie)
+		_exit(0);
+	wait_for_state(leaderless, leaderless, "Z");
+	wait_for_state(zombie, zombie, "Z");
+	table = rows_read("ustacks");
+	ksft_test_result(shows(table, rows_find(table, zombie), "VALID", "no-mm") &&
+			 shows(table, rows_find(table, zombie), "SP", "-") &&
+			 shows(table, rows_find(table, zombie), "END", "-"), "a zombie\n");
+	ksft_test_result(shows(table, rows_find(table, leaderless), "VALID", "no-mm") &&
+			 shows(table, rows_find(table, shared->tid), "VALID", "ok"),
+			 "a dead first thread, and one that lives\n");
+	/* kthreadd */
+	kernel = 2;
+	ksft_test_result(rows_find(table, kernel) == table->rows, "a kernel thread has no row\n");
+	rows_free(table);
+	must(waitpid(zombie, NULL, 0));
+	end_child(leaderless);
+}
+
+static void open_device(void *path)
+{
+	must(open(path, O_RDWR));
+}
+
+/* Exactly those threads have a live row of which /proc says that they have user space. */
+static void test_every_thread(void)
+{
+	struct proc_thread *thread;
+	struct rows *table;
+	int wrong = 0, live = 0, user = 0;
+	size_t count;
+	pid_t worker;
+
+	load_module("/tests/borrow_mm.ko", "");
+	start_child(open_device, "/dev/borrow_mm");
+	load_module("/tests/user_worker.ko", "");
+	worker = start_child(open_device, "/dev/user_worker");
+	worker = wait_for_thread(worker, "user_worker");
+	/* Whoever of this test is still on its way to sleep, is there. */
+	count = proc_threads(&thread);
+	table = rows_read("ustacks");
+	for (size_t i = 0; i < count; i++) {
+		size_t row = rows_find(table, thread[i].pid);
+		bool has = row < table->rows &&
+			   strcmp(rows_value(table, row, "VALID"), "no-mm");
+		bool should = thread[i].has_mm &&
+			!(thread[i].flags & (PF_KTHREAD | PF_USER_WORKER | PF_IO_WORKER));
+
+		live += has;
+		user += should;
+		if (has != should) {
+			ksft_print_msg("%d, %.*s: %s\n", thread[i].pid,
+				       (int)thread[i].comm_length, thread[i].comm,
+				       has ? "has a row" : "has none");
+			wrong++;
+		}
+	}
+	ksft_print_msg("%d threads of %zu, %d live rows of %zu\n", user, count, live, table->rows);
+	ksft_test_result(!wrong && user > 5 && (size_t)user < count && live == user,
+			 "exactly the threads with user space have a live row\n");
+	ksft_test_result(rows_find(table, worker) == table->rows,
+			 "a thread that never leaves the kernel has no row\n");
+	rows_free(table);
+	free(thread);
+}
+
+static void test_set_pid(void)
+{
+	char text[32];
+	struct rows *table;
+
+	snprintf(text, sizeof(text), "2 %d\n", getpid());
+	write_file(TABLES "set_pid", text);
+	table = rows_read("ustacks");
+	ksft_test_result(table->rows == 1 && table->pid[0] == getpid(),
+			 "set_pid: only those threads\n");
+	rows_free(table);
+	close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC)));
+}
+
+/* With the mmap lock of a process held by somebody who does not let go. */
+static void test_lock(void)
+{
+	static const char * const tables[] = { "ustacks", "uframes", "segments" };
+	char parameters[32];
+	struct rows *table;
+	size_t row;
+	time_t began;
+	pid_t pid;
+
+	shared->there = 0;
+	pid = start_child(move_down, NULL);
+	wait_there(pid, pid);
+	snprintf(parameters, sizeof(parameters), "pid=%d", pid);
+	load_module("/tests/hold_mmap.ko", parameters);
+	for (int i = 0; i < 3; i++) {
+		began = seconds();
+		table = rows_read(tables[i]);
+		row = rows_find(table, pid);
+		ksft_test_result(seconds() - began < READ_LIMIT && row < table->rows &&
+				 strstr(table->summary, "cut short"),
+				 "%s: who holds a lock for ever does not hold up the reader\n",
+				 tables[i]);
+		if (!i)
+			ksft_test_result(shows(table, row, "VALID", "locked") &&
+					 shows(table, row, "SP", "-") && limits_are(table, pid) &&
+					 shows(table, rows_find(table, getpid()), "VALID", "ok"),
+					 "the row says so, and no other does\n");
+		rows_free(table);
+	}
+	must(unload_module("hold_mmap") ? -1 : 0);
+	table = rows_read("ustacks");
+	ksft_test_result(stands_at(table, pid, pid, shared->sp), "and when it is let go\n");
+	rows_free(table);
+	end_child(pid);
+}
+
+static void lose_capability(void *result)
+{
+	static const char * const tables[] = { "ustacks", "uframes", "segments" };
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	int refused = 0;
+
+	must(syscall(SYS_capget, &header, data));
+	data[0].effective &= ~(1u << CAP_SYS_PTRACE);
+	must(syscall(SYS_capset, &header, data));
+	for (int i = 0; i < 3; i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), TABLES "%s", tables[i]);
+		refused += open(path, O_RDONLY) < 0 && errno == EPERM;
+	}
+	*(int *)result = open(TABLES "threads", O_RDONLY) < 0 ? -1 : refused;
+}
+
+static void test_rights(void)
+{
+	int *result = (int *)&shared->tid;
+	pid_t pid;
+
+	*result = -2;
+	pid = start_child(lose_capability, result);
+	wait_until(__atomic_load_n(result, __ATOMIC_ACQUIRE) != -2, "the child does not answer");
+	ksft_test_result(*result == 3, "without CAP_SYS_PTRACE: EPERM\n");
+	end_child(pid);
+}
+
+int main(void)
+{
+	ksft_print_header();
+	ksft_set_plan(30);
+	load_taskscope("");
+	shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	test_moving();
+	test_threads();
+	test_alternate_stack();
+	test_limits();
+	test_sharing();
+	test_others();
+	test_every_thread();
+	test_set_pid();
+	test_lock();
+	test_rights();
+	ksft_finished();
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Processes and threads that are born, map and unmap, execute, stop and die while
+ * the tables of user space are read: every read ends, every row can be taken
+ * apart, and who stands still meanwhile is shown as such each time.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+#include "rows.h"
+#include "stand.h"
+
+#define PAGE 4096ul
+
+static const char *self;
+
+static void *live_shortly(void *unused)
+{
+	munmap(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), PAGE);
+	return NULL;
+}
+
+/* One that executes, for the leader or for another thread. */
+static void *execute(void *unused)
+{
+	execl(self, self, "again", NULL);
+	_exit(1);
+}
+
+static void storm(void *unused)
+{
+	for (;;) {
+		pthread_t thread;
+		pid_t pid = fork();
+
+		if (!pid) {
+			must(prctl(PR_SET_PDEATHSIG, SIGKILL));
+			for (int i = 0; i < 3; i++)
+				if (!pthread_create(&thread, NULL, live_shortly, NULL))
+					pthread_join(thread, NULL);
+			if (getpid() & 1)
+				execute(NULL);
+			pthread_create(&thread, NULL, execute, NULL);
+			pthread_exit(NULL);
+		}
+		if (pid > 0) {
+			kill(pid, SIGSTOP);
+			kill(pid, SIGCONT);
+			waitpid(pid, NULL, 0);
+		}
+	}
+}
+
+static void map_for_ever(void *unused)
+{
+	for (;;) {
+		char *memory = mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		memory[PAGE] = 1;
+		mprotect(memory + PAGE, PAGE, PROT_NONE);
+		munmap(memory, 64 * PAGE);
+	}
+}
+
+static bool stands(const struct rows *table, pid_t pid, const char *column, const char *value)
+{
+	size_t row = rows_find(table, pid);
+
+	if (row < table->rows && !strcmp(rows_value(table, row, column), value))
+		return true;
+	ksft_print_msg("%d: %s is %s and not %s\n", pid, column,
+		       row < table->rows ? rows_value(table, row, column) : "nothing", value);
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	long rounds = setting("ROUNDS", 150);
+	char sp[32], text[32];
+	int wrong = 0, labelled = 0;
+	unsigned long *stack;
+	pid_t pid;
+
+	if (argc > 1)
+		return 0;
+	self = argv[0];
+	ksft_print_header();
+	ksft_set_plan(2);
+	load_taskscope("");
+	stack = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stack[2] = 0;
+	stack[3] = (unsigned long)stand_pc;
+	pid = start_standing((unsigned long)stack, (unsigned long)(stack + 2));
+	snprintf(sp, sizeof(sp), "%08lx", (unsigned long)stack);
+	snprintf(text, sizeof(text), "%08lx", proc_stat(getpid(), 26));
+	for (int i = 0; i < 3; i++)
+		start_child(storm, NULL);
+	start_child(map_for_ever, NULL);
+
+	for (long round = 0; round < rounds; round++) {
+		struct rows *table = rows_read("ustacks");
+
+		wrong += !stands(table, pid, "SP", sp) || !stands(table, pid, "VALID", "ok");
+		for (size_t row = 0; row < table->rows; row++)
+			labelled += !!strcmp(rows_value(table, row, "VALID"), "ok");
+		rows_free(table);
+		table = rows_read("uframes");
+		wrong += rows_find(table, pid) + 2 >= table->rows ||
+			 strcmp(rows_value(table, rows_find(table, pid) + 2, "FRAME"), "end: null");
+		rows_free(table);
+		table = rows_read("segments");
+		wrong += !stands(table, getpid(), "START", text);
+		rows_free(table);
+	}
+	ksft_test_result(!wrong, "who stands still is the same in %ld rounds\n", rounds);
+	ksft_print_msg("%d rows were no ok\n", labelled);
+	ksft_test_result(labelled, "and the others were caught at what they do\n");
+	ksft_finished();
+}

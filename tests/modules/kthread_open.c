@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A kernel thread, which has no address space, opens the file that the parameter
+ * `path` names (to the loader: the thread has other file systems), as a file
+ * server in the kernel does. The module loads if it could.
+ */
+#include <linux/completion.h>
+#include <linux/cred.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/namei.h>
+
+static char *path;
+module_param(path, charp, 0400);
+
+static DECLARE_COMPLETION(done);
+static int result;
+
+static int open_path(void *data)
+{
+	struct file *file = dentry_open(data, O_RDONLY, current_cred());
+
+	result = PTR_ERR_OR_ZERO(file);
+	if (!result)
+		fput(file);
+	complete(&done);
+	return 0;
+}
+
+static int __init kthread_open_init(void)
+{
+	struct task_struct *thread;
+	struct path found;
+	int error = kern_path(path, LOOKUP_FOLLOW, &found);
+
+	if (error)
+		return error;
+	thread = kthread_run(open_path, &found, "kthread_open");
+	if (IS_ERR(thread))
+		result = PTR_ERR(thread);
+	else
+		wait_for_completion(&done);
+	path_put(&found);
+	return result;
+}
+module_init(kthread_open_init);
+
+static void __exit kthread_open_exit(void)
+{
+}
+module_exit(kthread_open_exit);
+
+MODULE_DESCRIPTION("Opens a file from a kernel thread");
+MODULE_LICENSE("GPL");
