@@ -3,12 +3,10 @@
 //! What can be seen from where some code runs: its context, its stack, and who `current` is there.
 
 use crate::{
-    addresses::HasAddresses,
     context::Context,
-    snapshot::Kind,
+    snapshot::Name,
     sys,
-    tasks::RcuTask,
-    text::COMM_LEN, //
+    tasks::RcuTask, //
 };
 use kernel::{
     prelude::*,
@@ -66,18 +64,16 @@ pub(crate) struct Observation {
     pub(crate) cpu: u32,
     /// The stack.
     pub(crate) stack: Stack,
-    /// The stack pointer, a few frames below that of the code; the other address is 0.
-    pub(crate) addresses: [usize; 2],
+    /// The stack pointer, a few frames below that of the code.
+    pub(crate) stack_pointer: usize,
     /// The PID of `current`, in the initial PID namespace.
     pub(crate) pid: u32,
     /// The PID of its process, in the initial PID namespace.
     pub(crate) tgid: u32,
     /// Whether it had an address space.
     pub(crate) has_mm: bool,
-    /// What kind of thread it was.
-    pub(crate) kind: Kind,
     /// Its name.
-    pub(crate) comm: [u8; COMM_LEN],
+    pub(crate) name: Name,
 }
 
 impl Observation {
@@ -97,19 +93,12 @@ impl Observation {
             context,
             cpu,
             stack: Stack::new(stack_pointer, start, sys::thread_size(), context),
-            addresses: [stack_pointer, 0],
+            stack_pointer,
             pid: current.pid().unsigned_abs(),
             tgid: current.tgid().unsigned_abs(),
             has_mm: current.has_mm(),
-            kind: Kind::from_flags(current.flags()),
-            comm: current.comm(),
+            name: Name::of(current),
         }
-    }
-}
-
-impl HasAddresses for Observation {
-    fn addresses(&mut self) -> &mut [usize] {
-        &mut self.addresses
     }
 }
 

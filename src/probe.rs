@@ -30,6 +30,7 @@
 //! caller waits for as long as that thread keeps it.
 
 use crate::{
+    addresses::HasAddresses,
     cpus::OnlineCpus,
     deferred::{
         self,
@@ -46,6 +47,7 @@ use crate::{
     observation::Observation,
     sys, //
 };
+use core::slice;
 use kernel::{
     cpu::CpuId,
     impl_has_hr_timer,
@@ -99,6 +101,27 @@ pub(crate) struct Row {
     pub(crate) caller: Option<CpuId>,
     /// What was seen, if it answered.
     pub(crate) seen: Option<Observation>,
+}
+
+impl Row {
+    /// A context that is asked in the caller's own context, or not asked at all.
+    pub(crate) fn new(name: &'static str, seen: Option<Observation>) -> Self {
+        Self {
+            name,
+            cpu: None,
+            caller: None,
+            seen,
+        }
+    }
+}
+
+impl HasAddresses for Row {
+    fn addresses(&mut self) -> &mut [usize] {
+        match &mut self.seen {
+            Some(seen) => slice::from_mut(&mut seen.stack_pointer),
+            None => &mut [],
+        }
+    }
 }
 
 /// What all probes have seen.
@@ -307,7 +330,7 @@ impl Visits {
         self.items.len() * (1 + DEFERRED + calls)
     }
 
-    /// Adds what they have seen to `rows`, which has room.
+    /// Adds what they have seen to `rows`.
     fn report(&self, rows: &mut KVVec<Row>) -> Result {
         type Seen = fn(&WorkItem<Visit>, &Deferred) -> Option<Observation>;
 
@@ -323,15 +346,7 @@ impl Visits {
         for (name, seen) in contexts {
             if name == "ipi" && self.items.len() < 2 {
                 // There is nobody to send one.
-                rows.push(
-                    Row {
-                        name,
-                        cpu: None,
-                        caller: None,
-                        seen: None,
-                    },
-                    GFP_KERNEL,
-                )?;
+                rows.push(Row::new(name, None), GFP_KERNEL)?;
                 continue;
             }
             for (place, (item, own)) in self.items.iter().zip(&self.deferred).enumerate() {
@@ -364,17 +379,7 @@ impl Probes {
     /// Sleeps. Fails with `ENOMEM` or `ENFILE`, or with `ERESTARTSYS` or `EINTR` when a signal comes.
     pub(crate) fn provoke(queue: &Queue) -> Result<Self> {
         let mut rows = KVVec::new();
-        let mut add = |name, seen| {
-            rows.push(
-                Row {
-                    name,
-                    cpu: None,
-                    caller: None,
-                    seen,
-                },
-                GFP_KERNEL,
-            )
-        };
+        let mut add = |name, seen| rows.push(Row::new(name, seen), GFP_KERNEL);
 
         add("syscall", Some(Observation::now()))?;
 

@@ -243,7 +243,7 @@ pub(crate) trait Recorder {
     type Record: Record;
 
     /// As [`Visitor::SECTION`].
-    const SECTION: usize;
+    const SECTION: usize = walk::SECTION;
 
     /// As [`Visitor::prepare`].
     fn prepare(&mut self) -> Result {

@@ -23,10 +23,7 @@ use crate::{
     sys::UserRegisters,
     tasks::RcuTask,
     text::COMM_LEN,
-    walk::{
-        self,
-        Scope, //
-    }, //
+    walk::Scope, //
 };
 use kernel::{
     prelude::*,
@@ -121,8 +118,6 @@ struct Pinning {
 
 impl Recorder for Pinning {
     type Record = UserThread;
-
-    const SECTION: usize = walk::SECTION;
 
     fn record(&mut self, id: ThreadId, task: RcuTask<'_>) -> UserThread {
         UserThread::new(self.scope, id, task)

@@ -94,17 +94,7 @@ impl Table for Contexts {
             cpus,
             no_fault,
         } = Probes::provoke(&state.queue)?;
-        let mut add = |name, seen| {
-            rows.push(
-                Row {
-                    name,
-                    cpu: None,
-                    caller: None,
-                    seen,
-                },
-                GFP_KERNEL,
-            )
-        };
+        let mut add = |name, seen| rows.push(Row::new(name, seen), GFP_KERNEL);
         let mut nmis = 0;
 
         for seen in state.nmis.seen() {
@@ -116,28 +106,13 @@ impl Table for Contexts {
         }
         add("module_init", Some(state.module_init))?;
 
-        let mut seen = KVVec::with_capacity(rows.len(), GFP_KERNEL)?;
-        for row in &rows {
-            if let Some(observation) = row.seen {
-                seen.push_within_capacity(observation)?;
-            }
-        }
-        let shown = state.addresses.show_once(&mut seen);
-        for (row, seen) in rows
-            .iter_mut()
-            .filter_map(|row| row.seen.as_mut())
-            .zip(&seen)
-        {
-            *row = *seen;
-        }
-
         Ok(Self {
-            layout: layout(&seen),
+            layout: layout(&rows),
+            shown: state.addresses.show_once(&mut rows),
             rows,
             cpus,
             no_fault,
             nmis,
-            shown,
         })
     }
 
@@ -183,11 +158,11 @@ impl Table for Contexts {
         row.text(PREEMPT_COUNT, count.as_str());
         row.decimal(CPU, seen.cpu);
         row.text(STACK, seen.stack.name());
-        row.bytes(SP, &self.shown.text(seen.addresses[0]));
+        row.bytes(SP, &self.shown.text(seen.stack_pointer));
         row.decimal(PID, seen.pid);
         row.decimal(TGID, seen.tgid);
         row.bytes(MM, padded_mm_name(seen.has_mm));
-        text::add_comm(line, &seen.comm, seen.kind.is_kernel());
+        seen.name.add_to(line);
         line.byte(b'\n');
     }
 
@@ -242,12 +217,14 @@ impl Table for Contexts {
 }
 
 /// Makes each column as wide as the widest of its values.
-fn layout(seen: &[Observation]) -> Layout<13> {
+fn layout(rows: &[Row]) -> Layout<13> {
     const { assert!(Column::width_max(&COLUMNS) <= ROW_MAX) };
 
     let mut widths = COLUMNS.each_ref().map(|column| column.max);
     let widest = |value: fn(&Observation) -> u32| {
-        text::digits(seen.iter().map(value).max().unwrap_or_default())
+        let seen = rows.iter().filter_map(|row| row.seen.as_ref());
+
+        text::digits(seen.map(value).max().unwrap_or_default())
     };
 
     widths[PREEMPT_COUNT] = 8;

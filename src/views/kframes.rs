@@ -24,7 +24,6 @@ use crate::{
         Place,
         Symbols, //
     },
-    sys,
     tasks::RcuTask,
     text::{
         self,
@@ -32,9 +31,12 @@ use crate::{
         Layout,
         ROW_MAX, //
     },
-    views::task_table::{
-        add_number,
-        add_selected, //
+    views::{
+        rights::may_look,
+        task_table::{
+            add_number,
+            add_selected, //
+        },
     },
     walk::Scope, //
 };
@@ -173,10 +175,8 @@ impl Table for Kframes {
     fn open(state: &State) -> Result<Self> {
         const { assert!(Column::width_max(&COLUMNS) <= ROW_MAX) };
 
-        // What /proc/PID/stack asks for, besides `CAP_SYS_ADMIN`.
-        if !sys::capable_sys_ptrace() {
-            return Err(EPERM);
-        }
+        // As for /proc/PID/stack.
+        may_look()?;
         let selection = state.selection();
         let mut walker = Walker {
             frames: KVVec::new(),

@@ -7,6 +7,7 @@ pub(crate) mod contexts;
 pub(crate) mod current;
 pub(crate) mod kframes;
 pub(crate) mod kstacks;
+pub(crate) mod rights;
 pub(crate) mod segments;
 pub(crate) mod set_pid;
 pub(crate) mod syscalls;

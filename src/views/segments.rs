@@ -31,9 +31,9 @@ use crate::{
         UserThreads,
         Valid, //
     },
-    views::user_summary::{
-        may_look,
-        Summary, //
+    views::{
+        rights::may_look,
+        user_summary::Summary, //
     },
     walk::Scope, //
 };

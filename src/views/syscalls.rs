@@ -17,16 +17,18 @@ use crate::{
         Absent,
         UserState, //
     },
-    sys,
     tasks::RcuTask,
     text::{
         self,
         Column,
         Row, //
     },
-    views::task_table::{
-        TaskTable,
-        View, //
+    views::{
+        rights::may_look,
+        task_table::{
+            TaskTable,
+            View, //
+        },
     },
     walk::Scope, //
 };
@@ -153,12 +155,8 @@ impl View<11, ROOM> for Calls {
     const COLUMNS: &'static [Column; 11] = &COLUMNS;
 
     fn permit() -> Result {
-        // What /proc/PID/syscall asks for.
-        if sys::capable_sys_ptrace() {
-            Ok(())
-        } else {
-            Err(EPERM)
-        }
+        // As for /proc/PID/syscall.
+        may_look()
     }
 
     fn record(id: ThreadId, task: RcuTask<'_>) -> CallRecord {

@@ -33,9 +33,6 @@ use crate::{
 use core::marker::PhantomData;
 use kernel::prelude::*;
 
-/// The most tasks that are recorded in one RCU read-side critical section.
-const SECTION: usize = 1024;
-
 /// What a table shows of each task: `N` columns, and a name that ends the line.
 pub(crate) trait View<const N: usize, const ROOM: usize>:
     Sized + Send + Sync + 'static
@@ -152,8 +149,6 @@ struct Plain<V, const N: usize, const ROOM: usize>(PhantomData<fn() -> V>);
 
 impl<V: View<N, ROOM>, const N: usize, const ROOM: usize> Recorder for Plain<V, N, ROOM> {
     type Record = V::Record;
-
-    const SECTION: usize = SECTION;
 
     #[inline]
     fn record(&mut self, id: ThreadId, task: RcuTask<'_>) -> V::Record {

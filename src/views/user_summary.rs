@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the tables about user space have in common: who may open them, and their summaries.
+//! What the summaries of the tables about user space have in common.
 
 use crate::{
     line::Line,
@@ -8,21 +8,9 @@ use crate::{
         Patience,
         LOCK_WAIT, //
     },
-    sys,
     text,
     users::UserThreads, //
 };
-use kernel::prelude::*;
-
-/// Fails with `EPERM` unless the caller has `CAP_SYS_PTRACE` in the initial user namespace, which is
-/// what reading the memory of any process asks for.
-pub(crate) fn may_look() -> Result {
-    if sys::capable_sys_ptrace() {
-        Ok(())
-    } else {
-        Err(EPERM)
-    }
-}
 
 /// What the summary of such a table counts.
 pub(crate) struct Summary {
