@@ -182,6 +182,19 @@ static void prefer_rcu(int cpu)
 	free(threads);
 }
 
+/*
+ * This process and its children are to be on the other processors: on PREEMPT_RT a
+ * sleep ends in a thread of the processor on which it began.
+ */
+static void leave(int cpu)
+{
+	cpu_set_t set;
+
+	must(sched_getaffinity(0, sizeof(set), &set));
+	CPU_CLR(cpu, &set);
+	must(sched_setaffinity(0, sizeof(set), &set));
+}
+
 /* Nothing but this runs on the processor, hardly a kernel thread either, until it is told. */
 static void hog(void *cpu)
 {
@@ -283,7 +296,6 @@ int main(void)
 			ksft_test_result_skip("one processor cannot go, nor be kept busy\n");
 		ksft_finished();
 	}
-	/* This and the readers stay on the others. */
 	cpu = cpus[1];
 	stop = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	load_taskscope("");
@@ -299,6 +311,7 @@ int main(void)
 			 "all answer when it is quiet\n");
 	contexts_free(table);
 
+	leave(cpu);
 	no_share_for_others(cpu);
 	prefer_rcu(cpu);
 	pid = start_child(hog, &cpu);
