@@ -16,6 +16,16 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
+/// Returns the processors that are online, each as it is when it is come to.
+pub(crate) fn online_now() -> impl Iterator<Item = CpuId> {
+    // SAFETY: The mask exists forever. Its bits are read and changed one by one, atomically.
+    let online = unsafe { Cpumask::from_raw((&raw const bindings::__cpu_online_mask).cast()) };
+
+    (0..nr_cpu_ids())
+        .filter_map(CpuId::from_u32)
+        .filter(|cpu| online.test(*cpu))
+}
+
 /// As long as this exists, no processor comes or goes.
 ///
 /// # Invariants
@@ -36,12 +46,8 @@ impl OnlineCpus {
 
     /// Returns the processors that are online.
     pub(crate) fn iter(&self) -> impl Iterator<Item = CpuId> + '_ {
-        // SAFETY: The mask exists forever. By the type invariant nobody changes it meanwhile.
-        let online = unsafe { Cpumask::from_raw((&raw const bindings::__cpu_online_mask).cast()) };
-
-        (0..nr_cpu_ids())
-            .filter_map(CpuId::from_u32)
-            .filter(|cpu| online.test(*cpu))
+        // By the type invariant they stay so.
+        online_now()
     }
 }
 

@@ -13,7 +13,10 @@ use crate::{
     observation::Observation, //
 };
 use kernel::{
-    cpu::nr_cpu_ids,
+    cpu::{
+        nr_cpu_ids,
+        CpuId, //
+    },
     prelude::*, //
 };
 
@@ -43,9 +46,11 @@ impl Nmis {
         })
     }
 
-    /// Returns what was seen in the latest NMI of each processor that has had one.
-    pub(crate) fn seen(&self) -> impl Iterator<Item = Observation> + '_ {
-        self.handler.seen().iter().filter_map(Latest::get)
+    /// Returns what was seen in the latest NMI of processor `cpu`, if it has had one.
+    pub(crate) fn seen(&self, cpu: CpuId) -> Option<Observation> {
+        let place = usize::try_from(cpu.as_u32()).ok()?;
+
+        self.handler.seen().get(place)?.get()
     }
 }
 

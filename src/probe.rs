@@ -20,18 +20,25 @@
 //!
 //! # Who waits for what
 //!
-//! The caller waits until all have answered, for [`LIMIT`] at most, and a signal ends the wait. What
-//! has not answered by then is taken back or waited for before [`Probes::provoke`] returns, when
-//! its owner is dropped: the work items first, for they set off the rest. Nothing outlives the
-//! call, and each call has probes of its own. No processor goes offline during it.
+//! All that can be kept waiting by others is done by a work item of its own, the [`Errand`]: it makes
+//! the thread, holds the processors so that none goes offline, sets off the rest, waits for the
+//! answers, and ends what has not answered: it takes it back or waits for it, the work items first,
+//! since they set off the rest.
 //!
-//! What has begun cannot be taken back. If a thread of a real-time class takes the processor away
-//! from a work item at that moment, or from the thread that PREEMPT_RT runs an `irq_work` in, the
-//! caller waits for as long as that thread keeps it.
+//! The caller waits for the errand to end, for [`LIMIT`] at most, and a signal ends the wait. Then it
+//! calls the errand off, and gives it [`END_LIMIT`] to end. As a rule nothing is queued or running any
+//! more when [`Prober::provoke`] returns. What cannot be taken back, because it has begun on a
+//! processor that a thread of a real-time class has taken away from it, is waited for by the errand
+//! alone, and the errand by [`Prober`] when that is dropped.
+//!
+//! Each call has an errand and probes of its own.
 
 use crate::{
     addresses::HasAddresses,
-    cpus::OnlineCpus,
+    cpus::{
+        self,
+        OnlineCpus, //
+    },
     deferred::{
         self,
         Answers,
@@ -51,6 +58,8 @@ use core::slice;
 use kernel::{
     cpu::CpuId,
     impl_has_hr_timer,
+    impl_has_work,
+    new_work,
     prelude::*,
     processor::cpu_relax,
     static_lock_class,
@@ -81,10 +90,17 @@ use kernel::{
         Monotonic,
         Msecs, //
     },
+    workqueue::{
+        self,
+        Work, //
+    },
 };
 
 /// How long all answers are waited for, in milliseconds.
 pub(crate) const LIMIT: Msecs = 1000;
+
+/// How long an errand that is called off is waited for, in milliseconds.
+const END_LIMIT: Msecs = 100;
 
 /// How long a work item waits for those of other processors.
 ///
@@ -128,13 +144,22 @@ impl HasAddresses for Row {
 pub(crate) struct Probes {
     /// A row for each, in the order of the table.
     pub(crate) rows: KVVec<Row>,
-    /// How many processors were online.
-    pub(crate) cpus: usize,
+    /// The processors that were online.
+    pub(crate) cpus: KVec<CpuId>,
     /// Why there was no page fault, if there could be none.
     pub(crate) no_fault: Option<Error>,
 }
 
 /// A place that is to be looked around from once.
+struct Look(SetOnce<Observation>);
+
+impl Callback for Look {
+    fn call(&self) {
+        self.0.populate(Observation::now());
+    }
+}
+
+/// The same, and somebody waits for it.
 struct Probe {
     seen: SetOnce<Observation>,
     answers: Arc<Answers>,
@@ -158,36 +183,69 @@ impl Callback for Probe {
     }
 }
 
+/// The contexts that each processor has, in the order of the table.
+const NAMES: [&str; 6] = [
+    "workqueue",
+    "softirq_bh",
+    "softirq_timer",
+    "hrtimer",
+    "irq_work",
+    "ipi",
+];
+
+const WORKQUEUE: usize = 0;
+const SOFTIRQ_BH: usize = 1;
+const SOFTIRQ_TIMER: usize = 2;
+const HRTIMER: usize = 3;
+const IRQ_WORK: usize = 4;
+const IPI: usize = 5;
+
+/// A processor, and what is seen in each of its contexts.
+struct Processor {
+    cpu: CpuId,
+    probes: [Probe; NAMES.len()],
+}
+
+/// A context of a processor, by its place among [`NAMES`].
+struct Spot {
+    processor: Arc<Processor>,
+    context: usize,
+}
+
+impl Callback for Spot {
+    fn call(&self) {
+        self.processor.probes[self.context].call();
+    }
+}
+
 /// What is set off on a processor.
 #[pin_data]
 struct Deferred {
-    cpu: CpuId,
-    ipi: Probe,
-    in_hrtimer: Probe,
-    irq_work: IrqWork<Probe>,
+    processor: Arc<Processor>,
+    irq_work: IrqWork<Spot>,
     #[pin]
-    timer: Timer<Probe>,
+    timer: Timer<Spot>,
     #[pin]
-    bh: WorkItem<Probe>,
+    bh: WorkItem<Spot>,
     #[pin]
     hrtimer: HrTimer<Self>,
 }
 
-/// How many answers a [`Deferred`] gives, that of the call by another processor left out.
-const DEFERRED: usize = 4;
-
 impl Deferred {
     /// Nothing is set off yet.
-    fn new(cpu: CpuId, answers: &Arc<Answers>) -> Result<Arc<Self>> {
+    fn new(processor: &Arc<Processor>) -> Result<Arc<Self>> {
+        let spot = |context| Spot {
+            processor: processor.clone(),
+            context,
+        };
+
         Arc::pin_init(
             try_pin_init!(Self {
-                cpu,
-                ipi: Probe::new(answers),
-                in_hrtimer: Probe::new(answers),
-                irq_work: IrqWork::new(Probe::new(answers))?,
-                timer <- Timer::new(Probe::new(answers)),
+                processor: processor.clone(),
+                irq_work: IrqWork::new(spot(IRQ_WORK))?,
+                timer <- Timer::new(spot(SOFTIRQ_TIMER)),
                 bh <- WorkItem::new(
-                    Probe::new(answers),
+                    spot(SOFTIRQ_BH),
                     c"taskscope softirq_bh",
                     static_lock_class!(),
                 ),
@@ -195,6 +253,11 @@ impl Deferred {
             }? Error),
             GFP_KERNEL,
         )
+    }
+
+    /// Returns what is asked when another processor calls.
+    fn ipi(&self) -> &Probe {
+        &self.processor.probes[IPI]
     }
 }
 
@@ -208,8 +271,9 @@ impl HrTimerCallback for Deferred {
     type Pointer<'a> = Arc<Self>;
 
     fn run(this: ArcBorrow<'_, Self>, _: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
-        this.in_hrtimer.call();
-        this.bh.queue_on(this.cpu, deferred::bh_queue());
+        this.processor.probes[HRTIMER].call();
+        this.bh
+            .queue_on(this.processor.cpu, deferred::bh_queue());
         HrTimerRestart::NoRestart
     }
 }
@@ -225,7 +289,6 @@ struct Meeting {
 /// What the work item of a processor does.
 struct Visit {
     place: usize,
-    probe: Probe,
     deferred: Arc<Deferred>,
     hrtimer: SetOnce<ArcHrTimerHandle<Deferred>>,
     /// The place and the processor that is to be called, if there is another.
@@ -245,10 +308,10 @@ impl Visit {
 
             if !called && (late || self.meeting.come[place].load(Acquire)) {
                 // It fails for a processor that is offline only, and none goes offline.
-                let _ = deferred::call_on(next.cpu, &next.ipi);
+                let _ = deferred::call_on(next.processor.cpu, next.ipi());
                 called = true;
             }
-            if called && (late || self.deferred.ipi.seen.as_ref().is_some()) {
+            if called && (late || self.deferred.ipi().seen.as_ref().is_some()) {
                 return;
             }
             cpu_relax();
@@ -261,7 +324,7 @@ impl Visit {
 
 impl Callback for Visit {
     fn call(&self) {
-        self.probe.call();
+        self.deferred.processor.probes[WORKQUEUE].call();
         self.deferred.irq_work.queue();
         self.deferred.timer.start();
         self.hrtimer
@@ -282,13 +345,13 @@ struct Visits {
 
 impl Visits {
     /// Makes them.
-    fn new(cpus: &OnlineCpus, answers: &Arc<Answers>) -> Result<Self> {
-        let mut deferred = KVec::new();
-        let mut come = KVec::new();
+    fn new(processors: &[Arc<Processor>]) -> Result<Self> {
+        let mut deferred = KVec::with_capacity(processors.len(), GFP_KERNEL)?;
+        let mut come = KVec::with_capacity(processors.len(), GFP_KERNEL)?;
 
-        for cpu in cpus.iter() {
-            deferred.push(Deferred::new(cpu, answers)?, GFP_KERNEL)?;
-            come.push(Atomic::new(false), GFP_KERNEL)?;
+        for processor in processors {
+            deferred.push_within_capacity(Deferred::new(processor)?)?;
+            come.push_within_capacity(Atomic::new(false))?;
         }
         let meeting = Arc::new(
             Meeting {
@@ -303,7 +366,6 @@ impl Visits {
             let next = (place + 1) % deferred.len();
             let visit = Visit {
                 place,
-                probe: Probe::new(answers),
                 deferred: own.clone(),
                 hrtimer: SetOnce::new(),
                 next: (next != place).then(|| (next, deferred[next].clone())),
@@ -323,47 +385,12 @@ impl Visits {
     /// Sets them off, and returns how many answers are to come.
     fn start(&self, queue: &Queue) -> usize {
         for (item, deferred) in self.items.iter().zip(&self.deferred) {
-            item.queue_on(deferred.cpu, queue.as_queue());
+            item.queue_on(deferred.processor.cpu, queue.as_queue());
         }
-        let calls = usize::from(self.items.len() > 1);
+        // One alone is called by nobody.
+        let uncalled = usize::from(self.items.len() < 2);
 
-        self.items.len() * (1 + DEFERRED + calls)
-    }
-
-    /// Adds what they have seen to `rows`.
-    fn report(&self, rows: &mut KVVec<Row>) -> Result {
-        type Seen = fn(&WorkItem<Visit>, &Deferred) -> Option<Observation>;
-
-        let contexts: [(&'static str, Seen); 6] = [
-            ("workqueue", |item, _| item.callback().probe.seen.copy()),
-            ("softirq_bh", |_, own| own.bh.callback().seen.copy()),
-            ("softirq_timer", |_, own| own.timer.callback().seen.copy()),
-            ("hrtimer", |_, own| own.in_hrtimer.seen.copy()),
-            ("irq_work", |_, own| own.irq_work.callback().seen.copy()),
-            ("ipi", |_, own| own.ipi.seen.copy()),
-        ];
-
-        for (name, seen) in contexts {
-            if name == "ipi" && self.items.len() < 2 {
-                // There is nobody to send one.
-                rows.push(Row::new(name, None), GFP_KERNEL)?;
-                continue;
-            }
-            for (place, (item, own)) in self.items.iter().zip(&self.deferred).enumerate() {
-                let before = (place + self.items.len() - 1) % self.items.len();
-
-                rows.push(
-                    Row {
-                        name,
-                        cpu: Some(own.cpu),
-                        caller: (name == "ipi").then(|| self.deferred[before].cpu),
-                        seen: seen(item, own),
-                    },
-                    GFP_KERNEL,
-                )?;
-            }
-        }
-        Ok(())
+        self.items.len() * (NAMES.len() - uncalled)
     }
 }
 
@@ -373,51 +400,203 @@ impl Drop for Visits {
     }
 }
 
-impl Probes {
-    /// Provokes all contexts and waits for what is seen there.
-    ///
-    /// Sleeps. Fails with `ENOMEM` or `ENFILE`, or with `ERESTARTSYS` or `EINTR` when a signal comes.
-    pub(crate) fn provoke(queue: &Queue) -> Result<Self> {
-        let mut rows = KVVec::new();
-        let mut add = |name, seen| rows.push(Row::new(name, seen), GFP_KERNEL);
+/// What one call of [`Prober::provoke`] asks for, and what is seen.
+#[pin_data]
+struct Errand {
+    #[pin]
+    work: Work<Self>,
+    /// Where the work items of the processors are queued.
+    processors_queue: Arc<Queue>,
+    in_thread: Arc<Probe>,
+    /// The processors, once they are known.
+    processors: SetOnce<KVec<Arc<Processor>>>,
+    /// Why something could not be asked.
+    failure: SetOnce<Error>,
+    /// What the errand itself waits for.
+    answers: Arc<Answers>,
+    /// Whether nobody waits for the answers any more.
+    called_off: Atomic<bool>,
+    /// One answer: that it has ended.
+    #[pin]
+    ended: Answers,
+}
 
-        add("syscall", Some(Observation::now()))?;
+impl_has_work! {
+    impl HasWork<Self> for Errand { self.work }
+}
 
-        let answers = Arc::pin_init(Answers::new(), GFP_KERNEL)?;
-        let in_fault = Arc::new(Probe::new(&answers), GFP_KERNEL)?;
-        // Not with the processors held: the lock of the address space comes before.
-        let no_fault = fault::provoke(in_fault.clone())?;
-        let mut missing = usize::from(in_fault.seen.as_ref().is_some());
+impl workqueue::WorkItem for Errand {
+    type Pointer = Arc<Self>;
 
-        let in_thread = Arc::new(Probe::new(&answers), GFP_KERNEL)?;
-        let thread = Thread::start(in_thread.clone(), c"taskscope_probe")?;
-        missing += 1;
-
-        let cpus = OnlineCpus::hold();
-        let visits = Visits::new(&cpus, &answers)?;
-        missing += visits.start(queue);
-
-        let mut left = msecs_to_jiffies(LIMIT);
-        while missing != 0 {
-            match answers.wait(left)? {
-                Wait::Answered(time) => left = time,
-                Wait::TimedOut => break,
-            }
-            missing -= 1;
+    fn run(this: Arc<Self>) {
+        if let Err(error) = this.ask() {
+            this.failure.populate(error);
         }
+        this.ended.add();
+    }
+}
 
-        add("page_fault", in_fault.seen.copy())?;
-        add("kthread", in_thread.seen.copy())?;
-        visits.report(&mut rows)?;
-        let online = visits.items.len();
+impl Errand {
+    /// One that has not begun. May sleep; fails with `ENOMEM`.
+    fn new(processors_queue: Arc<Queue>) -> Result<Arc<Self>> {
+        let answers = Arc::pin_init(Answers::new(), GFP_KERNEL)?;
+        let in_thread = Arc::new(Probe::new(&answers), GFP_KERNEL)?;
+
+        Arc::pin_init(
+            pin_init!(Self {
+                work <- new_work!("taskscope errand"),
+                processors_queue,
+                in_thread,
+                processors: SetOnce::new(),
+                failure: SetOnce::new(),
+                answers,
+                called_off: Atomic::new(false),
+                ended <- Answers::new(),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Asks everywhere, and returns when nothing of it is queued or running any more.
+    ///
+    /// Sleeps, for as long as others like. Fails with `ENOMEM`.
+    fn ask(&self) -> Result {
+        if self.called_off.load(Relaxed) {
+            return Ok(());
+        }
+        let thread = Thread::start(self.in_thread.clone(), c"taskscope_probe")?;
+        let cpus = OnlineCpus::hold();
+        let processors = self.processors(&cpus)?;
+        let visits = Visits::new(processors)?;
+        let mut missing = 1 + visits.start(&self.processors_queue);
+
+        // Called off, it is woken by an answer too many.
+        while missing != 0 && !self.called_off.load(Relaxed) {
+            match self.answers.wait(msecs_to_jiffies(LIMIT)) {
+                Ok(Wait::Answered) => missing -= 1,
+                _ => break,
+            }
+        }
 
         // In this order, and before the processors are let go.
         drop(visits);
         drop(thread);
         drop(cpus);
+        Ok(())
+    }
+
+    /// Lets the caller know which processors are asked.
+    fn processors(&self, cpus: &OnlineCpus) -> Result<&[Arc<Processor>]> {
+        let mut processors = KVec::new();
+
+        for cpu in cpus.iter() {
+            let processor = Processor {
+                cpu,
+                probes: NAMES.map(|_| Probe::new(&self.answers)),
+            };
+
+            processors.push(Arc::new(processor, GFP_KERNEL)?, GFP_KERNEL)?;
+        }
+        self.processors.populate(processors);
+        Ok(self.processors.as_ref().map_or(&[], |list| list))
+    }
+
+    /// Waits for the end. Fails with `ERESTARTSYS` when a signal comes first.
+    fn wait(&self) -> Result {
+        let waited = self.ended.wait(msecs_to_jiffies(LIMIT));
+
+        if !matches!(waited, Ok(Wait::Answered)) {
+            self.called_off.store(true, Relaxed);
+            self.answers.add();
+            self.ended.wait_for_sure(msecs_to_jiffies(END_LIMIT));
+        }
+        waited.map(|_| ())
+    }
+
+    /// Returns what each processor has seen, by context and processor, and adds the processors to
+    /// `cpus`. They are those online now if the errand has not come so far as to ask them.
+    fn report(&self, rows: &mut KVVec<Row>, cpus: &mut KVec<CpuId>) -> Result {
+        let processors = self.processors.as_ref();
+
+        match processors {
+            Some(list) => {
+                for processor in list {
+                    cpus.push(processor.cpu, GFP_KERNEL)?;
+                }
+            }
+            None => {
+                for cpu in cpus::online_now() {
+                    cpus.push(cpu, GFP_KERNEL)?;
+                }
+            }
+        }
+        for (context, name) in NAMES.into_iter().enumerate() {
+            if context == IPI && cpus.len() < 2 {
+                // There is nobody to send one.
+                rows.push(Row::new(name, None), GFP_KERNEL)?;
+                continue;
+            }
+            for (place, cpu) in cpus.iter().enumerate() {
+                let before = (place + cpus.len() - 1) % cpus.len();
+
+                rows.push(
+                    Row {
+                        name,
+                        cpu: Some(*cpu),
+                        caller: (context == IPI).then(|| cpus[before]),
+                        seen: processors.and_then(|list| list[place].probes[context].seen.copy()),
+                    },
+                    GFP_KERNEL,
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Provokes contexts. Dropping it waits for all that it has set off.
+pub(crate) struct Prober {
+    // Dropped in this order: errands queue work items on processors.
+    errands: Queue,
+    processors: Arc<Queue>,
+}
+
+impl Prober {
+    /// Makes one. May sleep; fails with `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self {
+            errands: Queue::unbound(c"taskscope_errand")?,
+            processors: Arc::new(Queue::per_cpu(c"taskscope")?, GFP_KERNEL)?,
+        })
+    }
+
+    /// Provokes all contexts and waits for what is seen there.
+    ///
+    /// Sleeps. Fails with `ENOMEM` or `ENFILE`, or with `ERESTARTSYS` when a signal comes.
+    pub(crate) fn provoke(&self) -> Result<Probes> {
+        let mut rows = KVVec::new();
+        let mut cpus = KVec::new();
+        let mut add = |name, seen| rows.push(Row::new(name, seen), GFP_KERNEL);
+
+        add("syscall", Some(Observation::now()))?;
+
+        let in_fault = Arc::new(Look(SetOnce::new()), GFP_KERNEL)?;
+        let no_fault = fault::provoke(in_fault.clone())?;
+        let errand = Errand::new(self.processors.clone())?;
+
+        // It is refused if it is queued, which it is not.
+        let _ = self.errands.as_queue().enqueue(errand.clone());
+        errand.wait()?;
+        if let Some(error) = errand.failure.copy() {
+            return Err(error);
+        }
+
+        add("page_fault", in_fault.0.copy())?;
+        add("kthread", errand.in_thread.seen.copy())?;
+        errand.report(&mut rows, &mut cpus)?;
+        Ok(Probes {
             rows,
-            cpus: online,
+            cpus,
             no_fault,
         })
     }

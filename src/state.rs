@@ -4,10 +4,10 @@
 
 use crate::{
     addresses::Addresses,
-    deferred::Queue,
     nmi::Nmis,
     observation::Observation,
-    pid_list::PidList, //
+    pid_list::PidList,
+    probe::Prober, //
 };
 use kernel::{
     prelude::*,
@@ -27,8 +27,8 @@ pub(crate) struct State {
     /// How addresses are shown.
     #[pin]
     pub(crate) addresses: Addresses,
-    /// Where the probes of `contexts` are queued.
-    pub(crate) queue: Queue,
+    /// What provokes the contexts of `contexts`.
+    pub(crate) prober: Prober,
     /// The NMIs that have come since the module was loaded.
     pub(crate) nmis: Nmis,
     /// What was seen when the module was loaded.
@@ -41,7 +41,7 @@ impl State {
         try_pin_init!(Self {
             selection <- new_mutex!(None),
             addresses <- Addresses::new(raw_pointers),
-            queue: Queue::new(c"taskscope")?,
+            prober: Prober::new()?,
             nmis: Nmis::watch()?,
             module_init: Observation::now(),
         }? Error)

@@ -34,8 +34,8 @@ unsafe impl Sync for Answers {}
 /// How waiting has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// An answer has come, with this much of the time left, which is more than none.
-    Answered(Jiffies),
+    /// An answer has come.
+    Answered,
     /// The time was up.
     TimedOut,
 }
@@ -70,8 +70,14 @@ impl Answers {
 
         match Jiffies::try_from(left) {
             Ok(0) => Ok(Wait::TimedOut),
-            Ok(left) => Ok(Wait::Answered(left)),
+            Ok(_) => Ok(Wait::Answered),
             Err(_) => Err(ERESTARTSYS),
         }
+    }
+
+    /// The same, whatever signals come; a short `limit` is in order. Sleeps.
+    pub(crate) fn wait_for_sure(&self, limit: Jiffies) {
+        // SAFETY: By the type invariant this is a completion; the caller may sleep.
+        unsafe { bindings::wait_for_completion_timeout(self.completion.get(), limit) };
     }
 }

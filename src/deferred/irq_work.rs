@@ -84,11 +84,6 @@ impl<C: Callback> IrqWork<C> {
         unsafe { self.inner.as_ref() }
     }
 
-    /// Returns the callback.
-    pub(crate) fn callback(&self) -> &C {
-        &self.inner().callback
-    }
-
     /// Asks for an interrupt on the processor that calls this, unless that is done already.
     pub(crate) fn queue(&self) {
         // SAFETY: By the type invariant this is an `irq_work`. It stays valid, and in place, until

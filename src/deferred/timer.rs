@@ -55,11 +55,6 @@ impl<C: Callback> Timer<C> {
         })
     }
 
-    /// Returns the callback.
-    pub(crate) fn callback(&self) -> &C {
-        &self.callback
-    }
-
     /// Lets the timer expire at the next tick of the processor that calls this.
     pub(crate) fn start(&self) {
         // SAFETY: By the type invariant this is a timer. It stays valid, and in place, until it

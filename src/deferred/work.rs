@@ -19,8 +19,8 @@ use kernel::{
     workqueue, //
 };
 
-/// A workqueue whose items run in task context, on the processor that they were queued on; they may
-/// sleep, and do not hold up each other.
+/// A workqueue of one's own, whose items run in task context; they may sleep, and do not hold up each
+/// other.
 ///
 /// # Invariants
 ///
@@ -36,15 +36,27 @@ unsafe impl Send for Queue {}
 unsafe impl Sync for Queue {}
 
 impl Queue {
-    /// Makes a queue. May sleep; fails with `ENOMEM`.
-    pub(crate) fn new(name: &'static CStr) -> Result<Self> {
+    /// Makes a queue whose items run on the processor that they were queued on. May sleep; fails
+    /// with `ENOMEM`.
+    pub(crate) fn per_cpu(name: &'static CStr) -> Result<Self> {
         // Whatever an item of such a queue does, the processor's other items go on meanwhile.
-        const FLAGS: bindings::wq_flags =
-            bindings::wq_flags_WQ_PERCPU | bindings::wq_flags_WQ_CPU_INTENSIVE;
+        Self::new(
+            name,
+            bindings::wq_flags_WQ_PERCPU | bindings::wq_flags_WQ_CPU_INTENSIVE,
+        )
+    }
 
+    /// Makes a queue whose items run on whichever processor has time. May sleep; fails with
+    /// `ENOMEM`.
+    pub(crate) fn unbound(name: &'static CStr) -> Result<Self> {
+        Self::new(name, bindings::wq_flags_WQ_UNBOUND)
+    }
+
+    /// Makes a queue.
+    fn new(name: &'static CStr, flags: bindings::wq_flags) -> Result<Self> {
         // SAFETY: The name is a NUL-terminated string without conversions; 0 is the default of how
         // many items run at a time.
-        let queue = unsafe { bindings::alloc_workqueue_noprof(name.as_char_ptr(), FLAGS, 0) };
+        let queue = unsafe { bindings::alloc_workqueue_noprof(name.as_char_ptr(), flags, 0) };
 
         // INVARIANT: The queue has just been made.
         Ok(Self {
@@ -116,11 +128,6 @@ impl<C: Callback> WorkItem<C> {
             }),
             callback,
         })
-    }
-
-    /// Returns the callback.
-    pub(crate) fn callback(&self) -> &C {
-        &self.callback
     }
 
     /// Puts the item on a queue of processor `cpu`, unless it is on one.

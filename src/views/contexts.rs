@@ -27,7 +27,10 @@ use crate::{
     views::threads::padded_mm_name, //
 };
 use core::mem::MaybeUninit;
-use kernel::prelude::*;
+use kernel::{
+    cpu::CpuId,
+    prelude::*, //
+};
 
 /// The columns. The last one, COMM, runs to the end of the line.
 static COLUMNS: [Column; 13] = [
@@ -63,10 +66,9 @@ const MM: usize = 12;
 /// The table `contexts`.
 pub(crate) struct Contexts {
     rows: KVVec<Row>,
+    /// How many processors were online.
     cpus: usize,
     no_fault: Option<Error>,
-    /// How many processors have had an NMI.
-    nmis: usize,
     shown: Shown,
     layout: Layout<13>,
 }
@@ -82,6 +84,14 @@ impl Contexts {
                 }
         })
     }
+
+    /// Returns the processors that have had no NMI.
+    fn without_nmi(&self) -> impl Iterator<Item = CpuId> + '_ {
+        self.rows
+            .iter()
+            .filter(|row| row.name == "nmi" && row.seen.is_none())
+            .filter_map(|row| row.cpu)
+    }
 }
 
 impl Table for Contexts {
@@ -93,26 +103,28 @@ impl Table for Contexts {
             mut rows,
             cpus,
             no_fault,
-        } = Probes::provoke(&state.queue)?;
-        let mut add = |name, seen| rows.push(Row::new(name, seen), GFP_KERNEL);
-        let mut nmis = 0;
+        } = state.prober.provoke()?;
 
-        for seen in state.nmis.seen() {
-            add("nmi", Some(seen))?;
-            nmis += 1;
+        for cpu in &cpus {
+            rows.push(
+                Row {
+                    cpu: Some(*cpu),
+                    ..Row::new("nmi", state.nmis.seen(*cpu))
+                },
+                GFP_KERNEL,
+            )?;
         }
-        for _ in nmis..cpus {
-            add("nmi", None)?;
-        }
-        add("module_init", Some(state.module_init))?;
+        rows.push(
+            Row::new("module_init", Some(state.module_init)),
+            GFP_KERNEL,
+        )?;
 
         Ok(Self {
             layout: layout(&rows),
             shown: state.addresses.show_once(&mut rows),
             rows,
-            cpus,
+            cpus: cpus.len(),
             no_fault,
-            nmis,
         })
     }
 
@@ -209,9 +221,11 @@ impl Table for Contexts {
         if !nmi::SUPPORTED {
             line.bytes(b"# nmi: a module can have none on this architecture\n");
         } else {
-            line.bytes(b"# nmi: on ");
-            text::add_count(line, self.nmis);
-            line.bytes(b" processors since the module was loaded\n");
+            for cpu in self.without_nmi() {
+                line.bytes(b"# nmi: none on processor ");
+                text::add_decimal(line, cpu.as_u32());
+                line.bytes(b" since the module was loaded\n");
+            }
         }
     }
 }

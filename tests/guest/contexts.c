@@ -380,10 +380,10 @@ static long all_nmis(int online)
 /* Which processors have a row for an NMI is told by the kernel's own counts. */
 static bool nmi_rows_fit(int online, const int *cpus, const long *before)
 {
-	static const struct bits bits = { "no", NULL, "yes", "yes", "no", "nmi", ANYONE };
+	struct bits bits = { "no", NULL, "yes", "yes", "no", "nmi", ANYONE };
 	struct contexts *table = contexts_read();
-	bool good = contexts_said(table, "# nmi: ") == 1;
-	int rows = 0;
+	int rows = 0, without = 0;
+	bool good = true;
 
 	for (size_t i = 0; i < table->rows; i++)
 		rows += !strcmp(table->row[i].context, "nmi");
@@ -393,12 +393,38 @@ static bool nmi_rows_fit(int online, const int *cpus, const long *before)
 		bool came = nmis(i) != before[i];
 
 		good &= came == !!row;
+		without += !came;
+		/* One that interrupts user space goes on on the thread's own stack. */
+		bits.stack = row && !strcmp(row->mm, "set") && !strcmp(row->stack, "task") ?
+			     "task" : "nmi";
 		if (row)
 			good &= bits_are(row, &bits) & count_fits(row) &
 				current_is(row, &bits, 0, 0, NULL);
 	}
+	/* Each of the others is named, or there is a word for all. */
+	if (contexts_said(table, "# nmi: a module can have none"))
+		good &= without == online && contexts_said(table, "# nmi: ") == 1;
+	else
+		good &= (int)contexts_said(table, "# nmi: none on processor ") == without;
 	contexts_free(table);
 	return good;
+}
+
+/* A processor that has had one goes, and its row with it; the others keep theirs. */
+static bool nmi_rows_go(const int *cpus, long *before)
+{
+	char parameters[30];
+	long count = nmis(1);
+	bool good;
+
+	snprintf(parameters, sizeof(parameters), "cpu=%d", cpus[1]);
+	load_module("/tests/send_nmi.ko", parameters);
+	wait_until(nmis(1) != count, "no NMI comes");
+	good = nmi_rows_fit(2, cpus, before);
+	set_online(cpus[1], false);
+	good &= nmi_rows_fit(1, cpus, before);
+	set_online(cpus[1], true);
+	return good & nmi_rows_fit(2, cpus, before);
 }
 
 /* A process that keeps the first processor, so that it is what an NMI interrupts. */
@@ -417,14 +443,17 @@ static void be_interrupted(void *ready)
 		;
 }
 
-/* `current` in an NMI is whoever was there, and its stack is no other's. */
-static bool nmi_interrupts(int port, int online)
+/*
+ * `current` in an NMI is whoever was there. The stack is its own if it was in user
+ * space, where this one is but for a tick now and then, and else no task's.
+ */
+static bool nmi_interrupts(int port)
 {
 	bool *ready = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	long before = nmis(0);
 	struct contexts *table;
 	const struct context_row *row;
-	unsigned long sp, irq;
+	unsigned long sp;
 	char number[20];
 	cpu_set_t all, set;
 	bool good;
@@ -438,17 +467,36 @@ static bool nmi_interrupts(int port, int online)
 	wait_until(*(volatile bool *)ready, "no process on the first processor");
 	must(write(port, "\n", 1));
 	wait_until(nmis(0) != before, "no NMI comes");
-	end_child(pid);
-	must(sched_setaffinity(0, sizeof(all), &all));
-
 	table = contexts_read();
 	row = contexts_find(table, "nmi", 0);
 	snprintf(number, sizeof(number), "%d", pid);
 	good = same(row, "PID", row->pid, number) & same(row, "TGID", row->tgid, number) &
 	       same(row, "MM", row->mm, "set") & same(row, "COMM", row->comm, "interrupted");
 	sp = strtoul(row->sp, NULL, 16);
-	irq = strtoul(contexts_find(table, "hrtimer", 0)->sp, NULL, 16);
-	good &= !in_a_task_stack(sp, -1) && distance(sp, irq) >= constant("thread_size") / 4;
+	good &= same(row, "STACK", row->stack, in_a_task_stack(sp, pid) ? "task" : "nmi");
+	contexts_free(table);
+	end_child(pid);
+	must(sched_setaffinity(0, sizeof(all), &all));
+	return good;
+}
+
+/* An NMI that interrupts the kernel has a stack of its own. */
+static bool nmi_stacks(const int *cpus, int online)
+{
+	struct contexts *table = contexts_read();
+	bool good = true;
+
+	for (int i = 0; i < online; i++) {
+		const struct context_row *row = contexts_find(table, "nmi", cpus[i]);
+		unsigned long sp, irq;
+
+		if (!row || strcmp(row->stack, "nmi"))
+			continue;
+		sp = strtoul(row->sp, NULL, 16);
+		irq = strtoul(contexts_find(table, "hrtimer", cpus[i])->sp, NULL, 16);
+		good &= !in_a_task_stack(sp, -1) &&
+			distance(sp, irq) >= constant("thread_size") / 4;
+	}
 	contexts_free(table);
 	return good;
 }
@@ -600,7 +648,7 @@ int main(void)
 	int port;
 
 	ksft_print_header();
-	ksft_set_plan(18);
+	ksft_set_plan(19);
 	must(uname(&name));
 	rt = strstr(name.version, "PREEMPT_RT");
 	online = online_cpus(cpus);
@@ -640,6 +688,8 @@ int main(void)
 		ksft_test_result_skip("a second NMI: no handlers of modules on %s\n", name.machine);
 		ksft_test_result_skip("whom an NMI interrupts: no handlers of modules on %s\n",
 				      name.machine);
+		ksft_test_result_skip("whose row goes: no handlers of modules on %s\n",
+				      name.machine);
 		ksft_test_result_skip("NMIs claimed: no handlers of modules on %s\n", name.machine);
 	} else {
 		long count = all_nmis(online);
@@ -648,11 +698,16 @@ int main(void)
 			must(write(port, "\n", 1));
 			wait_until(all_nmis(online) != count, "no NMI comes");
 			count = all_nmis(online);
-			ksft_test_result(nmi_rows_fit(online, cpus, before), "%s NMI\n",
+			ksft_test_result(nmi_rows_fit(online, cpus, before) &
+					 nmi_stacks(cpus, online), "%s NMI\n",
 					 i ? "a second" : "an");
 		}
+		if (online == 2)
+			ksft_test_result(nmi_rows_go(cpus, before), "a row for who is online\n");
+		else
+			ksft_test_result_skip("NMIs of a processor that goes: of two, one stays\n");
 		if (online > 1)
-			ksft_test_result(nmi_interrupts(port, online), "it interrupts a process\n");
+			ksft_test_result(nmi_interrupts(port), "it interrupts a process\n");
 		else
 			ksft_test_result_skip("whom an NMI interrupts: one processor, kept busy\n");
 		ksft_test_result(log_says("NMI received for unknown reason"), "and claims none\n");

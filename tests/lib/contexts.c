@@ -27,41 +27,57 @@ static const char **value(struct context_row *row, size_t column)
 	return (const char **)((char *)row + columns[column].offset);
 }
 
-/* Which of the columns stands where in a row; false if one is missing or twice. */
-static bool parse_header(char *header, size_t order[COLUMNS])
+/* Of each column in the header, which of the columns it is, or UNKNOWN: some may be added. */
+#define UNKNOWN COLUMNS
+#define COLUMNS_MAX (2 * COLUMNS)
+
+struct order {
+	size_t column[COLUMNS_MAX], count;
+};
+
+/* false if a column is missing or twice, or is last and not COMM */
+static bool parse_header(char *header, struct order *order)
 {
-	size_t at = 0, found = 0;
+	size_t found = 0, known = 0, column = UNKNOWN;
 	char *rest;
 
+	order->count = 0;
 	for (char *name = strtok_r(header, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
-		for (size_t i = 0; i < COLUMNS; i++)
-			if (!strcmp(columns[i].name, name) && at < COLUMNS) {
-				order[at] = i;
-				found |= 1 << i;
-			}
-		at++;
+		for (column = 0; column < COLUMNS; column++)
+			if (!strcmp(columns[column].name, name))
+				break;
+		if (column < COLUMNS) {
+			found |= 1 << column;
+			known++;
+		}
+		if (order->count == COLUMNS_MAX)
+			return false;
+		order->column[order->count++] = column;
 	}
-	return at == COLUMNS && found == (1 << COLUMNS) - 1;
+	return known == COLUMNS && found == (1 << COLUMNS) - 1 && column == COLUMNS - 1;
 }
 
-static bool parse_row(char *line, const size_t order[COLUMNS], struct context_row *row)
+static bool parse_row(char *line, const struct order *order, struct context_row *row)
 {
 	bool blank = true, whole = true;
 
-	for (size_t i = 0; i < COLUMNS; i++) {
+	for (size_t i = 0; i < order->count; i++) {
+		size_t column = order->column[i];
 		char *word = line + strspn(line, " ");
 
 		if (!*word)
 			return false;
-		if (i == COLUMNS - 1) {
+		if (i == order->count - 1) {
 			line = word;
 		} else {
 			line = word + strcspn(word, " ");
 			if (*line)
 				*line++ = 0;
 		}
-		*value(row, order[i]) = word;
-		if (order[i]) {
+		if (column == UNKNOWN)
+			continue;
+		*value(row, column) = word;
+		if (column) {
 			blank &= !strcmp(word, "-");
 			whole &= !!strcmp(word, "-");
 		}
@@ -73,7 +89,8 @@ static bool parse_row(char *line, const size_t order[COLUMNS], struct context_ro
 struct contexts *contexts_parse(char *text)
 {
 	struct contexts *contexts = calloc(1, sizeof(*contexts));
-	size_t order[COLUMNS], length = strlen(text);
+	size_t length = strlen(text);
+	struct order order;
 	char *rest, *line;
 
 	if (!contexts)
@@ -84,16 +101,18 @@ struct contexts *contexts_parse(char *text)
 		return contexts;
 	}
 	line = strtok_r(text, "\n", &rest);
-	if (!parse_header(line, order)) {
+	if (!parse_header(line, &order)) {
 		contexts->problem = "the header is not that of contexts";
 		return contexts;
 	}
 	while ((line = strtok_r(NULL, "\n", &rest))) {
-		if (*line == '#')
+		if (contexts->rows == ROWS_MAX || contexts->summaries == ROWS_MAX)
+			contexts->problem = "it is endless";
+		else if (*line == '#')
 			contexts->summary[contexts->summaries++] = line;
 		else if (contexts->summaries)
 			contexts->problem = "a row comes after the summary";
-		else if (!parse_row(line, order, &contexts->row[contexts->rows++]))
+		else if (!parse_row(line, &order, &contexts->row[contexts->rows++]))
 			contexts->problem = "a row is there in part";
 	}
 	if (!contexts->summaries)

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #define CPUS_MAX 64
+#define ROWS_MAX (11 * CPUS_MAX)
 
 /* A row. The strings lie in the table's text. */
 struct context_row {
@@ -20,9 +21,9 @@ struct context_row {
 
 struct contexts {
 	char *text;
-	struct context_row row[11 * CPUS_MAX];
+	struct context_row row[ROWS_MAX];
 	size_t rows;
-	const char *summary[11 * CPUS_MAX];
+	const char *summary[ROWS_MAX];
 	size_t summaries;
 	const char *problem;	/* what is wrong with it, or NULL */
 };
