@@ -2,16 +2,16 @@
 #
 # What a user types; `make help` lists it. What kbuild reads is Kbuild.
 
-export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS LAB
+export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS LAB MINUTES
 
-.PHONY: all run test check shell vm headers update lint doctor clean distclean help
+.PHONY: all run test soak check shell vm headers update lint doctor clean distclean help
 
 # With KDIR, that kernel tree and the host's own tools; otherwise the kernel
 # that KERNEL names, in the build root.
 all:
 	@$(if $(KDIR),scripts/build-for "$(KDIR)",scripts/launch build)
 
-run test shell:
+run test soak shell:
 	@scripts/launch $@
 
 vm:

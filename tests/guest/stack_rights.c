@@ -5,29 +5,17 @@
  * with what another's kernel stack holds. It is the open that is judged.
  */
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <kselftest.h>
 
+#include "capabilities.h"
 #include "guest.h"
 
 #define NOTHING (-1)
-
-static void drop(int capability)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
-
-	must(syscall(SYS_capget, &header, data));
-	data[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
-	data[CAP_TO_INDEX(capability)].permitted &= ~CAP_TO_MASK(capability);
-	must(syscall(SYS_capset, &header, data));
-}
 
 /* The errno of an open without a capability, or 0. */
 static int open_without(const char *name, int capability)
@@ -39,7 +27,7 @@ static int open_without(const char *name, int capability)
 	snprintf(path, sizeof(path), TABLES "%s", name);
 	if (!pid) {
 		if (capability != NOTHING)
-			drop(capability);
+			drop_capability(capability);
 		_exit(open(path, O_RDONLY) < 0 ? errno : 0);
 	}
 	must(waitpid(pid, &status, 0));
@@ -57,8 +45,8 @@ static bool reads_on(const char *name)
 	descriptor = must(open(path, O_RDONLY | O_CLOEXEC));
 	pid = fork_child();
 	if (!pid) {
-		drop(CAP_SYS_ADMIN);
-		drop(CAP_SYS_PTRACE);
+		drop_capability(CAP_SYS_ADMIN);
+		drop_capability(CAP_SYS_PTRACE);
 		_exit(read(descriptor, &byte, 1) != 1);
 	}
 	must(waitpid(pid, &status, 0));

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest.h"
+#include "rows.h"
+#include "whole.h"
+
+static int is_name(const struct dirent *entry)
+{
+	return *entry->d_name != '.';
+}
+
+char **file_names(void)
+{
+	struct dirent **entry;
+	int count = must(scandir(TABLES, &entry, is_name, alphasort));
+	char **names = calloc(count + 1, sizeof(*names));
+
+	if (!count || !names)
+		die("no files in " TABLES);
+	for (int i = 0; i < count; i++) {
+		names[i] = strdup(entry[i]->d_name);
+		free(entry[i]);
+	}
+	free(entry);
+	return names;
+}
+
+static const char *whole_current(const char *text)
+{
+	static const char * const keys[] = {
+		"comm", "pid", "tgid", "ppid", "uid", "euid", "state", "kind", "mm", "cpu",
+		"in_task", "preempt_count", "task_struct", "task_struct_size", "stack_start",
+		"stack_size", "stack_used",
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		size_t length = strlen(keys[i]);
+
+		if (strncmp(text, keys[i], length) || strncmp(text + length, ": ", 2))
+			return keys[i];
+		text += strcspn(text, "\n");
+		if (!*text++)
+			return "no newline at its end";
+	}
+	return *text ? "more than its keys" : NULL;
+}
+
+static const char *whole_list(const char *text)
+{
+	while (*text) {
+		size_t digits = strspn(text, "0123456789");
+
+		if (!digits || text[digits] != '\n')
+			return "not a PID a line";
+		text += digits + 1;
+	}
+	return NULL;
+}
+
+static int compare(const void *one, const void *other)
+{
+	return *(const pid_t *)one - *(const pid_t *)other;
+}
+
+/* Rows of one thread lie together, so each block of them is of another thread. */
+static const char *whole_blocks(const struct rows *table, bool may_lack)
+{
+	pid_t *block = malloc((table->rows + 1) * sizeof(*block));
+	size_t blocks = 0, said = strtoul(table->summary + 2, NULL, 10);
+	const char *problem = NULL;
+
+	for (size_t row = 0; row < table->rows; row++)
+		if (!row || table->pid[row] != table->pid[row - 1])
+			block[blocks++] = table->pid[row];
+	qsort(block, blocks, sizeof(*block), compare);
+	for (size_t i = 1; i < blocks; i++)
+		if (block[i] == block[i - 1])
+			problem = "a thread twice";
+	if (may_lack ? blocks > said : blocks != said)
+		problem = "not as many as the summary says";
+	free(block);
+	return problem;
+}
+
+const char *whole(const char *name, const char *text, size_t size)
+{
+	static char problem[sizeof(((struct rows *)0)->problem)];
+	struct rows *table;
+	const char *wrong = problem;
+
+	if (strlen(text) != size)
+		return "a byte 0";
+	if (!strcmp(name, "current"))
+		return whole_current(text);
+	if (!strcmp(name, "set_pid"))
+		return whole_list(text);
+	table = rows_parse(memcpy(malloc(size + 1), text, size + 1), size);
+	snprintf(problem, sizeof(problem), "%s", table->problem);
+	if (!*problem && !table->rows)
+		wrong = "no rows";
+	else if (!*problem && !strcmp(name, "contexts"))
+		wrong = table->rows == strtoul(table->summary + 2, NULL, 10) ?
+			NULL : "not as many as the summary says";
+	else if (!*problem)
+		/* A process may have no segment that anything is known of. */
+		wrong = whole_blocks(table, !strcmp(name, "segments"));
+	rows_free(table);
+	return wrong;
+}

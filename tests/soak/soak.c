@@ -1,0 +1,582 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * All files read by eight readers, each in pieces of another size, for MINUTES,
+ * while tasks come, go and change in every way there is, processors go offline and
+ * online, memory is short, and the module is unloaded and loaded again.
+ *
+ * Every text is whole, and has who lives all the while, once. In the end as many
+ * tasks are left as there were, and as many objects of the kernel's. What else went
+ * wrong, the kernel's log says.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "contexts.h"
+#include "guest.h"
+#include "rows.h"
+#include "whole.h"
+
+#define READERS 8
+#define STORMS 12
+#define CGROUP "/tmp/cgroup"
+
+/* What readers and storms tell the test, and it them. */
+static struct {
+	atomic_ulong storm[STORMS];
+	atomic_ulong texts, bytes, absent, no_memory, wrong;
+	/* The module is to be unloaded: readers leave gaps. */
+	atomic_bool quiet;
+} *shared;
+
+static char **files;
+static int file_count;
+static pid_t test;
+
+/* --- the readers */
+
+static const size_t piece[READERS] = { 1, 7, 61, 512, 4095, 4096, 16384, 1 << 20 };
+
+static void complain(const char *name, const char *problem)
+{
+	if (shared->wrong++ < 20)
+		ksft_print_msg("%s: %s\n", name, problem);
+}
+
+/* Reads all, so many bytes at a time; NULL where there is an error. */
+static char *read_in_pieces(int descriptor, size_t bytes, size_t *size)
+{
+	size_t room = 1 << 20, used = 0;
+	char *text = malloc(room);
+	ssize_t count;
+
+	do {
+		if (room - used < bytes + 1)
+			text = realloc(text, room = 2 * room + bytes);
+		if (!text)
+			die("no memory");
+		count = read(descriptor, text + used, bytes);
+		used += count > 0 ? count : 0;
+	} while (count > 0);
+	text[used] = 0;
+	*size = used;
+	if (!count)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* Another piece of the same text, from somewhere in it. */
+static bool again(int descriptor, const char *text, size_t size)
+{
+	char bytes[300];
+	size_t at = rand() % (size + 1);
+	ssize_t count = pread(descriptor, bytes, sizeof(bytes), at);
+
+	return count > 0 ? !memcmp(bytes, text + at, count) : !count && at == size;
+}
+
+/* Those that live as long as the test does. */
+static bool has_those_who_stay(const char *name, const char *text, size_t size)
+{
+	struct rows *table;
+	bool has;
+
+	if (!strcmp(name, "current") || !strcmp(name, "set_pid") || !strcmp(name, "contexts"))
+		return true;
+	table = rows_parse(memcpy(malloc(size + 1), text, size + 1), size);
+	has = rows_find(table, 1) < table->rows && rows_find(table, test) < table->rows;
+	rows_free(table);
+	return has;
+}
+
+static void check(const char *name, int descriptor, const char *text, size_t size)
+{
+	const char *problem = whole(name, text, size);
+
+	if (!problem && !has_those_who_stay(name, text, size))
+		problem = "who lives all the while is not there";
+	if (!problem && !again(descriptor, text, size))
+		problem = "pread() gives another text";
+	if (problem)
+		complain(name, problem);
+	shared->texts++;
+	shared->bytes += size;
+}
+
+static void read_files(void *bytes)
+{
+	srand(getpid());
+	for (;;) {
+		const char *name = files[rand() % file_count];
+		char path[100], *text;
+		int descriptor;
+		size_t size;
+
+		snprintf(path, sizeof(path), TABLES "%s", name);
+		descriptor = open(path, O_RDONLY | O_CLOEXEC);
+		if (descriptor < 0) {
+			if (errno == ENOENT || errno == ENXIO)
+				shared->absent++;
+			else if (errno == ENOMEM)
+				shared->no_memory++;
+			else
+				complain(name, strerror(errno));
+			usleep(2000);
+			continue;
+		}
+		text = read_in_pieces(descriptor, *(size_t *)bytes, &size);
+		if (text)
+			check(name, descriptor, text, size);
+		else if (errno == ENOMEM)
+			shared->no_memory++;
+		else
+			complain(name, strerror(errno));
+		free(text);
+		close(descriptor);
+		if (shared->quiet)
+			usleep(rand() % 400000 * slower());
+	}
+}
+
+/* --- the storms: each counts what it has done, and leaves the processors to others */
+
+static void breathe(void)
+{
+	usleep(rand() % 4000);
+}
+
+static void *end_at_once(void *unused)
+{
+	return NULL;
+}
+
+static void sleep_for_ever(void *unused)
+{
+}
+
+static void forks(void *counter)
+{
+	for (;;) {
+		pid_t child[8];
+
+		for (int i = 0; i < 8; i++) {
+			child[i] = must(fork());
+			if (!child[i])
+				_exit(0);
+		}
+		for (int i = 0; i < 8; i++)
+			must(waitpid(child[i], NULL, 0));
+		*(atomic_ulong *)counter += 8;
+	}
+}
+
+static void threads(void *counter)
+{
+	for (;;) {
+		pthread_t thread[8];
+
+		for (int i = 0; i < 8; i++)
+			if (pthread_create(&thread[i], NULL, end_at_once, NULL))
+				die("pthread_create");
+		for (int i = 0; i < 8; i++)
+			pthread_join(thread[i], NULL);
+		*(atomic_ulong *)counter += 8;
+	}
+}
+
+static void *execute(void *unused)
+{
+	char * const arguments[] = { "soak", "ends at once", NULL };
+
+	execv("/proc/self/exe", arguments);
+	_exit(1);
+}
+
+/* In turn by the leader of its threads, and by another, which becomes the leader. */
+static void executes(void *counter)
+{
+	for (bool by_leader = false;; by_leader = !by_leader) {
+		pid_t child = must(fork());
+		pthread_t thread;
+		int status;
+
+		if (!child) {
+			if (by_leader)
+				execute(NULL);
+			pthread_create(&thread, NULL, execute, NULL);
+			for (;;)
+				pause();
+		}
+		must(waitpid(child, &status, 0));
+		if (status)
+			die("exec: status %#x", status);
+		++*(atomic_ulong *)counter;
+	}
+}
+
+/* The leader ends before its last thread does. */
+static void leaders_exit(void *counter)
+{
+	for (;;) {
+		pid_t child = must(fork());
+		pthread_t thread;
+
+		if (!child) {
+			pthread_create(&thread, NULL, end_at_once, NULL);
+			pthread_exit(NULL);
+		}
+		must(waitpid(child, NULL, 0));
+		++*(atomic_ulong *)counter;
+	}
+}
+
+static void change_users(void *counter)
+{
+	for (;; ++*(atomic_ulong *)counter) {
+		must(seteuid(1000));
+		must(seteuid(0));
+		must(setresuid(1, 0, 2));
+		must(setresuid(0, 0, 0));
+		usleep(rand() % 100);
+	}
+}
+
+static void change_names(void *counter)
+{
+	static const char * const names[] = {
+		"", " ", "#", "\n", "a\nb", "\\", "\033[2J", ") R 1 1", "123456789012345",
+	};
+
+	for (unsigned long i = 0;; i++, ++*(atomic_ulong *)counter) {
+		must(prctl(PR_SET_NAME, names[i % (sizeof(names) / sizeof(*names))]));
+		usleep(rand() % 100);
+	}
+}
+
+static void trace(void *counter)
+{
+	pid_t child = start_child(sleep_for_ever, NULL);
+
+	for (;; ++*(atomic_ulong *)counter) {
+		must(ptrace(PTRACE_ATTACH, child, NULL, NULL));
+		must(waitpid(child, NULL, __WALL));
+		must(ptrace(PTRACE_DETACH, child, NULL, NULL));
+		breathe();
+	}
+}
+
+static void stop(void *counter)
+{
+	pid_t child = start_child(sleep_for_ever, NULL);
+
+	for (;; ++*(atomic_ulong *)counter) {
+		must(kill(child, SIGSTOP));
+		must(waitpid(child, NULL, WUNTRACED));
+		must(kill(child, SIGCONT));
+		must(waitpid(child, NULL, WCONTINUED));
+		breathe();
+	}
+}
+
+static bool is_frozen(const char *events)
+{
+	char *text = slurp(CGROUP "/soak/cgroup.events", NULL);
+	bool is = strstr(text, events);
+
+	free(text);
+	return is;
+}
+
+/* A process that forks all the while, in a cgroup that is frozen and thawed. */
+static void freeze_and_thaw(void *counter)
+{
+	static atomic_ulong unused;
+	char pid[20];
+
+	snprintf(pid, sizeof(pid), "%d", start_child(forks, &unused));
+	write_file(CGROUP "/soak/cgroup.procs", pid);
+	for (;; ++*(atomic_ulong *)counter) {
+		write_file(CGROUP "/soak/cgroup.freeze", "1");
+		wait_until(is_frozen("frozen 1"), "the cgroup does not freeze");
+		write_file(CGROUP "/soak/cgroup.freeze", "0");
+		wait_until(is_frozen("frozen 0"), "the cgroup does not thaw");
+		breathe();
+	}
+}
+
+/* The last processor comes and goes. */
+static void plug(void *counter)
+{
+	int cpus[CPUS_MAX], last = cpus[online_cpus(cpus) - 1];
+
+	for (;; ++*(atomic_ulong *)counter) {
+		set_online(last, false);
+		usleep(rand() % 200000);
+		set_online(last, true);
+		/* All others stand still while it comes and goes. */
+		usleep(rand() % 2000000);
+	}
+}
+
+static long available_kib(void)
+{
+	char *text = slurp("/proc/meminfo", NULL);
+	long kib = atol(strstr(text, "MemAvailable:") + strlen("MemAvailable:"));
+
+	free(text);
+	return kib;
+}
+
+/* Takes memory until little is left, so that what can be freed is; and gives it back. */
+static void take_memory(void *counter)
+{
+	const size_t step = 16 << 20;
+	const long enough = available_kib(), little = enough / 10;
+
+	for (;; ++*(atomic_ulong *)counter) {
+		size_t taken = 0, most = enough * 1024;
+		char *memory = mmap(NULL, most, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (memory == MAP_FAILED)
+			die("no room for %zu bytes", most);
+		/* It takes less time to clear, and pages that lie together become rare. */
+		madvise(memory, most, MADV_HUGEPAGE);
+		for (; taken + step <= most && available_kib() > little; taken += step)
+			memset(memory + taken, 1, step);
+		write_file("/proc/sys/vm/drop_caches", "3");
+		usleep(rand() % 300000);
+		must(munmap(memory, most));
+		usleep(rand() % 300000);
+	}
+}
+
+/* The tables hold all threads, or some of those who stay with all of those. */
+static void choose(void *counter)
+{
+	char list[50];
+
+	snprintf(list, sizeof(list), "1 %d 2 4000000", test);
+	for (;; ++*(atomic_ulong *)counter) {
+		int descriptor = open(TABLES "set_pid", O_WRONLY | O_TRUNC | O_CLOEXEC);
+		const char *text = rand() % 2 ? list : " ";
+
+		if (descriptor >= 0) {
+			if (write(descriptor, text, strlen(text)) < 0 && errno != ENOMEM)
+				complain("set_pid", strerror(errno));
+			close(descriptor);
+		} else if (errno != ENOENT && errno != ENXIO && errno != ENOMEM) {
+			complain("set_pid", strerror(errno));
+		}
+		usleep(rand() % 50000);
+	}
+}
+
+static const struct {
+	const char *what;
+	void (*body)(void *counter);
+} storm[STORMS] = {
+	{ "processes forked", forks },
+	{ "threads created", threads },
+	{ "programs executed", executes },
+	{ "leaders gone before their threads", leaders_exit },
+	{ "times four changes of user", change_users },
+	{ "changes of name", change_names },
+	{ "attachments of a tracer", trace },
+	{ "stops", stop },
+	{ "freezes of a cgroup", freeze_and_thaw },
+	{ "processors unplugged", plug },
+	{ "times memory was short", take_memory },
+	{ "lists written to set_pid", choose },
+};
+
+/* --- what is left in the end */
+
+/* What a task is made of, each thread of its own; and what its process and a file are. */
+static const struct {
+	const char *name;
+	bool of_thread;
+} cache[] = {
+	{ "task_struct", true }, { "mm_struct", false }, { "seq_file", false },
+};
+
+#define CACHES ((int)(sizeof(cache) / sizeof(*cache)))
+
+struct left {
+	long threads, object[CACHES];
+};
+
+/* Those in use, where the kernel's own caches for each processor have been emptied. */
+static long count_objects(const char *cache)
+{
+	char path[100], *text;
+	long count;
+
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", cache);
+	write_file(path, "1");
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/objects", cache);
+	text = slurp(path, NULL);
+	count = atol(text);
+	free(text);
+	return count;
+}
+
+static struct left what_is_left(void)
+{
+	struct left left;
+	struct proc_thread *threads;
+
+	left.threads = proc_threads(&threads);
+	free(threads);
+	for (int i = 0; i < CACHES; i++)
+		left.object[i] = count_objects(cache[i].name) -
+				 (cache[i].of_thread ? left.threads : 0);
+	return left;
+}
+
+/* Kernels that look after each object count them exactly, others by the page. */
+static bool counts_exactly(void)
+{
+	char *text = slurp("/sys/kernel/slab/task_struct/sanity_checks", NULL);
+	bool exactly = *text == '1';
+
+	free(text);
+	return exactly;
+}
+
+/* Every snapshot that kept an object would be one of thousands. */
+static bool same_objects(const struct left *before, const struct left *after)
+{
+	const int some = counts_exactly() ? 0 : 50;
+
+	for (int i = 0; i < CACHES; i++)
+		if (after->object[i] > before->object[i] + some)
+			return false;
+	return true;
+}
+
+/* Workers of the kernel come and go. */
+static bool same_threads(const struct left *before, const struct left *after)
+{
+	return after->threads <= before->threads + 30;
+}
+
+/* Reads each file once, so that what is made once is there. */
+static void warm_up(void)
+{
+	load_taskscope("");
+	files = file_names();
+	for (file_count = 0; files[file_count]; file_count++) {
+		char path[100];
+
+		snprintf(path, sizeof(path), TABLES "%s", files[file_count]);
+		free(slurp(path, NULL));
+	}
+	/* From now on without a line in the log each time. */
+	write_file("/proc/sys/vm/drop_caches", "4");
+	must(mkdir(CGROUP, 0700));
+	must(mount("cgroup2", CGROUP, "cgroup2", 0, NULL));
+	must(mkdir(CGROUP "/soak", 0700));
+	must(unload_module("taskscope") ? -1 : 0);
+}
+
+int main(int argc, char **argv)
+{
+	const time_t duration = setting("MINUTES", 5) * 60;
+	unsigned long unloads = 0, refused = 0;
+	bool raged = true;
+	pid_t child[READERS + STORMS];
+	struct left before, after = { 0 };
+	time_t end;
+	int children = 0;
+
+	/* As a program that a storm executes. */
+	if (argc > 1)
+		return 0;
+	ksft_print_header();
+	ksft_set_plan(5);
+	/* It is to be loaded by this. */
+	unload_module("taskscope");
+	test = getpid();
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	/* No PID comes twice during a snapshot. */
+	write_file("/proc/sys/kernel/pid_max", "4194304");
+	warm_up();
+	before = what_is_left();
+
+	load_taskscope("");
+	end = seconds() + duration;
+	for (int i = 0; i < READERS; i++)
+		child[children++] = start_child(read_files, (void *)&piece[i]);
+	for (int i = 0; i < STORMS; i++)
+		child[children++] = start_child(storm[i].body, &shared->storm[i]);
+	while (seconds() < end) {
+		unsigned long texts = shared->texts;
+		int error;
+
+		wait_until(shared->texts > texts + 20 * READERS, "nobody reads");
+		shared->quiet = true;
+		wait_until((error = unload_module("taskscope")) != EAGAIN || !++refused,
+			   "it never goes");
+		if (error)
+			die("it does not go");
+		unloads++;
+		load_taskscope("");
+		shared->quiet = false;
+	}
+	for (int i = 0; i < children; i++) {
+		if (waitpid(child[i], NULL, WNOHANG))
+			die("%s ended", i < READERS ? "a reader" : storm[i - READERS].what);
+		end_child(child[i]);
+	}
+	must(unload_module("taskscope") ? -1 : 0);
+	/* Whoever was frozen when his parent ended ends now. */
+	write_file(CGROUP "/soak/cgroup.freeze", "0");
+	wait_until(!rmdir(CGROUP "/soak"), "the cgroup is not empty");
+	must(umount(CGROUP));
+	for (int i = 0; i < WAIT_LIMIT; i++) {
+		after = what_is_left();
+		if (same_threads(&before, &after) && same_objects(&before, &after))
+			break;
+		sleep(1);
+	}
+
+	ksft_print_msg("in %ld s:\n", duration);
+	ksft_print_msg("%lu texts of %d files read, %lu MiB, by %d readers\n", shared->texts,
+		       file_count, shared->bytes >> 20, READERS);
+	ksft_print_msg("%lu opens had no memory; %lu found no module\n", shared->no_memory,
+		       shared->absent);
+	ksft_print_msg("%lu unloads and loads; %lu unloads were refused, for files were open\n",
+		       unloads, refused);
+	for (int i = 0; i < STORMS; i++) {
+		ksft_print_msg("%lu %s\n", shared->storm[i], storm[i].what);
+		raged &= shared->storm[i] > 0;
+	}
+	ksft_print_msg("threads: %ld before, %ld after\n", before.threads, after.threads);
+	for (int i = 0; i < CACHES; i++)
+		ksft_print_msg("%s%s: %ld before, %ld after\n", cache[i].name,
+			       cache[i].of_thread ? " and no such thread" : "", before.object[i],
+			       after.object[i]);
+	ksft_test_result(shared->texts && !shared->wrong, "every text is whole\n");
+	ksft_test_result(raged, "every storm raged\n");
+	ksft_test_result(unloads && refused,
+			 "unloaded and loaded, and not while files were open\n");
+	ksft_test_result(same_threads(&before, &after), "no thread is left\n");
+	ksft_test_result(same_objects(&before, &after), "no object is left\n");
+	ksft_finished();
+}
