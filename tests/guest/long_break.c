@@ -210,7 +210,7 @@ static void test_threads(void)
 	struct crowd crowd = fill();
 	struct proc_thread *thread;
 	struct task_table *table;
-	pid_t process, victim[2];
+	pid_t process, victim[2] = { 0 };
 	size_t threads;
 	int found = 0;
 
