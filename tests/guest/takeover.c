@@ -45,7 +45,7 @@ static void stay_on(int processor)
 
 static void *execute(void *unused)
 {
-	static char *program[] = { "/proc/self/exe", "again", NULL };
+	static char *const program[] = { "/proc/self/exe", "again", NULL };
 
 	while (!__atomic_load_n(go, __ATOMIC_SEQ_CST))
 		usleep(1000);

@@ -4,7 +4,7 @@
  * the leader: it has the leader's PID already, and not yet its place among the
  * processes (de_thread() in fs/exec.c). It goes on when `let_go` is set. Since the
  * lock of the task list is held and interrupts are disabled meanwhile, it goes on
- * after a second in any case, and `in_vain` is set.
+ * after ten seconds in any case, and `in_vain` is set.
  */
 #include <linux/delay.h>
 #include <linux/kprobes.h>
@@ -13,7 +13,7 @@
 
 /* In microseconds: how often it looks, and for how long. */
 #define STEP 10
-#define LIMIT 1000000
+#define LIMIT 10000000
 
 static int pid;
 module_param(pid, int, 0);
