@@ -2,9 +2,9 @@
 #
 # What a user types; `make help` lists it. What kbuild reads is Kbuild.
 
-export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS LAB MINUTES
+export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS MUTANTS LAB MINUTES
 
-.PHONY: all run test soak check shell vm headers update lint doctor clean distclean help
+.PHONY: all run test soak check mutants shell vm headers update lint doctor clean distclean help
 
 # With KDIR, that kernel tree and the host's own tools; otherwise the kernel
 # that KERNEL names, in the build root.
@@ -19,6 +19,9 @@ vm:
 
 check:
 	@tests/host/run
+
+mutants:
+	@tests/mutants/run
 
 headers:
 	@scripts/rust-headers $(KERNEL)

@@ -96,7 +96,35 @@ static pid_t start_sleeper(const char *name)
 	return must(clone(sleep_for_ever, stacks + used * STACK, CLONE_VM | SIGCHLD, NULL));
 }
 
-/* So many markers, each a process; then, if wanted, victims between them are killed. */
+static void *end_at_once(void *unused)
+{
+	return NULL;
+}
+
+/* Threads that come and go in the middle of the list. */
+static void churn_threads(void *unused)
+{
+	pthread_t thread[6];
+
+	prctl(PR_SET_NAME, "churn");
+	stay_on(1);
+	for (;;) {
+		for (int i = 0; i < 6; i++) {
+			if (pthread_create(&thread[i], NULL, end_at_once, NULL))
+				die("pthread_create");
+			shared->births++;
+		}
+		for (int i = 0; i < 6; i++)
+			pthread_join(thread[i], NULL);
+	}
+}
+
+/*
+ * So many markers, each a process; then, if wanted, victims between them are killed.
+ * In the middle of these is a process whose threads come and go: where a victim dies
+ * at which a snapshot had its break, it goes back to before that process, which it
+ * has seen to its end, and there are threads that it has not.
+ */
 struct nursery {
 	int markers;
 	bool victims;
@@ -112,6 +140,8 @@ static void rear(void *argument)
 	for (int i = 0; i < nursery->markers; i++) {
 		if (nursery->victims)
 			start_sleeper("victim");
+		if (nursery->victims && i == BREAK * 3 / 4)
+			start_child(churn_threads, NULL);
 		shared->tid[i] = start_sleeper("marker");
 	}
 	shared->tids = nursery->markers;
@@ -160,28 +190,6 @@ static void storm(void *unused)
 		shared->births += 4;
 		for (int i = 0; i < 4; i++)
 			must(wait(NULL));
-	}
-}
-
-static void *end_at_once(void *unused)
-{
-	return NULL;
-}
-
-/* Threads that come and go in the middle of the list. */
-static void churn_threads(void *unused)
-{
-	pthread_t thread[6];
-
-	stay_on(1);
-	for (;;) {
-		for (int i = 0; i < 6; i++) {
-			if (pthread_create(&thread[i], NULL, end_at_once, NULL))
-				die("pthread_create");
-			shared->births++;
-		}
-		for (int i = 0; i < 6; i++)
-			pthread_join(thread[i], NULL);
 	}
 }
 

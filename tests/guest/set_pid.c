@@ -200,6 +200,31 @@ static void test_descriptor(void)
 	ksft_test_result(good && lists(leader, other), "writes to one descriptor add up\n");
 }
 
+/* Long lists are written in pieces, which may end in the middle of a number. */
+static void test_cut_numbers(void)
+{
+	int descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC));
+	bool good;
+
+	must(write(descriptor, "1 23", 4));
+	good = lists(1, 23);
+	must(write(descriptor, "45 6", 4));
+	good = good && lists(1, 2345, 6);
+	must(write(descriptor, "7", 1));
+	good = good && lists(1, 2345, 67);
+	must(write(descriptor, " 8\n", 3));
+	close(descriptor);
+	ksft_test_result(good && lists(1, 2345, 67, 8),
+			 "a number that two writes share is one\n");
+
+	echo(O_TRUNC, "23");
+	descriptor = must(open(SET_PID, O_WRONLY | O_APPEND));
+	must(write(descriptor, "23", 2));
+	must(write(descriptor, "4\n", 2));
+	close(descriptor);
+	ksft_test_result(lists(23, 234), "one that was in the list stays\n");
+}
+
 static void test_snapshots(void)
 {
 	int before, after;
@@ -286,7 +311,7 @@ static void test_long_list(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(26);
+	ksft_set_plan(28);
 	load_taskscope("");
 	tid = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	leader = start_child(start_thread, NULL);
@@ -295,6 +320,7 @@ int main(void)
 	thread = *tid;
 	test_lists();
 	test_descriptor();
+	test_cut_numbers();
 	test_snapshots();
 	test_refused();
 	test_long_list();

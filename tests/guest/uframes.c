@@ -354,6 +354,37 @@ static void test_userfault(void)
 	pthread_join(thread, NULL);
 }
 
+/* The first page of a file, with a record in it, and a stack for who stands there. */
+static void stand_in_file(void *file)
+{
+	unsigned long *place = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+				    *(int *)file, 0);
+
+	stack = place;
+	put_record(0x200, 0, CODE(1));
+	stand(at(0x100), at(0x200), (int *)place);
+}
+
+/* A page that was read is let go: else the file it is of could not be sealed. */
+static void test_page_let_go(void)
+{
+	unsigned long address[] = { (unsigned long)stand_pc, CODE(1) };
+	int file = must(memfd_create("stack", MFD_ALLOW_SEALING)), there = 0;
+	pid_t pid;
+
+	must(ftruncate(file, PAGE));
+	pid = start_child(stand_in_file, &file);
+	wait_until(pread(file, &there, sizeof(there), 0) == sizeof(there) && there,
+		   "nobody stands there");
+	wait_for_sleep(pid, pid, "S");
+	table = rows_read("uframes");
+	ksft_test_result(has_frames(pid, address, 2, "null"), "a stack in a file\n");
+	rows_free(table);
+	end_child(pid);
+	ksft_test_result(!fcntl(file, F_ADD_SEALS, F_SEAL_WRITE), "whose page is let go\n");
+	close(file);
+}
+
 static void spin(void *turns)
 {
 	for (;;)
@@ -393,7 +424,7 @@ static void test_no_chain(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(39);
+	ksft_set_plan(41);
 	load_taskscope("");
 	test_chains();
 	test_edges();
@@ -402,6 +433,7 @@ int main(void)
 	test_program();
 	test_names();
 	test_userfault();
+	test_page_let_go();
 	test_no_chain();
 	ksft_finished();
 }

@@ -209,6 +209,8 @@ static void add_vfork(void)
 	add("vfork parent, which sleeps without a signal", pid, pid, 'D', "user",
 	    "set",
 	    "-", "vfork parent");
+	/* The parent sleeps before the child has said who it is. */
+	wait_until(shared[1], "no child of vfork()");
 	add("vfork child, with its parent's mm", shared[1], shared[1], 'S',
 	    "user", "set",
 	    "-", .ppid = pid);

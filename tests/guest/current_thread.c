@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A thread that is not the leader of its process reads `current`, and sees itself:
+ * its own PID and name, and the PID of the process. current.test has one thread.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+
+static pid_t tid;
+
+static void *read_current(void *text)
+{
+	tid = syscall(SYS_gettid);
+	prctl(PR_SET_NAME, "second");
+	*(char **)text = slurp(TABLES "current", NULL);
+	return NULL;
+}
+
+static bool has(const char *text, const char *format, int number)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), format, number);
+	return strstr(text, line);
+}
+
+int main(void)
+{
+	pthread_t thread;
+	char *text;
+
+	ksft_print_header();
+	ksft_set_plan(4);
+	load_taskscope("");
+	if (pthread_create(&thread, NULL, read_current, &text))
+		die("pthread_create");
+	pthread_join(thread, NULL);
+	ksft_test_result(tid != getpid() && has(text, "\npid: %d\n", tid), "pid: the thread's\n");
+	ksft_test_result(has(text, "\ntgid: %d\n", getpid()), "tgid: the process's\n");
+	ksft_test_result(has(text, "\nppid: %d\n", getppid()), "ppid: that of the process\n");
+	ksft_test_result(strstr(text, "comm: second\n"), "comm: the thread's\n");
+	free(text);
+	ksft_finished();
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A snapshot lets others run after 1,024 tasks. It is stopped there, among tasks that
+ * are to die. They do, and those after them; their memory is given to others, and a
+ * process that was seen to its end has new threads. When it goes on, it has to find
+ * back. tests/guest/churn.c does the same at moments of chance, and for less long.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <kselftest.h>
+
+#include "crowd.h"
+#include "guest.h"
+#include "table.h"
+
+#define PARAMETERS "/sys/module/hold_walk/parameters/"
+
+#define BREAK 1024
+#define VICTIMS 40
+#define MARKERS 20
+#define NEWBORN 80
+
+static struct shared {
+	bool breed, die;
+	int born;
+} *shared;
+
+static pid_t marker[MARKERS];
+
+static void *sleep_for_ever(void *unused)
+{
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void start_thread(void *(*body)(void *))
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 16384);
+	if (pthread_create(&thread, &attributes, body, NULL))
+		die("pthread_create");
+}
+
+static void sleep_alone(void *unused)
+{
+}
+
+/* Has threads of its own once it is told to. */
+static void breed(void *unused)
+{
+	while (!__atomic_load_n(&shared->breed, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	for (int i = 0; i < 3; i++)
+		start_thread(sleep_for_ever);
+	__atomic_store_n(&shared->born, 1, __ATOMIC_SEQ_CST);
+}
+
+static void *sleep_until_told(void *unused)
+{
+	while (!__atomic_load_n(&shared->die, __ATOMIC_SEQ_CST))
+		usleep(10000);
+	return NULL;
+}
+
+/* Threads that die when they are told to, and then some that stay. */
+static void start_threads(void *unused)
+{
+	for (int i = 0; i < VICTIMS; i++)
+		start_thread(sleep_until_told);
+	for (int i = 0; i < MARKERS; i++)
+		start_thread(sleep_for_ever);
+	__atomic_store_n(&shared->born, 1, __ATOMIC_SEQ_CST);
+}
+
+static int threads_of(pid_t process)
+{
+	struct proc_thread thread;
+
+	return proc_thread(process, process, &thread) ? thread.threads : 0;
+}
+
+/* So many threads that the break is in the middle of the victims to come. */
+static struct crowd fill(void)
+{
+	struct task_table *table = table_read("threads");
+	long rows = table->rows;
+
+	table_free(table);
+	/* The leader of the crowd is one more, and so may be that of the victims. */
+	return start_crowd(BREAK - rows - 2 - VICTIMS / 2);
+}
+
+static void *read_threads(void *table)
+{
+	*(struct task_table **)table = table_try_read("threads");
+	return NULL;
+}
+
+/* Reads `threads`, and calls change(argument) at the break. */
+static struct task_table *read_with_break(void (*change)(void *), void *argument)
+{
+	struct task_table *table;
+	pthread_t reader;
+	bool stopped;
+
+	load_module("/tests/hold_walk.ko", "");
+	if (pthread_create(&reader, NULL, read_threads, &table))
+		die("pthread_create");
+	for (stopped = false; !stopped;) {
+		char *text = slurp(PARAMETERS "stopped", NULL);
+
+		stopped = *text == 'Y';
+		free(text);
+		if (!stopped)
+			usleep(1000);
+	}
+	change(argument);
+	write_file(PARAMETERS "let_go", "1");
+	pthread_join(reader, NULL);
+	must(unload_module("hold_walk") ? -1 : 0);
+	return table;
+}
+
+/* The memory of the dead is given back after a while, and to the next who are born. */
+static void reuse_memory(void)
+{
+	usleep(200000 * slower());
+	for (int i = 0; i < NEWBORN; i++)
+		if (!fork_child())
+			for (;;)
+				pause();
+}
+
+/* Whether those who were there all the while are there once, and the markers in order. */
+static bool right(const struct task_table *table, const struct crowd *crowd)
+{
+	pid_t twice = table_twice(table);
+	long markers = 0, others = 0;
+
+	for (size_t i = 0; i < table->rows; i++) {
+		pid_t pid = table->row[i].pid;
+
+		if (markers < MARKERS && pid == marker[markers])
+			markers++;
+		else if (others < crowd->count && pid == crowd->tid[others])
+			others++;
+	}
+	if (*table->problem || twice || markers != MARKERS || others != crowd->count)
+		ksft_print_msg("%s: PID %d twice, %ld of %d markers, %ld of %ld others\n",
+			       table->problem, twice, markers, MARKERS, others, crowd->count);
+	return !*table->problem && !twice && markers == MARKERS && others == crowd->count;
+}
+
+static bool has_break_among(const struct task_table *table, pid_t before, pid_t after)
+{
+	bool was = table_find(table, before), is = table_find(table, after);
+
+	if (!was || is)
+		ksft_print_msg("the break was %s them\n", was ? "after" : "before");
+	return was && !is;
+}
+
+static void kill_processes(void *victims)
+{
+	for (int i = 0; i < VICTIMS; i++)
+		end_child(((pid_t *)victims)[i]);
+	__atomic_store_n(&shared->breed, true, __ATOMIC_SEQ_CST);
+	wait_until(__atomic_load_n(&shared->born, __ATOMIC_SEQ_CST), "no new threads");
+	reuse_memory();
+}
+
+static void test_processes(void)
+{
+	pid_t breeder = start_child(breed, NULL), victim[VICTIMS];
+	struct crowd crowd = fill();
+	struct task_table *table;
+
+	for (int i = 0; i < VICTIMS; i++)
+		victim[i] = start_child(sleep_alone, NULL);
+	for (int i = 0; i < MARKERS; i++)
+		marker[i] = start_child(sleep_alone, NULL);
+	table = read_with_break(kill_processes, victim);
+	ksft_test_result(has_break_among(table, victim[0], victim[VICTIMS - 1]),
+			 "processes die about the break\n");
+	ksft_test_result(right(table, &crowd), "and all others are there once\n");
+	table_free(table);
+	for (int i = 0; i < MARKERS; i++)
+		end_child(marker[i]);
+	end_child(crowd.pid);
+	end_child(breeder);
+}
+
+static void kill_threads(void *process)
+{
+	__atomic_store_n(&shared->die, true, __ATOMIC_SEQ_CST);
+	wait_until(threads_of(*(pid_t *)process) == MARKERS + 1, "threads do not die");
+	reuse_memory();
+}
+
+static void test_threads(void)
+{
+	struct crowd crowd = fill();
+	struct proc_thread *thread;
+	struct task_table *table;
+	pid_t process, victim[2] = { 0 };
+	size_t threads;
+	int found = 0;
+
+	shared->born = 0;
+	process = start_child(start_threads, NULL);
+	wait_until(__atomic_load_n(&shared->born, __ATOMIC_SEQ_CST), "no threads");
+	/* /proc has them in the order of the list. */
+	threads = proc_threads(&thread);
+	for (size_t i = 0; i < threads; i++) {
+		if (thread[i].tgid != process || thread[i].pid == process)
+			continue;
+		if (!found)
+			victim[0] = thread[i].pid;
+		else if (found == VICTIMS - 1)
+			victim[1] = thread[i].pid;
+		else if (found >= VICTIMS && found < VICTIMS + MARKERS)
+			marker[found - VICTIMS] = thread[i].pid;
+		found++;
+	}
+	free(thread);
+	if (found != VICTIMS + MARKERS)
+		die("%d threads", found);
+	table = read_with_break(kill_threads, &process);
+	ksft_test_result(has_break_among(table, victim[0], victim[1]),
+			 "threads die about the break\n");
+	ksft_test_result(right(table, &crowd), "and all others are there once\n");
+	table_free(table);
+}
+
+int main(void)
+{
+	ksft_print_header();
+	ksft_set_plan(4);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		      -1, 0);
+	load_taskscope("");
+	test_processes();
+	test_threads();
+	ksft_finished();
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A thread takes its process over from the leader, and is stopped at the moment at
+ * which it has the leader's PID and not yet its place: a table of processes has to
+ * show the process by the thread that has its PID. tests/guest/exec.c meets that
+ * moment hardly ever.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+#include "table.h"
+
+#define PARAMETERS "/sys/module/hold_exec/parameters/"
+
+/* The child may execute a program. */
+static bool *go;
+
+static bool is_set(const char *parameter)
+{
+	char path[100], *text;
+	bool set;
+
+	snprintf(path, sizeof(path), PARAMETERS "%s", parameter);
+	text = slurp(path, NULL);
+	set = *text == 'Y';
+	free(text);
+	return set;
+}
+
+static void stay_on(int processor)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(processor, &set);
+	must(sched_setaffinity(0, sizeof(set), &set));
+}
+
+static void *execute(void *unused)
+{
+	static char *const program[] = { "/proc/self/exe", "again", NULL };
+
+	while (!__atomic_load_n(go, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	execv(program[0], program);
+	_exit(1);
+}
+
+/* Away from the reader, for who is stopped keeps his processor. */
+static void become_two(void *unused)
+{
+	pthread_t thread;
+
+	stay_on(1);
+	if (pthread_create(&thread, NULL, execute, NULL))
+		die("pthread_create");
+}
+
+/* The rows of a process: one, of the thread that has its PID. */
+static bool shows(const struct task_table *table, pid_t process)
+{
+	int rows = 0, leaders = 0;
+
+	for (size_t i = 0; i < table->rows; i++) {
+		rows += table->row[i].tgid == process;
+		leaders += table->row[i].pid == process;
+	}
+	ksft_print_msg("%d rows of the process, %d with its PID\n", rows, leaders);
+	return rows == 1 && leaders == 1;
+}
+
+int main(int argc, char **argv)
+{
+	struct task_table *processes;
+	char parameters[32];
+	bool in_time;
+	pid_t pid;
+
+	if (argc > 1)
+		for (;;)
+			pause();
+	ksft_print_header();
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		ksft_exit_skip("it takes a second processor\n");
+	ksft_set_plan(3);
+	go = mmap(NULL, sizeof(*go), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	load_taskscope("");
+	stay_on(0);
+	pid = start_child(become_two, NULL);
+	snprintf(parameters, sizeof(parameters), "pid=%d", pid);
+	load_module("/tests/hold_exec.ko", parameters);
+
+	__atomic_store_n(go, true, __ATOMIC_SEQ_CST);
+	wait_until(is_set("stopped"), "nobody takes over");
+	processes = table_read("processes");
+	in_time = !is_set("in_vain");
+	write_file(PARAMETERS "let_go", "1");
+	ksft_test_result(in_time, "read in the middle of execve()\n");
+	ksft_test_result(shows(processes, pid), "the process once, by its PID\n");
+	table_free(processes);
+
+	wait_for_state(pid, pid, "S");
+	processes = table_read("processes");
+	ksft_test_result(shows(processes, pid), "and so it is afterwards\n");
+	table_free(processes);
+	ksft_finished();
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Stops the next pass over the task list where it lets others run, between two
+ * critical sections, until `let_go` is set. taskscope has to be loaded before.
+ */
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+
+static bool stopped;
+module_param(stopped, bool, 0400);
+MODULE_PARM_DESC(stopped, "Whether it has come there");
+
+static bool let_go;
+module_param(let_go, bool, 0600);
+MODULE_PARM_DESC(let_go, "Whether it is to go on");
+
+static bool inside;
+
+/* Called in the place of what the walk has called. */
+static void wait_instead(void)
+{
+	while (!READ_ONCE(let_go))
+		schedule_timeout_idle(1);
+	WRITE_ONCE(inside, false);
+}
+
+static int divert(struct kprobe *probe, struct pt_regs *regs)
+{
+	if (stopped)
+		return 0;
+	WRITE_ONCE(inside, true);
+	WRITE_ONCE(stopped, true);
+	instruction_pointer_set(regs, (unsigned long)wait_instead);
+	return 1;
+}
+
+/* A probe with a handler for afterwards may change where execution goes on. */
+static void do_nothing(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+static struct kprobe at_break = {
+	.symbol_name = "taskscope_cond_resched",
+	.pre_handler = divert,
+	.post_handler = do_nothing,
+};
+
+static int __init hold_walk_init(void)
+{
+	return register_kprobe(&at_break);
+}
+
+static void __exit hold_walk_exit(void)
+{
+	WRITE_ONCE(let_go, true);
+	while (READ_ONCE(inside))
+		schedule_timeout_uninterruptible(1);
+	unregister_kprobe(&at_break);
+}
+
+module_init(hold_walk_init);
+module_exit(hold_walk_exit);
+MODULE_DESCRIPTION("Stops a pass over the task list at its break");
+MODULE_LICENSE("GPL");
