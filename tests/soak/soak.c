@@ -135,7 +135,7 @@ static void read_files(void *bytes)
 				shared->no_memory++;
 			else
 				complain(name, strerror(errno));
-			usleep(2000);
+			usleep(10000);
 			continue;
 		}
 		text = read_in_pieces(descriptor, *(size_t *)bytes, &size);
@@ -529,7 +529,7 @@ int main(int argc, char **argv)
 		unsigned long texts = shared->texts;
 		int error;
 
-		wait_until(shared->texts > texts + 20 * READERS, "nobody reads");
+		wait_until(shared->texts > texts + 50 * READERS, "nobody reads");
 		shared->quiet = true;
 		wait_until((error = unload_module("taskscope")) != EAGAIN || !++refused,
 			   "it never goes");
