@@ -135,7 +135,7 @@ static void read_files(void *bytes)
 				shared->no_memory++;
 			else
 				complain(name, strerror(errno));
-			usleep(2000);
+			usleep(10000);
 			continue;
 		}
 		text = read_in_pieces(descriptor, *(size_t *)bytes, &size);
@@ -341,26 +341,26 @@ static long available_kib(void)
 	return kib;
 }
 
-/* Takes memory until little is left, so that what can be freed is; and gives it back. */
+/* Takes memory until little is left, so that what can be freed is; and gives half back. */
 static void take_memory(void *counter)
 {
 	const size_t step = 16 << 20;
 	const long enough = available_kib(), little = enough / 10;
+	size_t taken = 0, most = enough * 1024;
+	char *memory = mmap(NULL, most, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
+	if (memory == MAP_FAILED)
+		die("no room for %zu bytes", most);
+	/* It takes less time to clear, and pages that lie together become rare. */
+	madvise(memory, most, MADV_HUGEPAGE);
 	for (;; ++*(atomic_ulong *)counter) {
-		size_t taken = 0, most = enough * 1024;
-		char *memory = mmap(NULL, most, PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-		if (memory == MAP_FAILED)
-			die("no room for %zu bytes", most);
-		/* It takes less time to clear, and pages that lie together become rare. */
-		madvise(memory, most, MADV_HUGEPAGE);
 		for (; taken + step <= most && available_kib() > little; taken += step)
 			memset(memory + taken, 1, step);
 		write_file("/proc/sys/vm/drop_caches", "3");
 		usleep(rand() % 300000);
-		must(munmap(memory, most));
+		taken = taken / step / 2 * step;
+		must(madvise(memory + taken, most - taken, MADV_DONTNEED));
 		usleep(rand() % 300000);
 	}
 }
@@ -390,6 +390,8 @@ static const struct {
 	const char *what;
 	void (*body)(void *counter);
 } storm[STORMS] = {
+	/* The first, since at first it takes a while. */
+	{ "times memory was short", take_memory },
 	{ "processes forked", forks },
 	{ "threads created", threads },
 	{ "programs executed", executes },
@@ -400,7 +402,6 @@ static const struct {
 	{ "stops", stop },
 	{ "freezes of a cgroup", freeze_and_thaw },
 	{ "processors unplugged", plug },
-	{ "times memory was short", take_memory },
 	{ "lists written to set_pid", choose },
 };
 
@@ -520,16 +521,18 @@ int main(int argc, char **argv)
 	before = what_is_left();
 
 	load_taskscope("");
-	end = seconds() + duration;
+	for (int i = 0; i < STORMS; i++) {
+		child[children++] = start_child(storm[i].body, &shared->storm[i]);
+		wait_until(shared->storm[i], "no %s", storm[i].what);
+	}
 	for (int i = 0; i < READERS; i++)
 		child[children++] = start_child(read_files, (void *)&piece[i]);
-	for (int i = 0; i < STORMS; i++)
-		child[children++] = start_child(storm[i].body, &shared->storm[i]);
+	end = seconds() + duration;
 	while (seconds() < end) {
 		unsigned long texts = shared->texts;
 		int error;
 
-		wait_until(shared->texts > texts + 20 * READERS, "nobody reads");
+		wait_until(shared->texts > texts + 50 * READERS, "nobody reads");
 		shared->quiet = true;
 		wait_until((error = unload_module("taskscope")) != EAGAIN || !++refused,
 			   "it never goes");
@@ -541,7 +544,7 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < children; i++) {
 		if (waitpid(child[i], NULL, WNOHANG))
-			die("%s ended", i < READERS ? "a reader" : storm[i - READERS].what);
+			die("%s ended", i < STORMS ? storm[i].what : "a reader");
 		end_child(child[i]);
 	}
 	must(unload_module("taskscope") ? -1 : 0);
