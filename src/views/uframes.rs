@@ -189,6 +189,7 @@ impl Table for UserFrames {
         let mut names = Names::new(NAMES_MAX);
         let mut buf = KVVec::from_elem(0, NAME_MAX, GFP_KERNEL)?;
         let mut patience = Patience::new();
+        let mut with = 0;
 
         for thread in &captured.threads {
             let first = rows.len();
@@ -204,6 +205,7 @@ impl Table for UserFrames {
                 Ok(Valid::Ok)
             })?;
 
+            with += usize::from(valid != Valid::NoMm);
             if valid != Valid::Ok {
                 rows.truncate(first);
                 rows.push(
@@ -220,7 +222,7 @@ impl Table for UserFrames {
             grid: Grid::new(&COLUMNS, rows.iter().map(Row::cells)),
             rows,
             names,
-            summary: Summary::new(&captured, &patience, selection.is_some()),
+            summary: Summary::new(&captured, with, &patience, selection.is_some()),
         })
     }
 
