@@ -244,6 +244,8 @@ static void clear_set_pid(void)
 
 static void test_set_pid(void)
 {
+	char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pid_t thread = start_standing((unsigned long)stack + 4096, 0);
 	char text[32];
 	struct rows *table;
 
@@ -257,6 +259,16 @@ static void test_set_pid(void)
 	write_file(TABLES "set_pid", "4000000\n");
 	table = rows_read("segments");
 	ksft_test_result(!table->rows, "set_pid: none of them\n");
+	rows_free(table);
+	clear_set_pid();
+	snprintf(text, sizeof(text), "%d\n", thread);
+	write_file(TABLES "set_pid", text);
+	table = rows_read("ustacks");
+	ksft_test_result(table->rows == 1 && table->pid[0] == thread,
+			 "set_pid: a thread, which has a stack\n");
+	rows_free(table);
+	table = rows_read("segments");
+	ksft_test_result(!table->rows, "set_pid: and is no process\n");
 	rows_free(table);
 	clear_set_pid();
 }
@@ -416,7 +428,7 @@ int main(int argc, char **argv, char **environment)
 	/* So that it is not left out. */
 	*(volatile char *)data = *(volatile char *)bss;
 	ksft_print_header();
-	ksft_set_plan(21);
+	ksft_set_plan(23);
 	load_taskscope("");
 	test_every_process();
 	test_program();
