@@ -107,6 +107,18 @@ impl Patience {
     }
 }
 
+/// What a task does with an address space.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It runs a program in it, which has been loaded.
+    Runs,
+    /// It executes a program, which is being loaded into this address space or into the next, or it
+    /// has been loaded into another meanwhile.
+    Executes,
+    /// It has given up whichever it had.
+    Gone,
+}
+
 /// An address space of a user program, kept in being.
 #[derive(Clone)]
 pub(crate) struct AddressSpace(ARef<MmWithUserAsync>);
@@ -133,6 +145,38 @@ impl AddressSpace {
     /// Returns the address of the `struct mm_struct`.
     fn as_ptr(&self) -> *mut bindings::mm_struct {
         self.0.as_raw()
+    }
+
+    /// Returns what `task` does with this address space at this moment.
+    ///
+    /// If it runs a program, then what is read of that program after this is complete, whatever
+    /// `task` does next: another program is loaded into another address space. May sleep on
+    /// `PREEMPT_RT`.
+    pub(crate) fn use_by(&self, task: &Task) -> Use {
+        self.use_by_locked(&TaskGuard::new(task))
+    }
+
+    /// As [`AddressSpace::use_by`], and the task gives up no address space while `guard` lasts.
+    fn use_by_locked(&self, guard: &TaskGuard<'_>) -> Use {
+        let task = guard.0.as_ptr();
+        // SAFETY: The task exists; no reference is made.
+        let mm = unsafe { &raw const (*task).mm };
+        // SAFETY: The field is valid as above, aligned and a pointer.
+        let mm = unsafe { sys::read_once(mm) };
+
+        if mm.is_null() {
+            return Use::Gone;
+        }
+        // The bit is set throughout: from before a task gets its new address space, in
+        // `begin_new_exec()`, until after the loader has filled it and has called `finalize_exec()`
+        // (`bprm_execve()`).
+        //
+        // SAFETY: The task exists.
+        if mm != self.as_ptr() || unsafe { sys::in_execve(task) } {
+            return Use::Executes;
+        }
+        sys::smp_rmb();
+        Use::Runs
     }
 
     /// Takes the mmap lock for reading; [`None`] if it cannot be had in time.
@@ -269,19 +313,13 @@ impl<'a> Locked<'a> {
     /// Returns how `task` stands in this address space.
     pub(crate) fn standing(&self, task: &Task) -> Standing {
         let guard = TaskGuard::new(task);
-        let task = guard.0.as_ptr();
-        // SAFETY: The task exists; no reference is made.
-        let mm = unsafe { &raw const (*task).mm };
-        // SAFETY: The field is valid as above, aligned and a pointer.
-        let mm = unsafe { sys::read_once(mm) };
 
-        if mm.is_null() {
-            return Standing::Gone;
+        match self.space.use_by_locked(&guard) {
+            Use::Runs => {}
+            Use::Executes => return Standing::Executing,
+            Use::Gone => return Standing::Gone,
         }
-        // SAFETY: The task exists.
-        if mm != self.space.as_ptr() || unsafe { sys::in_execve(task) } {
-            return Standing::Executing;
-        }
+        let task = guard.0.as_ptr();
         let is_current = ptr::eq(task, Task::current_raw());
         let before = moment(guard.0);
 

@@ -381,7 +381,7 @@ impl<'g> RcuTask<'g> {
     }
 
     /// Makes a pinned task usable in the critical section that `guard` stands for.
-    fn of(task: &'g Task, guard: &'g rcu::Guard) -> Self {
+    pub(crate) fn of(task: &'g Task, guard: &'g rcu::Guard) -> Self {
         let _ = guard;
 
         // INVARIANT: A `Task` is allocated for as long as it is borrowed.

@@ -20,6 +20,7 @@
 //! symbols          what a return address lies in
 //! address_map      what is known of addresses
 //! text, pid_list   how values are written, and lists of PIDs read
+//! names            names, each kept once
 //! deferred         callbacks in threads, softirqs and interrupts                (unsafe)
 //! fault, nmi       callbacks in a page fault and in NMIs                        (unsafe)
 //! latest           a value that an NMI may replace                              (unsafe)
@@ -44,6 +45,7 @@ mod frame_chain;
 mod latest;
 mod line;
 mod mm;
+mod names;
 mod nmi;
 mod observation;
 mod pid_list;

@@ -10,7 +10,8 @@ use crate::{
         AddressSpace,
         Locked,
         Patience,
-        Standing, //
+        Standing,
+        Use, //
     },
     pid_list::PidList,
     snapshot::{
@@ -27,7 +28,10 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::aref::ARef,
+    sync::{
+        aref::ARef,
+        rcu, //
+    },
     task::Task, //
 };
 
@@ -39,7 +43,7 @@ pub(crate) struct UserThread {
     pub(crate) comm: [u8; COMM_LEN],
     /// The soft and the hard limit of its process's stack, in bytes.
     pub(crate) stack_limits: [u64; 2],
-    /// Whose address space is meant; [`None`] for a thread that never runs in user space.
+    /// [`None`] for a thread that never runs in user space.
     task: Option<ARef<Task>>,
 }
 
@@ -93,11 +97,9 @@ pub(crate) struct UserThreads {
 impl UserThreads {
     /// Captures the tasks of `scope`, or those of them that `filter` lists.
     ///
-    /// In a scope of processes, the reference is to whichever thread still has the address space.
-    ///
     /// May sleep. Fails with `ENOMEM` only.
     pub(crate) fn capture(scope: Scope, filter: Option<&PidList>) -> Result<Self> {
-        let snapshot = Snapshot::capture(scope, filter, &mut Pinning { scope })?;
+        let snapshot = Snapshot::capture(scope, filter, &mut Pinning)?;
         let left_out = snapshot.total - snapshot.records.len();
         let mut threads = snapshot.records;
         let all = threads.len();
@@ -112,41 +114,50 @@ impl UserThreads {
 }
 
 /// Records threads, and takes a reference to each that runs in user space.
-struct Pinning {
-    scope: Scope,
-}
+struct Pinning;
 
 impl Recorder for Pinning {
     type Record = UserThread;
 
     fn record(&mut self, id: ThreadId, task: RcuTask<'_>) -> UserThread {
-        UserThread::new(self.scope, id, task)
+        let is_user = Kind::from_flags(task.flags()) == Kind::User;
+
+        UserThread {
+            id,
+            comm: task.comm(),
+            stack_limits: task.stack_limits(),
+            task: is_user.then(|| task.pin()),
+        }
     }
 }
 
 impl UserThread {
-    /// Records what `task` is at this moment. Does not sleep.
-    fn new(scope: Scope, id: ThreadId, task: RcuTask<'_>) -> Self {
-        let is_user = Kind::from_flags(task.flags()) == Kind::User;
-        let holder = match scope {
-            Scope::Processes if !task.has_mm() => task
-                .thread_group()
-                .find(|thread| thread.has_mm())
-                .unwrap_or(task),
-            _ => task,
-        };
+    /// Returns the address space of the thread's process, and whether a program has been loaded
+    /// into it; [`None`] once no thread of the process has one.
+    ///
+    /// The thread itself may be dead: a process lives as long as any thread does. May sleep on
+    /// `PREEMPT_RT`.
+    pub(crate) fn process_space(&self) -> Option<(AddressSpace, Use)> {
+        let thread = self.task.as_ref()?;
 
-        Self {
-            id,
-            comm: task.comm(),
-            stack_limits: task.stack_limits(),
-            task: is_user.then(|| holder.pin()),
+        // Each further turn is for one that has died since the turn before.
+        loop {
+            let holder = {
+                let guard = rcu::read_lock();
+
+                RcuTask::of(thread, &guard)
+                    .thread_group()
+                    .find(|thread| thread.has_mm())?
+                    .pin()
+            };
+
+            if let Some(space) = AddressSpace::of(&holder) {
+                match space.use_by(&holder) {
+                    Use::Gone => {}
+                    found => return Some((space, found)),
+                }
+            }
         }
-    }
-
-    /// Returns the address space of the thread.
-    pub(crate) fn address_space(&self) -> Option<AddressSpace> {
-        AddressSpace::of(self.task.as_ref()?)
     }
 
     /// Calls `look` with the thread's address space, locked, and the thread's registers, if it has
@@ -159,7 +170,10 @@ impl UserThread {
         patience: &mut Patience,
         mut look: impl FnMut(&Locked<'_>, &UserRegisters) -> Result<Valid>,
     ) -> Result<Valid> {
-        let (Some(task), Some(space)) = (&self.task, self.address_space()) else {
+        let Some(task) = &self.task else {
+            return Ok(Valid::NoMm);
+        };
+        let Some(space) = AddressSpace::of(task) else {
             return Ok(Valid::NoMm);
         };
         let Some(locked) = space.lock(patience)? else {

@@ -8,7 +8,12 @@ use crate::{
         Grid, //
     },
     line::Line,
-    mm::Patience,
+    mm::{
+        AddressSpace,
+        Locked,
+        Patience,
+        Use, //
+    },
     segments::{
         segments,
         Region,
@@ -53,7 +58,8 @@ static COLUMNS: [(&str, Side); 6] = [
 struct Process {
     tgid: u32,
     comm: [u8; COMM_LEN],
-    segments: [Segment; SEGMENTS],
+    /// [`None`] while a program is being executed.
+    segments: Option<[Segment; SEGMENTS]>,
 }
 
 /// The table `segments`.
@@ -66,17 +72,21 @@ pub(crate) struct Segments {
 impl Process {
     /// Returns the values of the columns in the row of segment `at`.
     fn cells(&self, at: usize) -> [Cell; 6] {
-        let [start, end, size] = match &self.segments[at] {
-            Segment::At(range) => [
-                Cell::Address(range.start),
-                Cell::Address(range.end),
-                Cell::bytes(range.end - range.start),
-            ],
-            _ => [Cell::Nothing; 3],
-        };
-        let valid = match self.segments[at] {
-            Segment::Unknown => Valid::Locked,
-            _ => Valid::Ok,
+        let nothing = [Cell::Nothing; 3];
+        let ([start, end, size], valid) = match &self.segments {
+            None => (nothing, Valid::Exec),
+            Some(segments) => match &segments[at] {
+                Segment::At(range) => (
+                    [
+                        Cell::Address(range.start),
+                        Cell::Address(range.end),
+                        Cell::bytes(range.end - range.start),
+                    ],
+                    Valid::Ok,
+                ),
+                Segment::Nothing => (nothing, Valid::Ok),
+                Segment::Unknown => (nothing, Valid::Locked),
+            },
         };
 
         [
@@ -88,6 +98,26 @@ impl Process {
             Cell::Word(valid.name()),
         ]
     }
+}
+
+/// Returns the mappings of an address space.
+fn regions<'a>(locked: &'a Locked<'_>) -> impl Iterator<Item = Region> + use<'a> {
+    locked.mappings().map(|mapping| Region {
+        range: mapping.range(),
+        kind: match mapping.special_name() {
+            Some(name) if name.to_bytes() == b"[vdso]" => RegionKind::Vdso,
+            Some(_) => RegionKind::Special,
+            None if mapping.is_of_file() => RegionKind::File,
+            None => RegionKind::Anonymous,
+        },
+    })
+}
+
+/// Finds the segments of the program in `space`, which has been loaded.
+fn find(space: &AddressSpace, patience: &mut Patience) -> Result<[Segment; SEGMENTS]> {
+    let locked = space.lock(patience)?;
+
+    Ok(segments(&space.parts(), locked.as_ref().map(regions)))
 }
 
 impl Table for Segments {
@@ -102,28 +132,19 @@ impl Table for Segments {
         let mut patience = Patience::new();
 
         for leader in &captured.threads {
-            // A process that is no more has no segments.
-            let Some(space) = leader.address_space() else {
+            // A process none of whose threads has an address space has no segments.
+            let Some((space, program)) = leader.process_space() else {
                 continue;
             };
-            let locked = space.lock(&mut patience)?;
-            let regions = locked.as_ref().map(|locked| {
-                locked.mappings().map(|mapping| Region {
-                    range: mapping.range(),
-                    kind: match mapping.special_name() {
-                        Some(name) if name.to_bytes() == b"[vdso]" => RegionKind::Vdso,
-                        Some(_) => RegionKind::Special,
-                        None if mapping.is_of_file() => RegionKind::File,
-                        None => RegionKind::Anonymous,
-                    },
-                })
-            });
 
             processes.push(
                 Process {
                     tgid: leader.id.tgid,
                     comm: leader.comm,
-                    segments: segments(&space.parts(), regions),
+                    segments: match program {
+                        Use::Runs => Some(find(&space, &mut patience)?),
+                        _ => None,
+                    },
                 },
                 GFP_KERNEL,
             )?;
@@ -135,8 +156,8 @@ impl Table for Segments {
                     .iter()
                     .flat_map(|process| (0..SEGMENTS).map(|at| process.cells(at))),
             ),
+            summary: Summary::new(&captured, processes.len(), &patience, selection.is_some()),
             processes,
-            summary: Summary::new(&captured, &patience, selection.is_some()),
         })
     }
 

@@ -18,6 +18,7 @@ use crate::{
         Patience,
         NAME_MAX, //
     },
+    names::Names,
     seq::{
         ReadOnly,
         Table, //
@@ -50,8 +51,15 @@ use kernel::{
 /// The most frames of a thread that are shown, the innermost included.
 const FRAMES_MAX: usize = 128;
 
-/// How many names back one is looked for among those that are kept.
-const NAMES_BACK: usize = 16;
+/// The most names of mappings that are kept, so that who has mapped very many files under long names
+/// cannot make the table take much memory.
+///
+/// Beside names, a thread costs `FRAMES_MAX` rows, a fraction of what its own stack in the kernel
+/// takes.
+const NAMES_MAX: usize = 2048;
+
+/// What stands for the names that are not kept.
+const UNNAMED: &[u8] = b"[too-many-names]";
 
 /// The columns. The last one, FRAME, runs to the end of the line.
 static COLUMNS: [(&str, Side); 4] = [
@@ -67,8 +75,8 @@ enum Frame {
     /// An address in a mapping.
     At {
         address: usize,
-        /// The name of the mapping, as its number among the names.
-        name: usize,
+        /// The name of the mapping, as its number among the names, if it is kept.
+        name: Option<u32>,
         /// Where that is in the mapping, or in the file.
         offset: usize,
     },
@@ -83,7 +91,7 @@ enum Frame {
 /// A row.
 struct Row {
     id: ThreadId,
-    depth: usize,
+    depth: u32,
     frame: Frame,
 }
 
@@ -95,44 +103,13 @@ pub(crate) struct UserFrames {
     summary: Summary,
 }
 
-/// The names of mappings. One that comes again soon is kept once.
-struct Names {
-    text: KVVec<u8>,
-    /// Where each ends.
-    ends: KVVec<usize>,
-}
-
-impl Names {
-    /// Returns name `number`.
-    fn get(&self, number: usize) -> &[u8] {
-        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-
-        &self.text[start..self.ends[number]]
-    }
-
-    /// Keeps a name, and returns its number.
-    fn add(&mut self, name: &[u8]) -> Result<usize> {
-        let next = self.ends.len();
-        let known = (next.saturating_sub(NAMES_BACK)..next)
-            .rev()
-            .find(|&number| self.get(number) == name);
-
-        if let Some(number) = known {
-            return Ok(number);
-        }
-        self.text.extend_from_slice(name, GFP_KERNEL)?;
-        self.ends.push(self.text.len(), GFP_KERNEL)?;
-        Ok(next)
-    }
-}
-
 impl Row {
     /// Returns the values of the columns.
     fn cells(&self) -> [Cell; 4] {
         [
             Cell::Number(self.id.tgid.into()),
             Cell::Number(self.id.pid.into()),
-            Cell::bytes(self.depth),
+            Cell::Number(self.depth.into()),
             match self.frame {
                 Frame::At { address, .. } | Frame::Nowhere { address } => Cell::Address(address),
                 Frame::End(_) | Frame::NoChain(_) => Cell::Nothing,
@@ -191,6 +168,15 @@ fn add_frames(
     add(Frame::End(end))
 }
 
+impl UserFrames {
+    /// Returns in how many rows `is_counted` holds for what is in column FRAME.
+    fn count(&self, is_counted: impl Fn(Frame) -> bool) -> usize {
+        let rows = self.rows.iter();
+
+        rows.filter(|row| is_counted(row.frame)).count()
+    }
+}
+
 impl Table for UserFrames {
     type Shared = State;
     type Input = ReadOnly<State>;
@@ -200,19 +186,18 @@ impl Table for UserFrames {
         let selection = state.selection();
         let captured = UserThreads::capture(Scope::Threads, selection.as_deref())?;
         let mut rows = KVVec::with_capacity(2 * captured.threads.len(), GFP_KERNEL)?;
-        let mut names = Names {
-            text: KVVec::new(),
-            ends: KVVec::new(),
-        };
+        let mut names = Names::new(NAMES_MAX);
         let mut buf = KVVec::from_elem(0, NAME_MAX, GFP_KERNEL)?;
         let mut patience = Patience::new();
+        let mut with = 0;
 
         for thread in &captured.threads {
             let first = rows.len();
             let id = thread.id;
             let valid = thread.visit(&mut patience, |space, registers| {
                 add_frames(space, registers, &mut names, &mut buf, |frame| {
-                    let depth = rows.len() - first;
+                    // CAST: There are at most `FRAMES_MAX`, and an end.
+                    let depth = (rows.len() - first) as u32;
 
                     rows.push(Row { id, depth, frame }, GFP_KERNEL)?;
                     Ok(())
@@ -220,6 +205,7 @@ impl Table for UserFrames {
                 Ok(Valid::Ok)
             })?;
 
+            with += usize::from(valid != Valid::NoMm);
             if valid != Valid::Ok {
                 rows.truncate(first);
                 rows.push(
@@ -236,7 +222,7 @@ impl Table for UserFrames {
             grid: Grid::new(&COLUMNS, rows.iter().map(Row::cells)),
             rows,
             names,
-            summary: Summary::new(&captured, &patience, selection.is_some()),
+            summary: Summary::new(&captured, with, &patience, selection.is_some()),
         })
     }
 
@@ -254,7 +240,7 @@ impl Table for UserFrames {
         self.grid.row(line, row.cells());
         match row.frame {
             Frame::At { name, offset, .. } => {
-                text::add_escaped(line, self.names.get(name));
+                text::add_escaped(line, name.map_or(UNNAMED, |name| self.names.get(name)));
                 line.bytes(b"+0x");
                 text::add_short_hexadecimal(line, offset);
             }
@@ -272,6 +258,28 @@ impl Table for UserFrames {
     }
 
     fn summary(&self, line: &mut Line<'_>) {
+        let frames =
+            self.count(|frame| matches!(frame, Frame::At { .. } | Frame::Nowhere { .. }));
+        let truncated = self.count(|frame| matches!(frame, Frame::End(End::Limit)));
+        let unnamed = self.count(|frame| matches!(frame, Frame::At { name: None, .. }));
+
         self.summary.add_to(line, "threads");
+        line.bytes(b"# ");
+        text::add_count(line, frames);
+        line.bytes(b" frames\n");
+        if truncated != 0 {
+            line.bytes(b"# ");
+            text::add_count(line, truncated);
+            line.bytes(b" stacks truncated, to the innermost ");
+            text::add_count(line, FRAMES_MAX);
+            line.bytes(b" frames\n");
+        }
+        if unnamed != 0 {
+            line.bytes(b"# ");
+            text::add_count(line, unnamed);
+            line.bytes(b" frames without the name of their mapping: there are more than ");
+            text::add_count(line, NAMES_MAX);
+            line.bytes(b" names\n");
+        }
     }
 }

@@ -14,8 +14,8 @@ use crate::{
 
 /// What the summary of such a table counts.
 pub(crate) struct Summary {
-    threads: usize,
-    others: usize,
+    with: usize,
+    without: usize,
     left_out: usize,
     locked: usize,
     /// Whether the choice of threads was in force.
@@ -23,11 +23,17 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Counts what was captured, and what was visited with `patience`.
-    pub(crate) fn new(captured: &UserThreads, patience: &Patience, selected: bool) -> Self {
+    /// Counts what was captured, and what was visited with `patience`: `with` of them had an
+    /// address space then.
+    pub(crate) fn new(
+        captured: &UserThreads,
+        with: usize,
+        patience: &Patience,
+        selected: bool,
+    ) -> Self {
         Self {
-            threads: captured.threads.len(),
-            others: captured.others,
+            with,
+            without: captured.threads.len() + captured.others - with,
             left_out: captured.left_out,
             locked: patience.failures,
             selected,
@@ -37,11 +43,11 @@ impl Summary {
     /// Writes the summary; `noun` is what was captured.
     pub(crate) fn add_to(&self, line: &mut Line<'_>, noun: &str) {
         line.bytes(b"# ");
-        text::add_count(line, self.threads);
+        text::add_count(line, self.with);
         line.byte(b' ');
         line.bytes(noun.as_bytes());
         line.bytes(b" with user space, ");
-        text::add_count(line, self.others);
+        text::add_count(line, self.without);
         line.bytes(b" without");
         if self.selected {
             line.bytes(b", ");

@@ -144,8 +144,13 @@ impl Table for UserStacks {
         }
         Ok(Self {
             grid: Grid::new(&COLUMNS, rows.iter().map(Row::cells)),
+            summary: Summary::new(
+                &captured,
+                rows.iter().filter(|row| row.valid != Valid::NoMm).count(),
+                &patience,
+                selection.is_some(),
+            ),
             rows,
-            summary: Summary::new(&captured, &patience, selection.is_some()),
         })
     }
 

@@ -6,6 +6,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,6 +244,8 @@ static void clear_set_pid(void)
 
 static void test_set_pid(void)
 {
+	char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pid_t thread = start_standing((unsigned long)stack + 4096, 0);
 	char text[32];
 	struct rows *table;
 
@@ -256,6 +259,16 @@ static void test_set_pid(void)
 	write_file(TABLES "set_pid", "4000000\n");
 	table = rows_read("segments");
 	ksft_test_result(!table->rows, "set_pid: none of them\n");
+	rows_free(table);
+	clear_set_pid();
+	snprintf(text, sizeof(text), "%d\n", thread);
+	write_file(TABLES "set_pid", text);
+	table = rows_read("ustacks");
+	ksft_test_result(table->rows == 1 && table->pid[0] == thread,
+			 "set_pid: a thread, which has a stack\n");
+	rows_free(table);
+	table = rows_read("segments");
+	ksft_test_result(!table->rows, "set_pid: and is no process\n");
 	rows_free(table);
 	clear_set_pid();
 }
@@ -291,6 +304,123 @@ static void test_leaderless(void)
 	end_child(pid);
 }
 
+/* What the processes of a test say to each other. */
+struct talk {
+	int begun, go, done;
+};
+
+static bool said(const int *what)
+{
+	return __atomic_load_n(what, __ATOMIC_ACQUIRE);
+}
+
+static void say(int *what)
+{
+	__atomic_store_n(what, 1, __ATOMIC_RELEASE);
+}
+
+static void leave_when_told(void *talk)
+{
+	char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct talk *leaver = talk;
+
+	start_standing((unsigned long)stack + 4096, 0);
+	say(&leaver->begun);
+	while (!said(&leaver->go))
+		usleep(100);
+	pthread_exit(NULL);
+}
+
+static void idle(void *unused)
+{
+}
+
+/* Whether this is the first row of all segments of a process that lives. */
+static bool has_segments(const struct rows *table, size_t row, pid_t pid)
+{
+	for (size_t i = 0; i < SEGMENTS; i++)
+		if (row + i >= table->rows || table->pid[row + i] != pid ||
+		    strcmp(rows_value(table, row + i, "SEGMENT"), names[i]) ||
+		    strcmp(rows_value(table, row + i, "VALID"), "ok"))
+			return false;
+	return is(table, pid, "text", proc_stat(getpid(), 26), proc_stat(getpid(), 27));
+}
+
+/*
+ * The first thread dies while the table is made: after the pass over the tasks,
+ * before the process is looked at. For as long as a lock of a process before it is
+ * waited for, the reader sleeps between the two.
+ */
+static void test_leaving(void)
+{
+	struct talk *talk = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+				 -1, 0);
+	pid_t before = start_child(idle, NULL), reader = getpid(), watcher, pid;
+	char parameters[32];
+	struct rows *table;
+	bool met = false;
+
+	snprintf(parameters, sizeof(parameters), "pid=%d", before);
+	load_module("/tests/hold_mmap.ko", parameters);
+	for (time_t end = seconds() + WAIT_LIMIT; !met;) {
+		memset(talk, 0, sizeof(*talk));
+		pid = start_child(leave_when_told, talk);
+		wait_until(said(&talk->begun), "a process does not begin");
+		watcher = fork_child();
+		if (!watcher) {
+			wait_for_state(reader, reader, "D");
+			say(&talk->go);
+			wait_for_state(pid, pid, "Z");
+			say(&talk->done);
+			_exit(0);
+		}
+		table = rows_read("segments");
+		/* Too late, it has not been there at that time. */
+		met = said(&talk->done);
+		if (met)
+			ksft_test_result(has_segments(table, rows_find(table, pid), pid),
+					 "a process whose first thread dies meanwhile\n");
+		else if (seconds() > end)
+			die("a thread does not die in time");
+		rows_free(table);
+		kill(watcher, SIGKILL);
+		must(waitpid(watcher, NULL, 0));
+		end_child(pid);
+	}
+	must(unload_module("hold_mmap") ? -1 : 0);
+	end_child(before);
+}
+
+/* Of a zombie, a kernel thread and this process, one has a user space. */
+static void test_summaries(void)
+{
+	static const struct {
+		const char *name, *noun;
+	} tables[] = { { "segments", "processes" }, { "ustacks", "threads" },
+		       { "uframes", "threads" } };
+	pid_t zombie = fork_child();
+	char text[64];
+
+	if (!zombie)
+		_exit(0);
+	wait_for_state(zombie, zombie, "Z");
+	snprintf(text, sizeof(text), "2 %d %d\n", zombie, getpid());
+	write_file(TABLES "set_pid", text);
+	for (int i = 0; i < 3; i++) {
+		struct rows *table = rows_read(tables[i].name);
+		int length = snprintf(text, sizeof(text), "# 1 %s with user space, 2 without, ",
+				      tables[i].noun);
+
+		ksft_test_result(!strncmp(table->summary, text, length),
+				 "%s: a zombie is counted as having none\n", tables[i].name);
+		if (strncmp(table->summary, text, length))
+			ksft_print_msg("%s", table->summary);
+		rows_free(table);
+	}
+	clear_set_pid();
+	must(waitpid(zombie, NULL, 0));
+}
+
 int main(int argc, char **argv, char **environment)
 {
 	first_argument = argv[0];
@@ -298,7 +428,7 @@ int main(int argc, char **argv, char **environment)
 	/* So that it is not left out. */
 	*(volatile char *)data = *(volatile char *)bss;
 	ksft_print_header();
-	ksft_set_plan(17);
+	ksft_set_plan(23);
 	load_taskscope("");
 	test_every_process();
 	test_program();
@@ -306,5 +436,7 @@ int main(int argc, char **argv, char **environment)
 	test_mmap();
 	test_set_pid();
 	test_leaderless();
+	test_leaving();
+	test_summaries();
 	ksft_finished();
 }

@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -26,6 +27,8 @@
 #define PAGE 4096ul
 /* As in the documentation: the most frames of a thread. */
 #define FRAMES_MAX 128
+/* And the most different names of mappings. */
+#define NAMES_MAX 2048
 #define READ_LIMIT 5
 
 static struct rows *table;
@@ -187,14 +190,45 @@ static void test_edges(void)
 	check(at(0x200), 2, "not-resident", "a page that may not be read");
 }
 
+/* The summary has a line that says so. */
+static bool counted(const char *what, size_t count)
+{
+	char line[200];
+	bool found;
+
+	snprintf(line, sizeof(line), "# %zu %s\n", count, what);
+	found = strstr(table->summary, line);
+	if (!found)
+		ksft_print_msg("%s is not in %s\n", line, table->summary);
+	return found;
+}
+
+static size_t frames_in(const struct rows *table)
+{
+	size_t count = 0;
+
+	for (size_t row = 0; row < table->rows; row++)
+		count += !!strcmp(rows_value(table, row, "ADDRESS"), "-");
+	return count;
+}
+
 static void test_limit(void)
 {
+	static const char truncated[] = "stacks truncated, to the innermost 128 frames";
+
 	new_stack(4);
 	for (size_t i = 1; i < 2 * FRAMES_MAX; i++)
 		put_record(0x200 + 16 * i, at(0x210 + 16 * i), CODE(i));
 	check(at(0x210), FRAMES_MAX, "limit", "more frames than are read");
+	table = rows_read("uframes");
+	ksft_test_result(counted("frames", frames_in(table)) && counted(truncated, 1),
+			 "the summary counts the frames, and what is cut short\n");
+	rows_free(table);
 	put_record(0x200 + 16 * (FRAMES_MAX - 2), 0, CODE(FRAMES_MAX - 2));
 	check(at(0x210), FRAMES_MAX - 1, "null", "as many as are");
+	table = rows_read("uframes");
+	ksft_test_result(!strstr(table->summary, "truncated"), "and nothing is cut short\n");
+	rows_free(table);
 }
 
 /* What goes over to another stack, as from a signal handler's, does so once. */
@@ -308,6 +342,147 @@ static void test_names(void)
 			 strstr(rows_value(table, row, "FRAME"), " (deleted)+0x2123"),
 			 "a file that is deleted\n");
 	rows_free(table);
+}
+
+/* A chain of as many frames as are read, each in the file behind another mapping. */
+static unsigned long put_files(char *const *file, size_t first, size_t files)
+{
+	new_stack(1);
+	for (size_t i = 0; i < FRAMES_MAX; i++)
+		put_record(0x200 + 16 * i, at(0x210 + 16 * i),
+			   (unsigned long)file[(first + i) % files] + 16);
+	return at(0x200);
+}
+
+static char *map_file(const char *name)
+{
+	int file = must(open(name, O_RDWR | O_CREAT, 0600));
+	char *memory;
+
+	must(ftruncate(file, PAGE));
+	memory = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0);
+	if (memory == MAP_FAILED)
+		die("mmap of %s", name);
+	close(file);
+	return memory;
+}
+
+/* Only these threads, decimal numbers, or all. */
+static void select_threads(const char *list)
+{
+	close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC)));
+	write_file(TABLES "set_pid", list);
+}
+
+static size_t free_memory(void)
+{
+	char *text = slurp("/proc/meminfo", NULL), *at = strstr(text, "\nMemFree:");
+	size_t size = 0;
+
+	if (!at || sscanf(at, "\nMemFree: %zu kB", &size) != 1)
+		die("meminfo has no MemFree");
+	free(text);
+	return size << 10;
+}
+
+/*
+ * What a program has mapped under long names does not make the table large: each
+ * is kept once, however many frames there are between one and the next.
+ */
+#define LONG_FILES 20
+#define LONG_NAME 3500
+static void test_long_names(void)
+{
+	size_t threads = 200, row, same = 0;
+	ssize_t before, used;
+	size_t named = threads * (FRAMES_MAX - 1) * LONG_NAME;
+	int here = must(open(".", O_RDONLY | O_DIRECTORY)), descriptor;
+	char directory[251], *file[LONG_FILES], name[64];
+	unsigned long fp;
+	pid_t pid = 0;
+
+	memset(directory, 'd', sizeof(directory) - 1);
+	directory[sizeof(directory) - 1] = 0;
+	must(chdir("/tmp"));
+	for (size_t length = 0; length < LONG_NAME; length += sizeof(directory)) {
+		must(mkdir(directory, 0700));
+		must(chdir(directory));
+	}
+	for (int i = 0; i < LONG_FILES; i++) {
+		snprintf(name, sizeof(name), "long%d", i);
+		file[i] = map_file(name);
+	}
+	must(fchdir(here));
+	close(here);
+
+	fp = put_files(file, 0, LONG_FILES);
+	for (size_t i = 0; i < threads; i++)
+		pid = start_standing(at(0x100), fp);
+	before = free_memory();
+	descriptor = must(open(TABLES "uframes", O_RDONLY));
+	used = before - (ssize_t)free_memory();
+	ksft_print_msg("%zd bytes for what has %zu of names\n", used, named);
+	ksft_test_result(used < (ssize_t)named / 4, "long names are kept once\n");
+	close(descriptor);
+
+	snprintf(name, sizeof(name), "%d\n", pid);
+	select_threads(name);
+	table = rows_read("uframes");
+	row = rows_find(table, pid) + 1;
+	for (size_t i = 0; i < FRAMES_MAX - 1 && row + i < table->rows; i++) {
+		const char *frame = rows_value(table, row + i, "FRAME");
+
+		snprintf(name, sizeof(name), "/long%zu+0x10", i % LONG_FILES);
+		same += strlen(frame) > LONG_NAME && !strcmp(strrchr(frame, '/'), name);
+	}
+	ksft_test_result(same == FRAMES_MAX - 1, "and each frame has its own\n");
+	rows_free(table);
+	select_threads("\n");
+}
+
+/* There is an end to names: who makes very many takes no memory from others. */
+static void test_many_names(void)
+{
+	enum { THREADS = NAMES_MAX / (FRAMES_MAX - 1) + 1, FILES = THREADS * (FRAMES_MAX - 1) };
+	size_t wrong = 0, unnamed = 0, names = FILES + 1 /* with this program's own */;
+	char selection[16 * THREADS], *end = selection, name[64];
+	static char *file[FILES];
+	pid_t pid[THREADS];
+
+	for (size_t i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "/tmp/many%zu", i);
+		file[i] = map_file(name);
+	}
+	for (size_t i = 0; i < THREADS; i++) {
+		unsigned long fp = put_files(file, i * (FRAMES_MAX - 1), FILES);
+
+		pid[i] = start_standing(at(0x100), fp);
+		end += sprintf(end, "%d\n", pid[i]);
+	}
+	select_threads(selection);
+	table = rows_read("uframes");
+	for (size_t i = 0; i < FILES; i++) {
+		size_t row = rows_find(table, pid[i / (FRAMES_MAX - 1)]) + 1 +
+			     i % (FRAMES_MAX - 1);
+		const char *frame = row < table->rows ? rows_value(table, row, "FRAME") : "none";
+
+		snprintf(name, sizeof(name), "/tmp/many%zu+0x10", i);
+		if (!strcmp(frame, "[too-many-names]+0x10"))
+			unnamed++;
+		else if (strcmp(frame, name) && !wrong++)
+			ksft_print_msg("%s and not %s\n", frame, name);
+	}
+	ksft_test_result(!wrong && unnamed == names - NAMES_MAX &&
+			 counted("frames without the name of their mapping: there are more than "
+				 "2048 names", unnamed),
+			 "%zu of %zu names are too many\n", unnamed, names);
+	rows_free(table);
+	snprintf(name, sizeof(name), "%d\n", getpid());
+	select_threads(name);
+	table = rows_read("uframes");
+	ksft_test_result(!strstr(table->summary, "more than"), "and others are not\n");
+	rows_free(table);
+	select_threads("\n");
 }
 
 /* A thread in a fault that nobody serves, on a stack of which the same is true. */
@@ -424,7 +599,7 @@ static void test_no_chain(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(41);
+	ksft_set_plan(47);
 	load_taskscope("");
 	test_chains();
 	test_edges();
@@ -435,5 +610,7 @@ int main(void)
 	test_userfault();
 	test_page_let_go();
 	test_no_chain();
+	test_long_names();
+	test_many_names();
 	ksft_finished();
 }

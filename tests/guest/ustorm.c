@@ -61,6 +61,64 @@ static void storm(void *unused)
 	}
 }
 
+/*
+ * Processes that live throughout and do nothing but execute: by their first
+ * thread, or by another, which becomes the first.
+ */
+#define FIRST "first"
+#define OTHER "other"
+
+static void *execute_again(void *mode)
+{
+	execl(self, self, mode, NULL);
+	_exit(1);
+}
+
+static void go_on(const char *mode)
+{
+	pthread_t thread;
+
+	if (!strcmp(mode, FIRST))
+		execute_again(FIRST);
+	if (strcmp(mode, OTHER))
+		_exit(0);
+	must(pthread_create(&thread, NULL, execute_again, OTHER) ? -1 : 0);
+	for (;;)
+		pause();
+}
+
+static void start_executing(void *mode)
+{
+	execute_again(mode);
+}
+
+#define SEGMENTS 9
+
+/*
+ * All segments of a process that is there throughout, or for what reason they are
+ * not known. Every program has a text.
+ */
+static bool has_segments(const struct rows *table, pid_t pid, int *labelled)
+{
+	size_t row = rows_find(table, pid);
+	bool is_ok = row < table->rows && !strcmp(rows_value(table, row, "VALID"), "ok");
+
+	for (size_t i = 0; i < SEGMENTS; i++)
+		if (row + i >= table->rows || table->pid[row + i] != pid ||
+		    (i && !strcmp(rows_value(table, row + i, "SEGMENT"),
+				  rows_value(table, row + i - 1, "SEGMENT")))) {
+			ksft_print_msg("%d has %zu segments\n", pid, i);
+			return false;
+		}
+	*labelled += !is_ok;
+	if (is_ok == !strcmp(rows_value(table, row, "START"), "-")) {
+		ksft_print_msg("%d: the text begins at %s, which is %s\n", pid,
+			       rows_value(table, row, "START"), rows_value(table, row, "VALID"));
+		return false;
+	}
+	return true;
+}
+
 static void map_for_ever(void *unused)
 {
 	for (;;) {
@@ -88,15 +146,15 @@ int main(int argc, char **argv)
 {
 	long rounds = setting("ROUNDS", 150);
 	char sp[32], text[32];
-	int wrong = 0, labelled = 0;
+	int wrong = 0, labelled = 0, lost = 0, executing = 0;
 	unsigned long *stack;
-	pid_t pid;
+	pid_t pid, executes[2];
 
-	if (argc > 1)
-		return 0;
 	self = argv[0];
+	if (argc > 1)
+		go_on(argv[1]);
 	ksft_print_header();
-	ksft_set_plan(2);
+	ksft_set_plan(3);
 	load_taskscope("");
 	stack = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	stack[2] = 0;
@@ -107,6 +165,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < 3; i++)
 		start_child(storm, NULL);
 	start_child(map_for_ever, NULL);
+	executes[0] = start_child(start_executing, FIRST);
+	executes[1] = start_child(start_executing, OTHER);
 
 	for (long round = 0; round < rounds; round++) {
 		struct rows *table = rows_read("ustacks");
@@ -121,10 +181,14 @@ int main(int argc, char **argv)
 		rows_free(table);
 		table = rows_read("segments");
 		wrong += !stands(table, getpid(), "START", text);
+		for (int i = 0; i < 2; i++)
+			lost += !has_segments(table, executes[i], &executing);
 		rows_free(table);
 	}
 	ksft_test_result(!wrong, "who stands still is the same in %ld rounds\n", rounds);
-	ksft_print_msg("%d rows were no ok\n", labelled);
+	ksft_test_result(!lost, "who executes is there, and as it was or is, or is said to execute\n");
+	ksft_print_msg("%d rows were no ok; %d times a program was being executed\n", labelled,
+		       executing);
 	ksft_test_result(labelled, "and the others were caught at what they do\n");
 	ksft_finished();
 }
