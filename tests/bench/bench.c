@@ -196,6 +196,29 @@ static unsigned long threads_in_all(void)
 	return info.procs;
 }
 
+/* How many threads run or want to, this one included. */
+static int running(void)
+{
+	char *text = slurp("/proc/loadavg", NULL);
+	int count;
+
+	if (sscanf(text, "%*s %*s %*s %d/", &count) != 1)
+		die("loadavg says %s", text);
+	free(text);
+	return count;
+}
+
+/* Nobody else has been seen to run for this many looks in a row, a millisecond apart. */
+#define QUIET 200
+
+/* What the boot or a crowd has left to be done would be counted as ours. */
+static void wait_for_quiet(void)
+{
+	int looks = 0;
+
+	wait_until((looks = running() == 1 ? looks + 1 : 0) == QUIET, "somebody always runs");
+}
+
 static void print_start(const char *what, const char *crowd, const struct contender *contender)
 {
 	printf("{\"what\": \"%s\", \"crowd\": \"%s\", \"threads\": %lu, \"contender\": \"%s\"",
@@ -333,6 +356,7 @@ int main(int argc, char **argv)
 		struct crowd_shape shape = shape_of(*crowd);
 		pid_t pid = start_crowd_of(&shape);
 
+		wait_for_quiet();
 		for (size_t i = 0; i < CONTENDERS; i++) {
 			const struct contender *contender = &contenders[i];
 			int times = repeats;
