@@ -6,7 +6,8 @@
  *
  * usage: bench CLOCK CONTENDERS REPEATS THREADS:GROUP[:names][:users]...
  *
- * CLOCK is `time` or `instructions`, CONTENDERS a list with commas of names from the
+ * CLOCK is `time`, `instructions`, or `profile`, which counts instructions and says in
+ * which functions of the kernel they were spent, as comments. CONTENDERS a list with commas of names from the
  * table below and `meter`, which measures more than the clock does, or `all`. Each crowd is made, measured with each contender, and ended.
  */
 #include <dirent.h>
@@ -24,6 +25,7 @@
 
 #include "crowd.h"
 #include "guest.h"
+#include "profile.h"
 
 #define DEBUGFS "/sys/kernel/debug/"
 #define METER DEBUGFS "meter"
@@ -32,9 +34,9 @@
 
 /* How often what is slow is measured at most; of so many threads, once. */
 #define FEW_REPEATS 3
-#define MANY 50000
+#define MANY 5000
 
-static bool instructions;
+static bool instructions, profiled;
 
 /* QEMU's instruction counter, or nanoseconds. */
 static uint64_t now(void)
@@ -228,14 +230,16 @@ static void print_start(const char *what, const char *crowd, const struct conten
 static void measure(const char *crowd, const struct contender *contender, int repeats)
 {
 	/* Once beforehand, so that what comes once does not count. */
-	bool twice = !contender->prepare && repeats > 1;
+	bool beforehand = !contender->prepare && repeats > 1;
 
-	for (int i = twice ? 0 : 1; i <= repeats; i++) {
+	for (int i = beforehand ? 0 : 1; i <= repeats; i++) {
 		uint64_t start, end;
 		size_t size;
 
 		if (contender->prepare)
 			contender->prepare();
+		if (i == 1 && profiled)
+			profile_start();
 		start = now();
 		size = contender->run(contender->argument);
 		end = now();
@@ -244,6 +248,8 @@ static void measure(const char *crowd, const struct contender *contender, int re
 		print_start(instructions ? "instructions" : "nanoseconds", crowd, contender);
 		printf(", \"cost\": %lu, \"bytes\": %zu}\n", end - start, size);
 	}
+	if (profiled)
+		profile_print(contender->name);
 }
 
 /* Counts the system calls of a process and of those that it starts. */
@@ -339,7 +345,8 @@ int main(int argc, char **argv)
 
 	if (argc < 5)
 		die("usage: bench CLOCK CONTENDERS REPEATS THREADS:GROUP[:names][:users]...");
-	instructions = !strcmp(argv[1], "instructions");
+	profiled = !strcmp(argv[1], "profile");
+	instructions = profiled || !strcmp(argv[1], "instructions");
 	list = argv[2];
 	repeats = atoi(argv[3]);
 
@@ -368,7 +375,7 @@ int main(int argc, char **argv)
 			if (wanted(list, contender->name))
 				measure(*crowd, contender, times);
 		}
-		if (instructions && wanted(list, "meter")) {
+		if (instructions && !profiled && wanted(list, "meter")) {
 			load_module("/bench/meter.ko", "");
 			metered = true;
 			meter(&none, &no_calls);
