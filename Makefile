@@ -2,7 +2,7 @@
 #
 # What a user types; `make help` lists it. What kbuild reads is Kbuild.
 
-export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS LAB CROWDS REPEATS CONTENDERS CLOCKS
+export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS LAB CROWDS REPEATS CONTENDERS CLOCKS EMPTY TEST_REPEATS
 
 .PHONY: all run test check shell vm bench bench-check bench-baseline bench-loop headers update lint doctor clean distclean help
 

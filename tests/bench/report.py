@@ -3,6 +3,7 @@
 
 usage: report.py results RELEASE DIRECTORY
        report.py check|baseline RELEASE LINES BASELINE
+       report.py loop TIMES
 
 `results` reads instructions.lines and time.lines in DIRECTORY, and makes of them
 results.json, results.md and scaling.svg there. `check` compares LINES with BASELINE,
@@ -281,10 +282,26 @@ def check(release, lines, path):
     return 1 if worse else 0
 
 
+def loop(path):
+    """Times of the development loop, from lines of `what: phase seconds, ...; in all seconds`."""
+    phases = {}
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            what, times = line.strip().split(": ", 1)
+            for part in times.replace("; ", ", ").split(", "):
+                phase, seconds = part.rsplit(" ", 1)
+                phases.setdefault((what, phase), []).append(float(seconds))
+    print("| | phase | seconds: min, median, max | runs |")
+    print("|---|---|---|---|")
+    for (what, phase), seconds in phases.items():
+        print(f"| {what} | {phase} | {min(seconds):.1f} {median(seconds):.1f} {max(seconds):.1f} "
+              f"| {len(seconds)} |")
+
+
 def main():
     """As the usage says."""
     what, *arguments = sys.argv[1:]
-    return {"results": make_results, "check": check, "baseline": make_baseline}[what](*arguments)
+    return {"results": make_results, "check": check, "baseline": make_baseline, "loop": loop}[what](*arguments)
 
 
 sys.exit(main())
