@@ -2,9 +2,9 @@
 #
 # What a user types; `make help` lists it. What kbuild reads is Kbuild.
 
-export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS LAB CROWDS REPEATS CONTENDERS CLOCKS EMPTY TEST_REPEATS
+export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS LAB CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS
 
-.PHONY: all run test check shell vm bench bench-check bench-baseline bench-loop headers update lint doctor clean distclean help
+.PHONY: all run test check shell vm bench bench-check bench-baseline bench-profile bench-loop headers update lint doctor clean distclean help
 
 # With KDIR, that kernel tree and the host's own tools; otherwise the kernel
 # that KERNEL names, in the build root.
@@ -23,7 +23,7 @@ check:
 bench:
 	@tests/bench/run bench
 
-bench-check bench-baseline bench-loop:
+bench-check bench-baseline bench-profile bench-loop:
 	@tests/bench/run $(@:bench-%=%)
 
 headers:

@@ -7,8 +7,10 @@
  * usage: bench CLOCK CONTENDERS REPEATS THREADS:GROUP[:names][:users]...
  *
  * CLOCK is `time`, `instructions`, or `profile`, which counts instructions and says in
- * which functions of the kernel they were spent, as comments. CONTENDERS a list with commas of names from the
- * table below and `meter`, which measures more than the clock does, or `all`. Each crowd is made, measured with each contender, and ended.
+ * which functions of the kernel they were spent, in lines with a `#`. CONTENDERS is a
+ * list with commas of names from the table below, and of `meter`, which measures more
+ * than the clock does; or `all`. Each crowd is made, measured with each contender, and
+ * ended.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -39,7 +41,7 @@
 static bool instructions, profiled;
 
 /* QEMU's instruction counter, or nanoseconds. */
-static uint64_t now(void)
+static unsigned long now(void)
 {
 	struct timespec time;
 
@@ -233,7 +235,7 @@ static void measure(const char *crowd, const struct contender *contender, int re
 	bool beforehand = !contender->prepare && repeats > 1;
 
 	for (int i = beforehand ? 0 : 1; i <= repeats; i++) {
-		uint64_t start, end;
+		unsigned long start, end;
 		size_t size;
 
 		if (contender->prepare)
@@ -266,7 +268,7 @@ static int count_calls(pid_t pid)
 }
 
 struct metering {
-	uint64_t calls;
+	unsigned long calls;
 	long user_kib;
 	char meter[100];
 };

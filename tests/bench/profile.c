@@ -103,11 +103,11 @@ void profile_print(const char *what)
 
 	must(ioctl(event, PERF_EVENT_IOC_DISABLE, 0));
 	read_symbols();
-	for (uint64_t at = 0; at < ring->data_head;) {
+	for (unsigned long at = 0; at < ring->data_head;) {
 		struct perf_event_header *header = (void *)((char *)ring + page + at % size);
 
 		if (header->type == PERF_RECORD_SAMPLE) {
-			count(*(uint64_t *)(header + 1));
+			count(*(unsigned long *)(header + 1));
 			samples++;
 		} else {
 			lost++;

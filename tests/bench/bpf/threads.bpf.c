@@ -42,8 +42,10 @@ int threads(struct bpf_iter__task *context)
 
 	if (!task)
 		return 0;
-	if (!context->meta->seq_num)
-		BPF_SEQ_PRINTF(file, "   TGID     PID    PPID   UID  EUID S KIND   MM     NTHR TASK             STACK            NOTE COMM\n");
+	if (!context->meta->seq_num) {
+		BPF_SEQ_PRINTF(file, "   TGID     PID    PPID   UID  EUID S KIND   MM     NTHR");
+		BPF_SEQ_PRINTF(file, " TASK             STACK            NOTE COMM\n");
+	}
 	kernel = task->flags & PF_KTHREAD;
 	if (task->flags & PF_IDLE)
 		kind = "idle  ";

@@ -175,7 +175,14 @@ static char *put_number(char *at, u32 width, u32 number)
 	return at + width;
 }
 
-#define put(at, text) ({ memcpy(at, text, sizeof(text) - 1); (at) + sizeof(text) - 1; })
+/* The text is a constant, and so is its length. */
+static __always_inline char *put(char *at, const char *text)
+{
+	size_t length = strlen(text);
+
+	memcpy(at, text, length);
+	return at + length;
+}
 
 static char *put_comm(char *at, const struct record *record)
 {
