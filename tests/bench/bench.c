@@ -22,7 +22,6 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/sysinfo.h>
 #include <sys/wait.h>
 
 #include "crowd.h"
@@ -192,24 +191,22 @@ static bool wanted(const char *list, const char *name)
 	return false;
 }
 
-static unsigned long threads_in_all(void)
-{
-	struct sysinfo info;
-
-	must(sysinfo(&info));
-	return info.procs;
-}
-
-/* How many threads run or want to, this one included. */
-static int running(void)
+/* How many threads run or want to, this one included, and how many there are. */
+static void count_threads(int *running, int *all)
 {
 	char *text = slurp("/proc/loadavg", NULL);
-	int count;
 
-	if (sscanf(text, "%*s %*s %*s %d/", &count) != 1)
+	if (sscanf(text, "%*s %*s %*s %d/%d", running, all) != 2)
 		die("loadavg says %s", text);
 	free(text);
-	return count;
+}
+
+static bool is_quiet(void)
+{
+	int running, all;
+
+	count_threads(&running, &all);
+	return running == 1;
 }
 
 /* Nobody else has been seen to run for this many looks in a row, a millisecond apart. */
@@ -220,13 +217,16 @@ static void wait_for_quiet(void)
 {
 	int looks = 0;
 
-	wait_until((looks = running() == 1 ? looks + 1 : 0) == QUIET, "somebody always runs");
+	wait_until((looks = is_quiet() ? looks + 1 : 0) == QUIET, "somebody always runs");
 }
 
 static void print_start(const char *what, const char *crowd, const struct contender *contender)
 {
-	printf("{\"what\": \"%s\", \"crowd\": \"%s\", \"threads\": %lu, \"contender\": \"%s\"",
-	       what, crowd, threads_in_all(), contender->name);
+	int running, all;
+
+	count_threads(&running, &all);
+	printf("{\"what\": \"%s\", \"crowd\": \"%s\", \"threads\": %d, \"contender\": \"%s\"",
+	       what, crowd, all, contender->name);
 }
 
 static void measure(const char *crowd, const struct contender *contender, int repeats)
