@@ -30,6 +30,8 @@ struct record {
 
 enum { TGID, PID, PPID, UID, EUID, NTHR, NUMBERS };
 
+static const char * const names[NUMBERS] = { "TGID", "PID", "PPID", "UID", "EUID", "NTHR" };
+
 struct table {
 	size_t count;
 	u32 width[NUMBERS];
@@ -120,7 +122,7 @@ static void measure(struct table *table)
 			table->has_note = true;
 	}
 	for (int i = 0; i < NUMBERS; i++)
-		table->width[i] = max(digits(largest[i]), 4);
+		table->width[i] = max(digits(largest[i]), strlen(names[i]));
 }
 
 static struct table *capture(void)
@@ -258,9 +260,9 @@ static int table_show(struct seq_file *file, void *v)
 
 	if (!at)
 		seq_printf(file, "%*s %*s %*s %*s %*s S KIND   MM   %*s %-16s %-16s %-*s COMM\n",
-			   table->width[TGID], "TGID", table->width[PID], "PID",
-			   table->width[PPID], "PPID", table->width[UID], "UID",
-			   table->width[EUID], "EUID", table->width[NTHR], "NTHR",
+			   table->width[TGID], names[TGID], table->width[PID], names[PID],
+			   table->width[PPID], names[PPID], table->width[UID], names[UID],
+			   table->width[EUID], names[EUID], table->width[NTHR], names[NTHR],
 			   "TASK", "STACK", table->has_note ? 11 : 4, "NOTE");
 	else if (at <= table->count)
 		show_row(file, table, &table->records[at - 1]);
