@@ -3,8 +3,10 @@
 # What a user types; `make help` lists it. What kbuild reads is Kbuild.
 
 export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS MUTANTS LAB MINUTES
+export CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS
 
-.PHONY: all run test soak check mutants shell vm headers update lint doctor clean distclean help
+.PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
+.PHONY: headers update lint doctor clean distclean help
 
 # With KDIR, that kernel tree and the host's own tools; otherwise the kernel
 # that KERNEL names, in the build root.
@@ -22,6 +24,12 @@ check:
 
 mutants:
 	@tests/mutants/run
+
+bench:
+	@tests/bench/run bench
+
+bench-check bench-baseline bench-profile bench-loop:
+	@tests/bench/run $(@:bench-%=%)
 
 headers:
 	@scripts/rust-headers $(KERNEL)

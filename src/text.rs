@@ -176,6 +176,28 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'\\'
 }
 
+/// Returns how many bytes of `word`, the lowest first, come before the first NUL, and whether each
+/// of these [`is_plain`].
+///
+/// All eight bytes are looked at in one: a table has a name in every row.
+#[inline]
+fn scan(word: u64) -> (usize, bool) {
+    const MARKS: u64 = each_byte(0x80);
+
+    // A mark in the first byte that is zero. Those above it may be marked as well, and wrongly.
+    let ends = word.wrapping_sub(each_byte(1)) & !word & MARKS;
+    let before_end = (ends & ends.wrapping_neg()).wrapping_sub(1);
+    // A mark in each byte that is not plain. Only a byte above 127, which is marked itself, carries
+    // into the next one.
+    let blank = !word.wrapping_add(each_byte(0x80 - b'!'));
+    let delete = word.wrapping_add(each_byte(1));
+    let backslash = !(word ^ each_byte(b'\\')).wrapping_add(each_byte(0x7f));
+    let odd = (word | blank | delete | backslash) & MARKS;
+
+    // CAST: There are at most eight bytes.
+    (ends.trailing_zeros() as usize / 8, odd & before_end == 0)
+}
+
 /// Adds a task's name to `line`: in brackets if `bracketed`, and up to its first NUL.
 ///
 /// Every byte that is not printable ASCII, and the backslash, becomes a backslash and three octal
@@ -184,12 +206,22 @@ fn is_plain(byte: u8) -> bool {
 /// a control sequence.
 #[inline]
 pub(crate) fn add_comm(line: &mut Line<'_>, name: &[u8; COMM_LEN], bracketed: bool) {
-    let len = name.iter().position(|&byte| byte == 0).unwrap_or(COMM_LEN);
+    let word = u128::from_le_bytes(*name);
+    // CAST: The halves.
+    let (low, high) = (word as u64, (word >> 64) as u64);
+    let (mut len, mut plain) = scan(low);
+
+    if len == size_of::<u64>() {
+        let (rest, rest_plain) = scan(high);
+
+        len += rest;
+        plain &= rest_plain;
+    }
 
     if bracketed {
         line.byte(b'[');
     }
-    if len != 0 && name[..len].iter().all(|&byte| is_plain(byte)) {
+    if len != 0 && plain {
         line.stamp(name, len);
     } else {
         add_escaped(line, &name[..len]);
@@ -418,6 +450,24 @@ mod tests {
 
         comm[..name.len()].copy_from_slice(name);
         writes(expected, |line| add_comm(line, &comm, bracketed))
+    }
+
+    #[test]
+    fn a_word_is_scanned_as_its_bytes_are() {
+        for byte in 0..=u8::MAX {
+            for at in 0..8 {
+                for after in [b'x', 0, 0xff] {
+                    let mut bytes = [b'x'; 8];
+
+                    bytes[at] = byte;
+                    bytes[at + 1..].fill(after);
+                    let len = bytes.iter().position(|&byte| byte == 0).unwrap_or(8);
+                    let plain = bytes[..len].iter().all(|&byte| is_plain(byte));
+
+                    assert_eq!(scan(u64::from_le_bytes(bytes)), (len, plain));
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "crowd.h"
 #include "guest.h"
 
 #define STACK 1024
+
+#define THREAD	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
+#define PROCESS	(CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD)
 
 static struct shared {
 	atomic_int started;
@@ -21,36 +28,124 @@ static int sleep_for_ever(void *unused)
 	return 0;
 }
 
+static char *stacks_for(long count)
+{
+	return mmap(NULL, count * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0);
+}
+
 /* Threads that cost little: no library is to know of them. */
 static void start_threads(void *argument)
 {
 	long count = *(long *)argument;
-	char *stacks = mmap(NULL, count * STACK, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *stacks = stacks_for(count);
 
 	for (long i = 0; i < count; i++) {
-		shared->tid[i] = must(clone(sleep_for_ever, stacks + (i + 1) * STACK,
-					    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
-					    CLONE_THREAD, NULL));
+		shared->tid[i] = must(clone(sleep_for_ever, stacks + (i + 1) * STACK, THREAD,
+					    NULL));
 		shared->started = i + 1;
+	}
+}
+
+/* Room for so many PIDs, and nobody has started. */
+static void prepare(long count)
+{
+	write_file("/proc/sys/kernel/pid_max", "4194304");
+	write_file("/proc/sys/kernel/threads-max", "1000000");
+	shared = mmap(NULL, sizeof(*shared) + count * sizeof(pid_t), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+static void wait_for_all(long count)
+{
+	int started = 0;
+
+	/* However long it takes in all, it goes on. */
+	while (started < count) {
+		wait_until(shared->started > started, "%d threads, and no more", started);
+		started = shared->started;
 	}
 }
 
 struct crowd start_crowd(long count)
 {
 	struct crowd crowd = { .count = count };
-	int started = 0;
 
-	write_file("/proc/sys/kernel/pid_max", "4194304");
-	write_file("/proc/sys/kernel/threads-max", "1000000");
-	shared = mmap(NULL, sizeof(*shared) + count * sizeof(pid_t), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	prepare(count);
 	crowd.pid = start_child(start_threads, &count);
 	crowd.tid = shared->tid;
-	/* However long it takes in all, it goes on. */
-	while (started < count) {
-		wait_until(shared->started > started, "%d threads, and no more", started);
-		started = shared->started;
-	}
+	wait_for_all(count);
 	return crowd;
+}
+
+/* What all of a crowd's processes see, as they share their memory. */
+static const struct crowd_shape *shape;
+static char *stacks;
+
+/* The name, of every length there is, and the user of a thread. */
+static void dress(long number)
+{
+	char name[16] = "abcdefghijklmno";
+	long length = 1 + number % 15;
+
+	if (shape->names) {
+		for (long i = 0, rest = number; i < length && rest; i++, rest /= 10)
+			name[i] = '0' + rest % 10;
+		if (number % 8 == 0)
+			name[length / 2] = number % 16 ? '\n' : '\\';
+		name[length] = 0;
+		prctl(PR_SET_NAME, name);
+	}
+	if (shape->users)
+		syscall(SYS_setresuid, 1000 + number, 100000 + number, 0);
+}
+
+static int stay(void *argument)
+{
+	dress((long)argument);
+	shared->started++;
+	return sleep_for_ever(NULL);
+}
+
+static int lead(void *argument)
+{
+	long first = (long)argument;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (long i = first + 1; i < first + shape->group && i < shape->threads; i++)
+		must(clone(stay, stacks + (i + 1) * STACK, THREAD, (void *)i));
+	dress(first);
+	/* Another user has lost it. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	shared->started++;
+	return sleep_for_ever(NULL);
+}
+
+static void start_processes(void *unused)
+{
+	stacks = stacks_for(shape->threads);
+	signal(SIGCHLD, SIG_IGN);
+	for (long i = 0; i < shape->threads; i += shape->group)
+		must(clone(lead, stacks + (i + 1) * STACK, PROCESS, (void *)i));
+}
+
+pid_t start_crowd_of(const struct crowd_shape *wanted)
+{
+	pid_t pid;
+
+	shape = wanted;
+	prepare(1);
+	/* What outlives its parent is this process's to bury. */
+	must(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	pid = start_child(start_processes, NULL);
+	wait_for_all(shape->threads);
+	return pid;
+}
+
+void end_crowd_of(pid_t pid)
+{
+	end_child(pid);
+	while (waitpid(-1, NULL, __WALL) > 0)
+		;
+	munmap(shared, sizeof(*shared) + sizeof(pid_t));
 }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * usage: pin
+ *
+ * Loads the BPF iterators beside this, and makes each a file below /sys/fs/bpf, where
+ * bpffs is mounted. Their light skeletons load themselves, with no library.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "frames.lskel.h"
+#include "threads.lskel.h"
+
+static void pin(int link, const char *path)
+{
+	union bpf_attr attribute = {
+		.pathname = (unsigned long)path,
+		.bpf_fd = link,
+	};
+
+	if (link < 0 || syscall(SYS_bpf, BPF_OBJ_PIN, &attribute, sizeof(attribute))) {
+		perror(path);
+		exit(1);
+	}
+}
+
+int main(void)
+{
+	struct threads_bpf *threads = threads_bpf__open_and_load();
+	struct frames_bpf *frames = frames_bpf__open_and_load();
+
+	if (!threads || !frames) {
+		perror("pin: a BPF iterator cannot be loaded");
+		return 1;
+	}
+	pin(threads_bpf__threads__attach(threads), "/sys/fs/bpf/threads");
+	pin(frames_bpf__frames__attach(frames), "/sys/fs/bpf/frames");
+	return 0;
+}
