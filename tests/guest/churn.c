@@ -377,19 +377,6 @@ static void test_threads(int count)
 	forget_markers();
 }
 
-/* How many task_structs there are, those that nobody uses any more not counted. */
-static long task_structs(void)
-{
-	char *text;
-	long count;
-
-	write_file("/sys/kernel/slab/task_struct/shrink", "1");
-	text = slurp("/sys/kernel/slab/task_struct/objects", NULL);
-	count = strtol(text, NULL, 10);
-	free(text);
-	return count;
-}
-
 /*
  * Who lets go of its lock has to hold on to a task. Were it not let go of again,
  * every snapshot would leave one behind. The dead are gone after a while only.

@@ -639,6 +639,20 @@ static size_t mappings(void)
 	return count;
 }
 
+/* The thread that an open makes is let go of. The dead are gone after a while only. */
+static bool no_thread_held(void)
+{
+	const long opens = 40, few = 4;
+	long before = task_structs(), after;
+
+	for (int i = 0; i < opens; i++)
+		contexts_free(contexts_read());
+	for (int i = 0; (after = task_structs()) > before + few && i < 100; i++)
+		usleep(100000);
+	ksft_print_msg("task_structs: %ld before %ld opens, %ld after\n", before, opens, after);
+	return after <= before + few;
+}
+
 int main(void)
 {
 	int cpus[CPUS_MAX], online, tried = 0;
@@ -713,6 +727,7 @@ int main(void)
 		ksft_test_result(log_says("NMI received for unknown reason"), "and claims none\n");
 	}
 
+	ksft_test_result(no_thread_held(), "no thread is held on to\n");
 	ksft_test_result(good_with_fewer_cpus(&tried), "with fewer processors, %d times\n", tried);
 	ksft_test_result(!contexts_said(contexts_read(), "did not answer"), "all answer at last\n");
 	ksft_finished();

@@ -560,6 +560,74 @@ static void test_page_let_go(void)
 	close(file);
 }
 
+/* As many records as there can be frames beside the innermost, all to the same place. */
+#define RECORDS (FRAMES_MAX - 1)
+
+static void change_all(int signal)
+{
+	static unsigned long turn;
+
+	turn++;
+	for (int i = 0; i < RECORDS; i++)
+		put_record(0x200 + 16 * i, i + 1 < RECORDS ? at(0x200 + 16 * (i + 1)) : 0,
+			   CODE(1 + turn % 2));
+}
+
+/* Stands, and changes its records when it gets a signal, on another stack. */
+static void stand_and_change(void *there)
+{
+	stack_t other = { .ss_sp = map(16 * PAGE), .ss_size = 16 * PAGE };
+	struct sigaction action = { .sa_handler = change_all, .sa_flags = SA_ONSTACK };
+
+	new_stack(2);
+	change_all(0);
+	must(sigaltstack(&other, NULL));
+	must(sigaction(SIGUSR1, &action, NULL));
+	stand(at(0x100), at(0x200), there);
+}
+
+static void send_signals(void *pid)
+{
+	for (;;) {
+		kill(*(pid_t *)pid, SIGUSR1);
+		usleep(1000);
+	}
+}
+
+/* What is shown of a thread was true of it at one moment, or it is said to have run. */
+static void test_one_moment(void)
+{
+	int *there = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid = start_child(stand_and_change, there), sender;
+	int whole = 0, mixed = 0, rounds = 1000 / slower();
+	char text[16];
+
+	wait_until(__atomic_load_n(there, __ATOMIC_SEQ_CST), "nobody stands there");
+	snprintf(text, sizeof(text), "%d", pid);
+	write_file(TABLES "set_pid", text);
+	sender = start_child(send_signals, &pid);
+	for (int i = 0; i < rounds; i++) {
+		int frames[2] = { 0 };
+
+		table = rows_read("uframes");
+		for (size_t row = 1; row < table->rows; row++) {
+			unsigned long address = strtoul(rows_value(table, row, "ADDRESS"), NULL,
+							16);
+
+			frames[0] += address == CODE(1);
+			frames[1] += address == CODE(2);
+		}
+		mixed += frames[0] && frames[1];
+		whole += frames[0] == RECORDS || frames[1] == RECORDS;
+		rows_free(table);
+	}
+	ksft_print_msg("%d rounds: %d whole, %d mixed\n", rounds, whole, mixed);
+	ksft_test_result(whole && !mixed, "no stack is half of one and half of another\n");
+	end_child(sender);
+	end_child(pid);
+	close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC)));
+}
+
 static void spin(void *turns)
 {
 	for (;;)
@@ -599,7 +667,7 @@ static void test_no_chain(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(47);
+	ksft_set_plan(48);
 	load_taskscope("");
 	test_chains();
 	test_edges();
@@ -609,6 +677,7 @@ int main(void)
 	test_names();
 	test_userfault();
 	test_page_let_go();
+	test_one_moment();
 	test_no_chain();
 	test_long_names();
 	test_many_names();

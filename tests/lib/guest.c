@@ -351,3 +351,15 @@ pid_t wait_for_thread(pid_t tgid, const char *comm)
 	wait_until((found = find_thread(tgid, comm)), "process %d has no thread %s", tgid, comm);
 	return found;
 }
+
+long task_structs(void)
+{
+	char *text;
+	long count;
+
+	write_file("/sys/kernel/slab/task_struct/shrink", "1");
+	text = slurp("/sys/kernel/slab/task_struct/objects", NULL);
+	count = strtol(text, NULL, 10);
+	free(text);
+	return count;
+}
