@@ -54,8 +54,8 @@ const FRAMES_MAX: usize = 128;
 /// The most names of mappings that are kept, so that who has mapped very many files under long names
 /// cannot make the table take much memory.
 ///
-/// Beside names, a thread costs `FRAMES_MAX` rows, a fraction of what its own stack in the kernel
-/// takes.
+/// Beside names, a thread costs `FRAMES_MAX` rows and an end, which take no more than its own stack in
+/// the kernel.
 const NAMES_MAX: usize = 2048;
 
 /// What stands for the names that are not kept.
@@ -258,8 +258,7 @@ impl Table for UserFrames {
     }
 
     fn summary(&self, line: &mut Line<'_>) {
-        let frames =
-            self.count(|frame| matches!(frame, Frame::At { .. } | Frame::Nowhere { .. }));
+        let frames = self.count(|frame| matches!(frame, Frame::At { .. } | Frame::Nowhere { .. }));
         let truncated = self.count(|frame| matches!(frame, Frame::End(End::Limit)));
         let unnamed = self.count(|frame| matches!(frame, Frame::At { name: None, .. }));
 

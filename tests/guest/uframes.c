@@ -444,6 +444,8 @@ static void test_long_names(void)
 static void test_many_names(void)
 {
 	enum { THREADS = NAMES_MAX / (FRAMES_MAX - 1) + 1, FILES = THREADS * (FRAMES_MAX - 1) };
+	static const char unnamed_line[] =
+		"frames without the name of their mapping: there are more than 2048 names";
 	size_t wrong = 0, unnamed = 0, names = FILES + 1 /* with this program's own */;
 	char selection[16 * THREADS], *end = selection, name[64];
 	static char *file[FILES];
@@ -473,8 +475,7 @@ static void test_many_names(void)
 			ksft_print_msg("%s and not %s\n", frame, name);
 	}
 	ksft_test_result(!wrong && unnamed == names - NAMES_MAX &&
-			 counted("frames without the name of their mapping: there are more than "
-				 "2048 names", unnamed),
+			 counted(unnamed_line, unnamed),
 			 "%zu of %zu names are too many\n", unnamed, names);
 	rows_free(table);
 	snprintf(name, sizeof(name), "%d\n", getpid());

@@ -186,7 +186,7 @@ int main(int argc, char **argv)
 		rows_free(table);
 	}
 	ksft_test_result(!wrong, "who stands still is the same in %ld rounds\n", rounds);
-	ksft_test_result(!lost, "who executes is there, and as it was or is, or is said to execute\n");
+	ksft_test_result(!lost, "who executes is there, and is said to where it shows no text\n");
 	ksft_print_msg("%d rows were no ok; %d times a program was being executed\n", labelled,
 		       executing);
 	ksft_test_result(labelled, "and the others were caught at what they do\n");
