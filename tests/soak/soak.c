@@ -476,6 +476,20 @@ static bool same_threads(const struct left *before, const struct left *after)
 	return after->threads <= before->threads + 30;
 }
 
+/*
+ * khugepaged comes after all others, and so may not come to the end of a time in which
+ * it holds up RCU: it is to look once, and then no more.
+ */
+#define KHUGEPAGED "/sys/kernel/mm/transparent_hugepage/khugepaged/"
+
+static void calm_khugepaged(void)
+{
+	if (access(KHUGEPAGED, F_OK))
+		return;
+	write_file(KHUGEPAGED "scan_sleep_millisecs", "4294967295");
+	write_file(KHUGEPAGED "alloc_sleep_millisecs", "4294967295");
+}
+
 /* Reads each file once, so that what is made once is there. */
 static void warm_up(void)
 {
@@ -518,6 +532,7 @@ int main(int argc, char **argv)
 	/* No PID comes twice during a snapshot. */
 	write_file("/proc/sys/kernel/pid_max", "4194304");
 	warm_up();
+	calm_khugepaged();
 	before = what_is_left();
 
 	load_taskscope("");
