@@ -323,6 +323,11 @@ static void plug(void *counter)
 {
 	int cpus[CPUS_MAX], last = cpus[online_cpus(cpus) - 1];
 
+	if (last == cpus[0]) {
+		ksft_print_msg("there is one processor, which stays\n");
+		++*(atomic_ulong *)counter;
+		return;
+	}
 	for (;; ++*(atomic_ulong *)counter) {
 		set_online(last, false);
 		usleep(rand() % 200000);
