@@ -23,6 +23,7 @@ import sys
 import time
 from statistics import median
 
+CLOCKS = ("instructions", "nanoseconds")
 PEER = "c_best"
 WORSE = 1.03
 
@@ -106,7 +107,7 @@ def number(value):
     """A number for people."""
     if value is None:
         return "-"
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2f}"
 
 
 def crowd_name(crowd):
@@ -128,26 +129,29 @@ def markdown(results):
     text = []
     for crowd in crowds:
         here = {result["contender"]: result for result in results if result["crowd"] == crowd}
-        text += [f"### {crowd_name(crowd)}", "",
-                 "| | instructions a thread: min, median, max | ns a thread: min, median, max "
-                 "| `threads` is, by instructions | by time | bytes | system calls "
-                 "| kernel memory, KiB | user memory, KiB | longest RCU section, instructions |",
-                 "|---|---|---|---|---|---|---|---|---|---|"]
+        clocks = [clock for clock in CLOCKS if any(clock in result for result in here.values())]
+        head = [""]
+        head += [f"{clock} a thread: min, median, max" for clock in clocks]
+        head += [f"`threads` is, by {clock}" for clock in clocks]
+        head += ["bytes", "system calls", "kernel memory, KiB", "user memory, KiB",
+                 "longest RCU section, instructions"]
+        text += [f"### {crowd_name(crowd)}", "", "| " + " | ".join(head) + " |",
+                 "|---" * len(head) + "|"]
         for contender, label in NAMES.items():
             if contender not in here:
                 continue
             result = here[contender]
             cells = [label]
-            for what in ("instructions", "nanoseconds"):
-                if what in result:
-                    cells.append(" ".join(number(result[what][which] / result["threads"])
+            for clock in clocks:
+                if clock in result:
+                    cells.append(" ".join(number(result[clock][which] / result["threads"])
                                           for which in ("min", "median", "max")))
                 else:
                     cells.append("-")
-            for what in ("instructions", "nanoseconds"):
-                ours = here.get("threads", {}).get(what)
-                if what in result and ours:
-                    ratio = ours["min"] / result[what]["min"]
+            for clock in clocks:
+                ours = here.get("threads", {}).get(clock)
+                if clock in result and ours:
+                    ratio = ours["min"] / result[clock]["min"]
                     cells.append(f"{ratio:.3f} x" if ratio > 0.02 else f"1/{1 / ratio:.0f}")
                 else:
                     cells.append("-")
