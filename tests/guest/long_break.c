@@ -20,6 +20,7 @@
 #define PARAMETERS "/sys/module/hold_walk/parameters/"
 
 #define BREAK 1024
+#define EARLY 5
 #define VICTIMS 40
 #define MARKERS 20
 #define NEWBORN 80
@@ -70,9 +71,11 @@ static void *sleep_until_told(void *unused)
 	return NULL;
 }
 
-/* Threads that die when they are told to, and then some that stay. */
+/* Threads that die when they are told to, between some that stay. */
 static void start_threads(void *unused)
 {
+	for (int i = 0; i < EARLY; i++)
+		start_thread(sleep_for_ever);
 	for (int i = 0; i < VICTIMS; i++)
 		start_thread(sleep_until_told);
 	for (int i = 0; i < MARKERS; i++)
@@ -201,7 +204,7 @@ static void test_processes(void)
 static void kill_threads(void *process)
 {
 	__atomic_store_n(&shared->die, true, __ATOMIC_SEQ_CST);
-	wait_until(threads_of(*(pid_t *)process) == MARKERS + 1, "threads do not die");
+	wait_until(threads_of(*(pid_t *)process) == EARLY + MARKERS + 1, "threads do not die");
 	reuse_memory();
 }
 
@@ -222,16 +225,16 @@ static void test_threads(void)
 	for (size_t i = 0; i < threads; i++) {
 		if (thread[i].tgid != process || thread[i].pid == process)
 			continue;
-		if (!found)
+		if (found == EARLY)
 			victim[0] = thread[i].pid;
-		else if (found == VICTIMS - 1)
+		else if (found == EARLY + VICTIMS - 1)
 			victim[1] = thread[i].pid;
-		else if (found >= VICTIMS && found < VICTIMS + MARKERS)
-			marker[found - VICTIMS] = thread[i].pid;
+		else if (found >= EARLY + VICTIMS && found < EARLY + VICTIMS + MARKERS)
+			marker[found - EARLY - VICTIMS] = thread[i].pid;
 		found++;
 	}
 	free(thread);
-	if (found != VICTIMS + MARKERS)
+	if (found != EARLY + VICTIMS + MARKERS)
 		die("%d threads", found);
 	table = read_with_break(kill_threads, &process);
 	ksft_test_result(has_break_among(table, victim[0], victim[1]),
