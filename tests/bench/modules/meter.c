@@ -22,9 +22,9 @@
 #include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
+#include <linux/timex.h>
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
-#include <asm/tsc.h>
 
 #define HELD 512
 
