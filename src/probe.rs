@@ -57,9 +57,7 @@ use crate::{
 use core::slice;
 use kernel::{
     cpu::CpuId,
-    impl_has_hr_timer,
-    impl_has_work,
-    new_work,
+    impl_has_hr_timer, impl_has_work, new_work,
     prelude::*,
     processor::cpu_relax,
     static_lock_class,
@@ -272,8 +270,7 @@ impl HrTimerCallback for Deferred {
 
     fn run(this: ArcBorrow<'_, Self>, _: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
         this.processor.probes[HRTIMER].call();
-        this.bh
-            .queue_on(this.processor.cpu, deferred::bh_queue());
+        this.bh.queue_on(this.processor.cpu, deferred::bh_queue());
         HrTimerRestart::NoRestart
     }
 }

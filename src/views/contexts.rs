@@ -114,10 +114,7 @@ impl Table for Contexts {
                 GFP_KERNEL,
             )?;
         }
-        rows.push(
-            Row::new("module_init", Some(state.module_init)),
-            GFP_KERNEL,
-        )?;
+        rows.push(Row::new("module_init", Some(state.module_init)), GFP_KERNEL)?;
 
         Ok(Self {
             layout: layout(&rows),

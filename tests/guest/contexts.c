@@ -394,7 +394,7 @@ static bool nmi_rows_fit(int online, const int *cpus, const long *before)
 
 		good &= came == !!row;
 		without += !came;
-		/* One that interrupts user space goes on on the thread's own stack. */
+		/* One that interrupts user space stays on the own stack of the thread. */
 		bits.stack = row && !strcmp(row->mm, "set") && !strcmp(row->stack, "task") ?
 			     "task" : "nmi";
 		if (row)
