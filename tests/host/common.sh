@@ -49,6 +49,13 @@ holds() {
 	expect "$name" 0 '' "$@"
 }
 
+# A copy of the project, to be broken.
+copy() {
+	mkdir -p "$scratch/$1"
+	tar --create --exclude ./build --exclude ./.git . | tar --extract --directory "$scratch/$1"
+	echo "$scratch/$1"
+}
+
 # In the guest, with the environment that the arguments before -- set.
 vm() {
 	local settings=()
