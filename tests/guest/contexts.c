@@ -662,7 +662,7 @@ int main(void)
 	int port;
 
 	ksft_print_header();
-	ksft_set_plan(19);
+	ksft_set_plan(20);
 	must(uname(&name));
 	rt = strstr(name.version, "PREEMPT_RT");
 	online = online_cpus(cpus);
