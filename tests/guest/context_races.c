@@ -354,7 +354,7 @@ int main(void)
 	*answered = 0;
 
 	ksft_test_result(storm(opens, cpu, &changes),
-			 "%ld opens and more by %d readers, a processor came and went %ld times\n", opens,
+			 "%ld+ opens by %d readers, a processor came and went %ld times\n", opens,
 			 READERS, changes / 2);
 	ksft_test_result(*answered > opens / 2, "all answered in %ld of them\n", *answered);
 	table = contexts_read();
