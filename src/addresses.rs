@@ -14,7 +14,9 @@ use crate::{
     },
     sys::{
         self,
-        HASHED_AT_ONCE, //
+        Printed,
+        HASHED_AT_ONCE,
+        HASH_DIGITS, //
     },
     text::{
         self,
@@ -30,7 +32,7 @@ use kernel::{
     },
 };
 
-/// How many slots the memory of hashes has at most: 16 MiB of them on a 64-bit machine.
+/// How many slots the memory of hashes has at most: 16 MiB of them.
 const SLOTS_MAX: usize = 1024 * 1024;
 
 /// An item with addresses in it, the same number as all of its kind.
@@ -48,28 +50,35 @@ pub(crate) struct Addresses {
 }
 
 /// What is printed for an address that cannot be hashed yet, as by `%p`.
-const NOT_READY: &[u8; ADDRESS_DIGITS] = {
-    #[cfg(CONFIG_64BIT)]
-    let text = b"(____ptrval____)";
-    #[cfg(not(CONFIG_64BIT))]
-    let text = b"(ptrval)";
-    text
-};
+const NOT_READY: &[u8; ADDRESS_DIGITS] = b"(____ptrval____)";
+
+/// What is printed where there is no address.
+const NONE: [u8; ADDRESS_DIGITS] = text::padded("-");
 
 /// What [`Addresses::show`] has made of addresses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {
-    /// Numbers, to be printed in hexadecimal.
+    /// Hashes, as their digits: the eight bytes of the number, as they lie in memory.
+    Hashes,
+    /// Nothing: they are printed in hexadecimal as they are.
     Numbers,
     /// Nothing: the kernel has no random numbers yet to make its key of.
     NotReady,
 }
 
 impl Shown {
-    /// Returns the text for an address of which [`Addresses::show`] has made `number`.
+    /// Returns the text for an address of which [`Addresses::show`] has made `number`: a dash for
+    /// none.
     #[inline]
     pub(crate) fn text(self, number: usize) -> [u8; ADDRESS_DIGITS] {
         match self {
+            _ if number == 0 => NONE,
+            Self::Hashes => {
+                let mut text = [b'0'; ADDRESS_DIGITS];
+
+                text[ADDRESS_DIGITS - HASH_DIGITS..].copy_from_slice(&number.to_ne_bytes());
+                text
+            }
             Self::Numbers => text::address(number),
             Self::NotReady => *NOT_READY,
         }
@@ -137,32 +146,30 @@ impl Batch {
         self.len == HASHED_AT_ONCE
     }
 
-    /// Hashes the addresses and puts the hashes in their places; returns whether that can be done.
-    fn flush<T: HasAddresses>(&mut self, hashes: &mut Hashes, items: &mut [T]) -> bool {
+    /// Hashes the addresses and puts the hashes in their places, if the kernel hashes any.
+    fn flush<T: HasAddresses>(&mut self, hashes: &mut Hashes, items: &mut [T]) -> Shown {
         if self.len == 0 {
-            return true;
+            return Shown::Hashes;
         }
-        // What is left over from the last time is hashed along: it is as good as anything.
-        let first = self.addresses[0];
-        self.addresses[self.len..].fill(first);
-
-        let Some(hashed) = sys::hash_pointers(&self.addresses) else {
-            return false;
+        let hashed = match sys::hash_pointers(&self.addresses, self.len) {
+            Printed::Hashed(hashed) => hashed,
+            Printed::AsTheyAre => return Shown::Numbers,
+            Printed::NotReady => return Shown::NotReady,
         };
         for ((address, hash), (item, which)) in self.addresses[..self.len]
             .iter()
-            .zip(hashed)
+            .zip(hashed.map(usize::from_ne_bytes))
             .zip(self.places)
         {
             items[item].addresses()[which] = hash;
             hashes.0.insert(*address, hash);
         }
         self.len = 0;
-        true
+        Shown::Hashes
     }
 }
 
-/// The hashes of addresses.
+/// The hashes of addresses, as their digits.
 ///
 /// What is in it stays true, since the kernel never changes its key. It is there for speed only:
 /// without memory for it, everything is hashed anew.
@@ -206,16 +213,17 @@ impl Hashes {
                     continue;
                 }
                 missing.push(*address, (at, which));
-                if missing.is_full() && !missing.flush(self, items) {
-                    return Shown::NotReady;
+                if missing.is_full() {
+                    let shown = missing.flush(self, items);
+
+                    // Then it hashes none, and nothing has been replaced.
+                    if shown != Shown::Hashes {
+                        return shown;
+                    }
                 }
             }
         }
-        if missing.flush(self, items) {
-            Shown::Numbers
-        } else {
-            Shown::NotReady
-        }
+        missing.flush(self, items)
     }
 }
 
@@ -256,7 +264,7 @@ mod tests {
     fn the_same_address_has_the_same_hash() {
         let mut items = [[0x1000, 0x2000], [0x2000, 0], [0x3000, 0x1000]];
 
-        if hash(&mut items) == Shown::Numbers {
+        if hash(&mut items) == Shown::Hashes {
             assert_eq!(items[0][0], items[2][1]);
             assert_eq!(items[0][1], items[1][0]);
             assert_eq!(items[1][1], 0);

@@ -6,11 +6,11 @@
 //! way to the reader. What does not fit is not written in part: the line remembers that it has
 //! overflowed, and whoever provided the buffer comes again with a larger one.
 
-use core::{
-    mem::MaybeUninit,
-    ptr, //
-};
+use core::mem::MaybeUninit;
 use kernel::prelude::*;
+
+/// How many bytes are copied at once: as many as can be without calling `memcpy()`.
+pub(crate) const PIECE: usize = 64;
 
 /// A piece of text that grows at its end inside a borrowed buffer.
 ///
@@ -87,29 +87,39 @@ impl<'a> Line<'a> {
         Some(unsafe { core::slice::from_raw_parts_mut(field.as_mut_ptr().cast(), width) })
     }
 
-    /// Adds the first `used` bytes of `pattern`, and returns all of it to be filled in.
+    /// Adds the first `used` bytes of `pattern`. There must be room for all of it.
     ///
-    /// There must be room for all of it. Bytes in a fixed number are copied in a few instructions,
-    /// which an exact number takes many more of.
+    /// Pieces of a fixed size are copied in a few instructions, where an exact number of bytes takes
+    /// many more, or a call of `memcpy()`.
     #[inline]
-    pub(crate) fn stamp<const N: usize>(
-        &mut self,
-        pattern: &[u8; N],
-        used: usize,
-    ) -> Option<&mut [u8; N]> {
+    pub(crate) fn stamp<const N: usize>(&mut self, pattern: &[u8; N], used: usize) {
+        const { assert!(N < PIECE || N % PIECE == 0) };
+
         if !self.has_room(N) {
-            return None;
+            return;
         }
-        let place = self.buf[self.len..].first_chunk_mut::<N>()?;
+        let used = used.min(N);
+        let place = &mut self.buf[self.len..self.len + N];
+        let mut at = 0;
 
-        *place = pattern.map(MaybeUninit::new);
+        if N < PIECE {
+            if let Some(place) = place.first_chunk_mut::<N>() {
+                *place = pattern.map(MaybeUninit::new);
+            }
+        } else {
+            while at < used {
+                if let (Some(place), Some(piece)) = (
+                    place[at..].first_chunk_mut::<PIECE>(),
+                    pattern[at..].first_chunk::<PIECE>(),
+                ) {
+                    *place = piece.map(MaybeUninit::new);
+                }
+                at += PIECE;
+            }
+        }
 
-        // INVARIANT: The `N` bytes after the first `len` have just been initialised.
-        self.len += used.min(N);
-
-        // SAFETY: These bytes have just been initialised, they are borrowed from `buf` for as long
-        // as the result lives, and `MaybeUninit<u8>` has the layout of `u8`.
-        Some(unsafe { &mut *ptr::from_mut(place).cast() })
+        // INVARIANT: At least `used` bytes after the first `len` have just been initialised.
+        self.len += used;
     }
 
     /// Adds one byte.
@@ -157,9 +167,28 @@ mod tests {
         if let Some(field) = line.blank(3) {
             field[1] = b'x';
         }
-        assert!(line.stamp(b"12345", 2).is_some());
-        assert!(line.stamp(b"12345", 2).is_none());
+        line.stamp(b"12345", 2);
         assert_eq!(line.as_bytes(), b" x 12");
         assert_eq!(line.as_str(), " x 12");
+        line.stamp(b"12345", 2);
+        assert_eq!(line.as_bytes(), b" x 12");
+        assert!(line.finish().is_none());
+    }
+
+    #[test]
+    fn a_long_pattern_comes_in_pieces() {
+        let mut pattern = [b'-'; 2 * PIECE];
+
+        for (at, byte) in pattern.iter_mut().enumerate() {
+            // CAST: It is below 26.
+            *byte = b'a' + (at % 26) as u8;
+        }
+        for used in [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE] {
+            let mut buf = [MaybeUninit::uninit(); 2 * PIECE];
+            let mut line = Line::new(&mut buf);
+
+            line.stamp(&pattern, used);
+            assert_eq!(line.as_bytes(), &pattern[..used]);
+        }
     }
 }

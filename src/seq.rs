@@ -30,6 +30,7 @@ use crate::{
 use core::{
     marker::PhantomData,
     mem::MaybeUninit,
+    ops::Range,
     ptr, //
 };
 use kernel::{
@@ -62,8 +63,9 @@ use kernel::{
 /// The size in bytes of the buffer through which long tables are read: fewer, larger reads.
 const BUFFER: usize = 16 * 1024;
 
-/// From how many rows on a table counts as long.
-const LONG: usize = 32;
+/// From how many rows on a table counts as long. The kernel clears the whole buffer first, which
+/// for less is more work than a few more reads are.
+const LONG: usize = 256;
 
 /// A table, as captured when its file was opened.
 ///
@@ -86,8 +88,21 @@ pub(crate) trait Table: Sized + Send + Sync + 'static {
     /// Returns the number of rows.
     fn rows(&self) -> usize;
 
+    /// How many rows are written at once.
+    const BLOCK: usize = 1;
+
     /// Writes row `at`, which is below [`Table::rows`].
     fn row(&self, at: usize, line: &mut Line<'_>);
+
+    /// Writes [`Table::BLOCK`] rows that follow each other, or those that are left at the end.
+    ///
+    /// If not all of them fit, none does.
+    #[inline]
+    fn block(&self, rows: Range<usize>, line: &mut Line<'_>) {
+        for at in rows {
+            self.row(at, line);
+        }
+    }
 
     /// Writes what comes after the rows.
     fn summary(&self, _line: &mut Line<'_>) {}
@@ -270,7 +285,8 @@ impl<T: Table> Ops<T> {
         ..pin_init::zeroed()
     };
 
-    /// The sequence: index 0 is the header, the last is the summary, the rows are between them.
+    /// The sequence: index 0 is the header, the last is the summary, the blocks of rows are between
+    /// them.
     const SEQ: bindings::seq_operations = bindings::seq_operations {
         start: Some(Self::start),
         next: Some(Self::next),
@@ -409,7 +425,9 @@ impl<T: Table> Ops<T> {
         let open = unsafe { &*(*seq).private.cast::<Open<T>>() };
 
         match usize::try_from(index) {
-            Ok(index) if index <= open.table.rows() + 1 => ptr::without_provenance_mut(index + 1),
+            Ok(index) if index <= open.table.rows().div_ceil(T::BLOCK) + 1 => {
+                ptr::without_provenance_mut(index + 1)
+            }
             _ => ptr::null_mut(),
         }
     }
@@ -472,9 +490,16 @@ impl<T: Table> Ops<T> {
         };
         let mut line = Line::new(rest);
 
+        let rows = open.table.rows();
+
         match item.addr() - 1 {
             0 => open.table.header(&mut line),
-            at if at <= open.table.rows() => open.table.row(at - 1, &mut line),
+            at if (at - 1) * T::BLOCK < rows => {
+                let start = (at - 1) * T::BLOCK;
+
+                open.table
+                    .block(start..rows.min(start + T::BLOCK), &mut line);
+            }
             _ => open.table.summary(&mut line),
         }
 

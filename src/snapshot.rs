@@ -99,11 +99,21 @@ impl Note {
 
     /// Returns the word that stands for this note.
     #[inline]
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Nothing => "-",
             Self::Exiting => "exiting",
             Self::BorrowedMm => "borrowed-mm",
+        }
+    }
+
+    /// Returns the word that stands for this note, followed by spaces.
+    #[inline]
+    pub(crate) fn padded_name(self) -> &'static [u8; 11] {
+        match self {
+            Self::Nothing => const { &text::padded(Self::Nothing.name()) },
+            Self::Exiting => const { &text::padded(Self::Exiting.name()) },
+            Self::BorrowedMm => const { &text::padded(Self::BorrowedMm.name()) },
         }
     }
 }
@@ -220,6 +230,21 @@ impl TaskRecord {
             kind,
             note: Note::new(flags, has_mm),
         }
+    }
+}
+
+impl TaskRecord {
+    /// Returns a number for what the columns S, KIND, MM and NOTE say: another one where one of them
+    /// says something else.
+    #[inline]
+    pub(crate) fn kinds(&self) -> u32 {
+        // CAST: Both have a few values.
+        u32::from_ne_bytes([
+            self.state,
+            self.kind as u8,
+            self.has_mm.into(),
+            self.note as u8,
+        ])
     }
 }
 

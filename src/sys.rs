@@ -9,7 +9,6 @@
 //! [`include/linux/preempt.h`](srctree/include/linux/preempt.h),
 //! [`include/linux/cred.h`](srctree/include/linux/cred.h).
 
-use crate::text::parse_hexadecimal;
 use core::{
     mem::MaybeUninit,
     ptr::{
@@ -22,6 +21,7 @@ use kernel::error::to_result;
 use kernel::{
     bindings,
     error::from_err_ptr,
+    page::PAGE_SIZE,
     prelude::*,
     sync::barrier,
     time::Jiffies, //
@@ -439,27 +439,69 @@ pub(crate) fn nr_threads_hint() -> usize {
     (allocated & !ADDING) as usize
 }
 
+/// Returns an empty vector with room for `count` items. May sleep; fails with `ENOMEM`.
+///
+/// `kmalloc()` gives a power of two of bytes, and the kernel may clear all of them. Where that is
+/// much more than is asked for, this takes pages one by one, as `kvmalloc()` does when it has to.
+pub(crate) fn vec_with_capacity<T>(count: usize) -> Result<KVVec<T>> {
+    const { assert!(align_of::<T>() <= PAGE_SIZE) };
+
+    /// More than setting up such memory costs.
+    const MUCH: usize = 2 * PAGE_SIZE;
+
+    let size = count.checked_mul(size_of::<T>()).ok_or(ENOMEM)?;
+    let rounded = size.checked_next_power_of_two().ok_or(ENOMEM)?;
+
+    if rounded - size < MUCH {
+        return Ok(KVVec::with_capacity(count, GFP_KERNEL)?);
+    }
+    let (items, len, capacity) = VVec::with_capacity(count, GFP_KERNEL)?.into_raw_parts();
+
+    // SAFETY: The parts are those of a vector, so that they fit together. Its memory is from
+    // `vmalloc()`, which is one of the two places that `KVmalloc` has memory from: whatever is done
+    // with that, `kvrealloc()` and `kvfree()` tell by the address.
+    Ok(unsafe { KVVec::from_raw_parts(items, len, capacity) })
+}
+
 /// How many pointers [`hash_pointers`] hashes.
 ///
 /// Hashing one takes about 800 instructions, and as one of several about 700.
 pub(crate) const HASHED_AT_ONCE: usize = 8;
 
-/// Returns the numbers that `%p` prints for `pointers`: their hashes, or the pointers themselves if
-/// the kernel was told not to hash them (`no_hash_pointers`).
-///
-/// Returns [`None`] as long as the kernel has no random numbers and `%p` prints a placeholder.
-pub(crate) fn hash_pointers(pointers: &[usize; HASHED_AT_ONCE]) -> Option<[usize; HASHED_AT_ONCE]> {
+/// The digits of a hash, which has 32 bits.
+pub(crate) const HASH_DIGITS: usize = 8;
+
+/// What `%p` prints for pointers.
+pub(crate) enum Printed {
+    /// A placeholder: the kernel has no random numbers yet.
+    NotReady,
+    /// The pointers themselves: the kernel was told not to hash them (`no_hash_pointers`).
+    AsTheyAre,
+    /// Their hashes, of which these are the digits, after as many zeros.
+    Hashed([[u8; HASH_DIGITS]; HASHED_AT_ONCE]),
+}
+
+/// Returns what `%p` prints for the first `count` of `pointers`, which are kernel addresses.
+pub(crate) fn hash_pointers(pointers: &[usize; HASHED_AT_ONCE], count: usize) -> Printed {
+    /// For each a `%p` that prints no fewer digits than a hash has.
+    const FORMAT: &CStr = c"%08p%08p%08p%08p%08p%08p%08p%08p";
+
+    const { assert!(FORMAT.count_bytes() == HASHED_AT_ONCE * 4) };
+
+    let count = count.min(HASHED_AT_ONCE);
+    let format = &FORMAT.to_bytes_with_nul()[(HASHED_AT_ONCE - count) * 4..];
     let mut text = [0u8; HASHED_AT_ONCE * POINTER_WIDTH + 1];
     let [a, b, c, d, e, f, g, h] = pointers.map(ptr::without_provenance::<c_void>);
 
     // SAFETY:
     // - `text` is valid for writes of `text.len()` bytes, and `snprintf()` writes no more.
-    // - The format takes eight pointers, which `%p` prints and does not follow.
+    // - The format is the end of a string, takes at most eight pointers, which `%p` prints and does
+    //   not follow, and leaves the others alone.
     let printed = unsafe {
         bindings::snprintf(
             text.as_mut_ptr(),
             text.len(),
-            c"%8p%8p%8p%8p%8p%8p%8p%8p".as_char_ptr(),
+            format.as_ptr(),
             a,
             b,
             c,
@@ -472,18 +514,18 @@ pub(crate) fn hash_pointers(pointers: &[usize; HASHED_AT_ONCE]) -> Option<[usize
     };
 
     if text[0] == b'(' {
-        return None;
+        return Printed::NotReady;
     }
-
-    // A hash has 32 bits, and takes up the eight characters that the format asks for at least. What
-    // is longer are addresses, and kernel addresses have twice as many digits.
-    let digits = usize::try_from(printed).ok()? / HASHED_AT_ONCE;
-    let mut numbers = [0; HASHED_AT_ONCE];
-
-    for (number, digits) in numbers.iter_mut().zip(text.chunks_exact(digits.max(8))) {
-        *number = parse_hexadecimal(digits);
+    // What takes up more characters than the format asks for are addresses.
+    if usize::try_from(printed) != Ok(count * HASH_DIGITS) {
+        return Printed::AsTheyAre;
     }
-    Some(numbers)
+    let mut hashes = [[0; HASH_DIGITS]; HASHED_AT_ONCE];
+
+    for (hash, digits) in hashes.iter_mut().zip(text.chunks_exact(HASH_DIGITS)) {
+        hash.copy_from_slice(digits);
+    }
+    Printed::Hashed(hashes)
 }
 
 /// Takes the lock under which a task gets and loses its address space, as `task_lock()` does.

@@ -321,14 +321,19 @@ impl<'g> RcuTask<'g> {
     /// new one.
     #[inline]
     pub(crate) fn comm(self) -> [u8; 16] {
+        /// The name in one piece: bytes in an array would be loaded one by one.
+        #[repr(C, packed)]
+        struct Comm(u128);
+
         let task = self.as_ptr();
         // SAFETY: By the type invariant the task is allocated, so that its field is in bounds; no
         // reference is made to it.
-        let comm = unsafe { &raw const (*task).comm };
-        // SAFETY: The field is valid for reads, and an array of bytes has no requirement on
-        // alignment. The thread may be writing it, which is why the load is volatile: each byte is
-        // the old or the new one, and either is valid.
-        let mut comm: [u8; 16] = unsafe { comm.read_volatile() };
+        let comm = unsafe { (&raw const (*task).comm).cast::<Comm>() };
+        // SAFETY: The field is valid for reads and has 16 bytes, which is the size of `Comm`, whose
+        // alignment is 1. The thread may be writing it, which is why the load is volatile: each
+        // byte is the old or the new one, and either is valid.
+        let Comm(comm) = unsafe { comm.read_volatile() };
+        let mut comm = comm.to_ne_bytes();
 
         // The last byte is NUL at all times (`strscpy_pad()`); this makes it true for the reader
         // of this code as well.

@@ -34,6 +34,9 @@
 //! sys, helpers.c   the C that the `kernel` crate does not wrap            (unsafe)
 //! ```
 
+#[cfg(not(CONFIG_64BIT))]
+compile_error!("taskscope keeps eight digits in a word: it needs a machine of 64 bits");
+
 mod address_map;
 mod addresses;
 mod cells;

@@ -99,28 +99,6 @@ fn prefixed_hexadecimal(field: &mut [u8], value: usize) {
     }
 }
 
-/// Returns the number that `digits` are in hexadecimal. They may begin with spaces, and what else
-/// is no digit is taken for one.
-pub(crate) fn parse_hexadecimal(digits: &[u8]) -> usize {
-    let mut number = 0;
-
-    for digits in digits.chunks_exact(8) {
-        // A letter is `0b01?0_0001` and up, a digit `0b0011_0000` and up, a space `0b0010_0000`.
-        let digits = digits
-            .first_chunk()
-            .map_or(0, |digits| u64::from_be_bytes(*digits));
-        let letters = digits >> 6 & each_byte(1);
-        let value = (digits & each_byte(0x0f)) + 9 * letters;
-        let value = (value | value >> 4) & 0x00ff_00ff_00ff_00ff;
-        let value = (value | value >> 8) & 0x0000_ffff_0000_ffff;
-        let value = (value | value >> 16) & 0x0000_0000_ffff_ffff;
-
-        number = number << 32 | value;
-    }
-    // CAST: An address has no more digits than `usize` has room for.
-    number as usize
-}
-
 /// Returns an address in hexadecimal, with leading zeros.
 #[inline]
 pub(crate) fn address(value: usize) -> [u8; ADDRESS_DIGITS] {
@@ -131,10 +109,6 @@ pub(crate) fn address(value: usize) -> [u8; ADDRESS_DIGITS] {
         // CAST: The lower half.
         digits.copy_from_slice(&hexadecimal(value as u32));
         value >>= 32;
-        if value == 0 {
-            // As in every hash, which has 32 bits.
-            break;
-        }
     }
     digits
 }
@@ -206,9 +180,56 @@ fn scan(word: u64) -> (usize, bool) {
 /// a control sequence.
 #[inline]
 pub(crate) fn add_comm(line: &mut Line<'_>, name: &[u8; COMM_LEN], bracketed: bool) {
-    let word = u128::from_le_bytes(*name);
+    CommWriter::new().add(line, name, bracketed);
+}
+
+/// Adds names as [`add_comm`] does, one after the other: threads of a process often share one.
+pub(crate) struct CommWriter {
+    /// The last name that stood for itself.
+    plain: u128,
+    /// Its length; 0 if there was none.
+    len: usize,
+}
+
+impl CommWriter {
+    /// Has written none.
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self { plain: 0, len: 0 }
+    }
+
+    /// Adds a name as [`add_comm`] does.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, line: &mut Line<'_>, name: &[u8; COMM_LEN], bracketed: bool) {
+        let word = u128::from_le_bytes(*name);
+
+        if bracketed {
+            line.byte(b'[');
+        }
+        if self.len == 0 || word != self.plain {
+            let (len, plain) = scan_name(word);
+
+            if len == 0 || !plain {
+                add_escaped(line, &name[..len]);
+            } else {
+                self.plain = word;
+                self.len = len;
+                line.stamp(name, len);
+            }
+        } else {
+            line.stamp(name, self.len);
+        }
+        if bracketed {
+            line.byte(b']');
+        }
+    }
+}
+
+/// Returns how long a name is, and whether each byte of it [`is_plain`].
+#[inline]
+fn scan_name(name: u128) -> (usize, bool) {
     // CAST: The halves.
-    let (low, high) = (word as u64, (word >> 64) as u64);
+    let (low, high) = (name as u64, (name >> 64) as u64);
     let (mut len, mut plain) = scan(low);
 
     if len == size_of::<u64>() {
@@ -217,18 +238,7 @@ pub(crate) fn add_comm(line: &mut Line<'_>, name: &[u8; COMM_LEN], bracketed: bo
         len += rest;
         plain &= rest_plain;
     }
-
-    if bracketed {
-        line.byte(b'[');
-    }
-    if len != 0 && plain {
-        line.stamp(name, len);
-    } else {
-        add_escaped(line, &name[..len]);
-    }
-    if bracketed {
-        line.byte(b']');
-    }
+    (len, plain)
 }
 
 /// Adds the name of a symbol, and what follows it, to `line`; escaped as described at [`add_comm`].
@@ -259,6 +269,19 @@ pub(crate) fn add_escaped(line: &mut Line<'_>, name: &[u8]) {
             line.bytes(&[b'\\', octal(6), octal(3), octal(0)]);
         }
     }
+}
+
+/// Returns `word`, followed by spaces.
+pub(crate) const fn padded<const WIDTH: usize>(word: &str) -> [u8; WIDTH] {
+    let word = word.as_bytes();
+    let mut text = [b' '; WIDTH];
+    let mut at = 0;
+
+    while at < word.len() {
+        text[at] = word[at];
+        at += 1;
+    }
+    text
 }
 
 /// On which side of its column a value stands.
@@ -348,63 +371,144 @@ impl<const N: usize, const ROOM: usize> Layout<N, ROOM> {
 
     /// Adds the header: the names of the columns, and `last` for the one that ends each line.
     pub(crate) fn header(&self, line: &mut Line<'_>, last: &str) {
-        if let Some(mut row) = self.row(line) {
-            for (at, column) in self.columns.iter().enumerate() {
-                row.text(at, column.name);
-            }
+        let mut row = self.row();
+
+        for (at, column) in self.columns.iter().enumerate() {
+            row.text(at, column.name);
         }
+        row.add_to(line);
         line.bytes(last.as_bytes());
         line.byte(b'\n');
     }
 
-    /// Adds a row without its last column, blank at first.
-    ///
-    /// [`None`] when it does not fit: `ROOM` bytes are needed, however many are used.
+    /// Begins a row, with nothing in its columns.
     #[inline]
-    pub(crate) fn row<'a>(&'a self, line: &'a mut Line<'_>) -> Option<Row<'a, N, ROOM>> {
-        let text = line.stamp(&[b' '; ROOM], self.width)?;
+    pub(crate) fn row(&self) -> Row<'_, N, ROOM> {
+        Row {
+            layout: self,
+            text: [b' '; ROOM],
+            values: [Value::Nothing; N],
+        }
+    }
 
-        Some(Row { layout: self, text })
+    /// Returns how many bytes a row takes up without its last column.
+    #[inline]
+    pub(crate) fn width(&self) -> usize {
+        self.width
     }
 }
 
-/// A row being filled in.
+/// What a column of a [`Row`] says, as far as that is remembered.
+#[derive(Clone, Copy)]
+enum Value {
+    /// Nothing, and it is blank.
+    Nothing,
+    /// Something that is not remembered.
+    Other,
+    /// A number in decimal.
+    Number(i64),
+    /// A number in hexadecimal.
+    Hexadecimal(usize),
+    /// A word.
+    Word(&'static str),
+}
+
+/// A row being filled in, and then changed into the next one.
+///
+/// Threads that come one after the other have much in common. A value that stands in its column
+/// already is not written again.
 pub(crate) struct Row<'a, const N: usize, const ROOM: usize = ROW_MAX> {
     layout: &'a Layout<N, ROOM>,
-    text: &'a mut [u8; ROOM],
+    text: [u8; ROOM],
+    values: [Value; N],
 }
 
 impl<const N: usize, const ROOM: usize> Row<'_, N, ROOM> {
+    /// Adds the row to `line`. There must be room for `ROOM` bytes, however many are used.
+    #[inline]
+    pub(crate) fn add_to(&self, line: &mut Line<'_>) {
+        line.stamp(&self.text, self.layout.width);
+    }
+
+    /// Returns the bytes of column `at`.
+    fn field(&mut self, at: usize) -> &mut [u8] {
+        &mut self.text[self.layout.starts[at]..self.layout.ends[at]]
+    }
+
+    /// Makes column `at` blank.
+    #[cold]
+    fn clear(&mut self, at: usize) {
+        self.field(at).fill(b' ');
+    }
+
     /// Writes a number in column `at`, on the right.
     #[inline]
     pub(crate) fn decimal(&mut self, at: usize, value: u32) {
+        let number = i64::from(value);
+
+        if matches!(self.values[at], Value::Number(before) if before == number) {
+            return;
+        }
         let end = self.layout.ends[at];
 
+        match core::mem::replace(&mut self.values[at], Value::Number(number)) {
+            Value::Number(before) if (0..number).contains(&before) => {
+                // It has no more digits than this one. PIDs often follow each other, so that no
+                // digit changes but the last.
+                if number - before <= number % 10 {
+                    decimal(&mut self.text[..end], value % 10);
+                    return;
+                }
+            }
+            Value::Nothing => {}
+            _ => self.clear(at),
+        }
         decimal(&mut self.text[..end], value);
+    }
+
+    /// Returns whether column `at` stands for something else than `key`, and remembers that it does
+    /// now. What is written there, and in others along with it, is up to the caller.
+    #[inline]
+    pub(crate) fn is_new(&mut self, at: usize, key: u32) -> bool {
+        let key = key.into();
+
+        match core::mem::replace(&mut self.values[at], Value::Number(key)) {
+            Value::Number(before) => before != key,
+            _ => true,
+        }
     }
 
     /// Writes a number that may be negative in column `at`, on the right.
     pub(crate) fn signed(&mut self, at: usize, value: i32) {
         let magnitude = value.unsigned_abs();
 
-        self.decimal(at, magnitude);
-        if value < 0 {
-            let sign = self.layout.ends[at] - digits(magnitude) - 1;
-
-            self.text[sign] = b'-';
+        if value >= 0 {
+            return self.decimal(at, magnitude);
         }
+        self.clear(at);
+        self.values[at] = Value::Nothing;
+        self.decimal(at, magnitude);
+        let sign = self.layout.ends[at] - digits(magnitude) - 1;
+
+        self.text[sign] = b'-';
+        self.values[at] = Value::Number(value.into());
     }
 
     /// Writes a number in hexadecimal, with `0x` and without leading zeros, in column `at`, on the
     /// right.
     #[inline]
     pub(crate) fn hexadecimal(&mut self, at: usize, value: usize) {
-        let end = self.layout.ends[at];
-
-        prefixed_hexadecimal(&mut self.text[..end], value);
+        match self.values[at] {
+            Value::Hexadecimal(before) if before == value => return,
+            Value::Nothing => {}
+            _ => self.clear(at),
+        }
+        self.values[at] = Value::Hexadecimal(value);
+        prefixed_hexadecimal(&mut self.text[..self.layout.ends[at]], value);
     }
 
-    /// Writes bytes at the left end of column `at`, which has room for them.
+    /// Writes bytes at the left end of column `at`, which has room for them. A column that this is
+    /// used for is written in no other way, and always with as many bytes.
     #[inline]
     pub(crate) fn bytes<const WIDTH: usize>(&mut self, at: usize, bytes: &[u8; WIDTH]) {
         let start = self.layout.starts[at];
@@ -412,11 +516,28 @@ impl<const N: usize, const ROOM: usize> Row<'_, N, ROOM> {
         self.text[start..start + WIDTH].copy_from_slice(bytes);
     }
 
+    /// Writes a word in column `at`, on its side; what has no place is cut off.
+    #[inline]
+    pub(crate) fn word(&mut self, at: usize, word: &'static str) {
+        if let Value::Word(before) = self.values[at] {
+            // The same word is the same piece of memory, most of the time.
+            if core::ptr::eq(before, word) {
+                return;
+            }
+        }
+        self.text(at, word);
+        self.values[at] = Value::Word(word);
+    }
+
     /// Writes text in column `at`, on its side; what has no place is cut off.
     pub(crate) fn text(&mut self, at: usize, text: &str) {
-        let field = &mut self.text[self.layout.starts[at]..self.layout.ends[at]];
+        let side = self.layout.columns[at].side;
+
+        self.clear(at);
+        self.values[at] = Value::Other;
+        let field = self.field(at);
         let len = text.len().min(field.len());
-        let start = match self.layout.columns[at].side {
+        let start = match side {
             Side::Left => 0,
             Side::Right => field.len() - len,
         };
@@ -496,9 +617,8 @@ mod tests {
     fn hexadecimals() {
         assert_eq!(&hexadecimal(0), b"00000000");
         assert_eq!(&hexadecimal(0x09af_1b7e), b"09af1b7e");
-        assert_eq!(parse_hexadecimal(b"09af1b7e"), 0x09af_1b7e);
-        assert_eq!(parse_hexadecimal(b"    1b7e"), 0x1b7e);
-        assert_eq!(parse_hexadecimal(&address(usize::MAX - 5)), usize::MAX - 5);
+        assert_eq!(&address(0xffff_8a5b_09af_1b7e), b"ffff8a5b09af1b7e");
+        assert_eq!(&address(0x1b7e), b"0000000000001b7e");
         assert!(writes(b"80010200", |line| add_hexadecimal(
             line,
             0x8001_0200
@@ -550,6 +670,31 @@ mod tests {
     }
 
     #[test]
+    fn a_name_may_come_again() {
+        let names: [(&[u8], bool); 7] = [
+            (b"init", false),
+            (b"init", false),
+            (b"init", true),
+            (b"in it", false),
+            (b"init", false),
+            (b"", false),
+            (b"initial", false),
+        ];
+        let mut writer = CommWriter::new();
+        let mut buf = [MaybeUninit::uninit(); 256];
+        let mut line = Line::new(&mut buf);
+
+        for (name, bracketed) in names {
+            let mut comm = [0; COMM_LEN];
+
+            comm[..name.len()].copy_from_slice(name);
+            writer.add(&mut line, &comm, bracketed);
+            line.byte(b' ');
+        }
+        assert_eq!(line.as_str(), "init init [init] in it init \\000 initial ");
+    }
+
+    #[test]
     fn symbols() {
         assert!(writes(b"schedule+0x1/0x2 [m]", |line| add_symbol(
             line,
@@ -589,22 +734,107 @@ mod tests {
         assert_eq!(line.as_bytes(), b"  PID S KIND   COMM\n");
 
         let mut line = Line::new(&mut buf);
-        if let Some(mut row) = layout.row(&mut line) {
-            row.decimal(0, 12345);
-            row.bytes(1, b"R");
-            row.bytes(2, b"user  ");
-        }
+        let mut row = layout.row();
+        row.decimal(0, 12345);
+        row.bytes(1, b"R");
+        row.bytes(2, b"user  ");
+        row.add_to(&mut line);
         assert_eq!(line.as_bytes(), b"12345 R user   ");
 
-        let mut line = Line::new(&mut buf);
-        if let Some(mut row) = layout.row(&mut line) {
-            row.signed(0, -17);
-            row.hexadecimal(2, 0xfff);
-        }
-        assert_eq!(line.as_bytes(), b"  -17    0xfff ");
-
         let mut short = Line::new(&mut buf[..ROW_MAX - 1]);
-        assert!(layout.row(&mut short).is_none());
+        row.add_to(&mut short);
         assert!(short.finish().is_none());
+    }
+
+    /// What is written to a column of numbers and to one of text.
+    type Writes = (fn(&mut Row<'_, 2>), fn(&mut Row<'_, 2>), &'static [u8]);
+
+    #[test]
+    fn a_row_is_changed_into_the_next() {
+        static COLUMNS: [Column; 2] = [Column::number("N", 11), Column::text("TEXT", 11)];
+        const WRITES: [Writes; 14] = [
+            (
+                |row| row.decimal(0, 9),
+                |row| row.word(1, "ok"),
+                b"     9 ok     ",
+            ),
+            (
+                |row| row.decimal(0, 9),
+                |row| row.word(1, "ok"),
+                b"     9 ok     ",
+            ),
+            (
+                |row| row.decimal(0, 123),
+                |row| row.word(1, "on-cpu"),
+                b"   123 on-cpu ",
+            ),
+            (
+                |row| row.decimal(0, 45),
+                |row| row.word(1, "on"),
+                b"    45 on     ",
+            ),
+            (
+                |row| row.signed(0, -45),
+                |row| row.text(1, "x"),
+                b"   -45 x      ",
+            ),
+            (
+                |row| row.signed(0, 45),
+                |row| row.word(1, "on"),
+                b"    45 on     ",
+            ),
+            (
+                |row| row.signed(0, -1),
+                |row| row.word(1, "on"),
+                b"    -1 on     ",
+            ),
+            (
+                |row| row.signed(0, -1),
+                |row| row.decimal(1, 0),
+                b"    -1      0 ",
+            ),
+            (
+                |row| row.decimal(0, 0),
+                |row| row.decimal(1, 1),
+                b"     0      1 ",
+            ),
+            (
+                |row| row.word(0, "-"),
+                |row| row.word(1, "-"),
+                b"     - -      ",
+            ),
+            (
+                |row| row.hexadecimal(0, 0xff),
+                |row| row.word(1, "-"),
+                b"  0xff -      ",
+            ),
+            (
+                |row| row.hexadecimal(0, 1),
+                |row| row.text(1, ""),
+                b"   0x1        ",
+            ),
+            (
+                |row| row.decimal(0, 1),
+                |row| row.word(1, "-"),
+                b"     1 -      ",
+            ),
+            (
+                |row| row.decimal(0, 654321),
+                |row| row.word(1, "too long"),
+                b"654321 too lo ",
+            ),
+        ];
+        let layout: Layout<2> = Layout::new(&COLUMNS, [6, 6]);
+        let mut row = layout.row();
+
+        for (first, second, expected) in WRITES {
+            let mut buf = [MaybeUninit::uninit(); ROW_MAX];
+            let mut line = Line::new(&mut buf);
+
+            first(&mut row);
+            second(&mut row);
+            row.add_to(&mut line);
+            assert_eq!(line.as_bytes(), expected);
+        }
     }
 }

@@ -124,10 +124,10 @@ pub(crate) fn collect<V: Visitor>(
     };
     let wanted = wanted.map_or(expected, |wanted| expected.min(wanted.max(SECTION)));
     let mut log = Log {
-        entries: KVVec::with_capacity(expected, GFP_KERNEL)?,
+        entries: sys::vec_with_capacity(expected)?,
         last: 0,
     };
-    let mut records = KVVec::with_capacity(wanted, GFP_KERNEL)?;
+    let mut records = sys::vec_with_capacity(wanted)?;
     let mut anchors = KVVec::new();
 
     loop {
@@ -182,7 +182,7 @@ enum End {
 /// Does not sleep. Fails only if `visit` does, or `log` has no room for that many entries.
 fn section(
     scope: Scope,
-    mut budget: usize,
+    budget: usize,
     guard: &rcu::Guard,
     log: &mut Log,
     anchors: &[Anchor],
@@ -195,19 +195,14 @@ fn section(
     } = resume(scope, guard, log, anchors);
     let mut last = tasks::idle_task(guard);
     let mut is_ready = true;
-
-    if scope == Scope::Threads && log.entries.is_empty() {
-        is_ready = visit(last)?;
-        log.push(Seen::new(scope, last))?;
-        position = log.entries.len();
-        budget -= 1;
-    }
+    // It is in no list.
+    let mut first = (scope == Scope::Threads && log.entries.is_empty()).then_some(last);
 
     for _ in 0..budget {
         if !is_ready {
             break;
         }
-        let Some(task) = cursor.next() else {
+        let Some(task) = first.take().or_else(|| cursor.next()) else {
             return Ok(End::List);
         };
         let seen = Seen::new(scope, task);

@@ -139,14 +139,14 @@ impl Table for Contexts {
         if !line.has_room(ROW_MAX + text::COMM_MAX + 1) {
             return;
         }
-        let Some(mut row) = self.layout.row(line) else {
-            return;
-        };
-        row.text(CONTEXT, name);
+        let mut row = self.layout.row();
+
+        row.word(CONTEXT, name);
         let Some(seen) = seen else {
             for column in IN_TASK..=MM {
-                row.text(column, "-");
+                row.word(column, "-");
             }
+            row.add_to(line);
             line.bytes(b"-\n");
             return;
         };
@@ -161,16 +161,17 @@ impl Table for Contexts {
             (NMI, context.nmi),
             (IRQS, context.irqs_enabled),
         ] {
-            row.text(column, if value { "yes" } else { "no" });
+            row.word(column, if value { "yes" } else { "no" });
         }
         text::add_hexadecimal(&mut count, context.preempt_count);
         row.text(PREEMPT_COUNT, count.as_str());
         row.decimal(CPU, seen.cpu);
-        row.text(STACK, seen.stack.name());
+        row.word(STACK, seen.stack.name());
         row.bytes(SP, &self.shown.text(seen.stack_pointer));
         row.decimal(PID, seen.pid);
         row.decimal(TGID, seen.tgid);
         row.bytes(MM, padded_mm_name(seen.has_mm));
+        row.add_to(line);
         seen.name.add_to(line);
         line.byte(b'\n');
     }

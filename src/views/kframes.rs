@@ -29,7 +29,7 @@ use crate::{
         self,
         Column,
         Layout,
-        ROW_MAX, //
+        Row, //
     },
     views::{
         rights::may_look,
@@ -40,6 +40,7 @@ use crate::{
     },
     walk::Scope, //
 };
+use core::ops::Range;
 use kernel::prelude::*;
 
 /// The columns. The last one, FRAME, runs to the end of the line.
@@ -52,6 +53,12 @@ static COLUMNS: [Column; 3] = [
 const TGID: usize = 0;
 const PID: usize = 1;
 const DEPTH: usize = 2;
+
+/// The most bytes that the columns take up.
+const COLUMNS_MAX: usize = 64;
+
+/// How long the name of a frame is, most of them, with the end of the line.
+const FRAME_TYPICAL: usize = 48;
 
 /// The most frames that are shown of a stack: as many as `/proc/PID/stack` has.
 const FRAMES_MAX: usize = 64;
@@ -153,13 +160,41 @@ pub(crate) struct Kframes {
     frames: KVVec<u32>,
     symbols: Symbols,
     shown: Shown,
-    layout: Layout<3>,
+    layout: Layout<3, COLUMNS_MAX>,
     rows: usize,
     /// Whether the choice of threads was in force.
     selected: bool,
 }
 
 impl Kframes {
+    /// Adds a row for the frame of `record` at `depth`, by changing `row` into it.
+    fn add_row(
+        &self,
+        record: &StackRecord,
+        depth: usize,
+        row: &mut Row<'_, 3, COLUMNS_MAX>,
+        line: &mut Line<'_>,
+    ) {
+        row.decimal(TGID, record.id.tgid);
+        row.decimal(PID, record.id.pid);
+        if record.frames.is_ok_and(|frames| frames != 0) {
+            // CAST: It is less than `FRAMES_MAX`.
+            row.decimal(DEPTH, depth as u32);
+        } else {
+            row.word(DEPTH, "-");
+        }
+        row.add_to(line);
+        match record.frames {
+            Ok(0) => line.byte(b'-'),
+            Ok(_) => match self.symbols.place(self.frames[record.start + depth]) {
+                Place::Named(name) => text::add_symbol(line, name),
+                Place::Address(number) => line.bytes(&self.shown.text(number)),
+            },
+            Err(absent) => line.bytes(absent.name().as_bytes()),
+        }
+        line.byte(b'\n');
+    }
+
     /// Returns how many stacks `is_counted` holds for.
     fn count(&self, is_counted: impl Fn(&StackRecord) -> bool) -> usize {
         let records = self.snapshot.records.iter();
@@ -173,7 +208,7 @@ impl Table for Kframes {
     type Input = ReadOnly<State>;
 
     fn open(state: &State) -> Result<Self> {
-        const { assert!(Column::width_max(&COLUMNS) <= ROW_MAX) };
+        const { assert!(Column::width_max(&COLUMNS) <= COLUMNS_MAX) };
 
         // As for /proc/PID/stack.
         may_look()?;
@@ -220,32 +255,32 @@ impl Table for Kframes {
         self.rows
     }
 
+    const BLOCK: usize = 16;
+
     fn row(&self, at: usize, line: &mut Line<'_>) {
+        self.block(at..at + 1, line);
+    }
+
+    fn block(&self, rows: Range<usize>, line: &mut Line<'_>) {
         let records = &self.snapshot.records;
         // The last one of those that begin here or before.
-        let after = records.partition_point(|record| record.row <= at);
-        let record = &records[after - 1];
-        let depth = at - record.row;
+        let mut next = records.partition_point(|record| record.row <= rows.start);
+        let mut record = &records[next - 1];
+        let mut row = self.layout.row();
+        // What it takes up for the most part, so that little time goes into text that will be
+        // thrown away.
+        let expected = rows.len() * (self.layout.width() + FRAME_TYPICAL);
 
-        if let Some(mut row) = self.layout.row(line) {
-            row.decimal(TGID, record.id.tgid);
-            row.decimal(PID, record.id.pid);
-            if record.frames.is_ok_and(|frames| frames != 0) {
-                // CAST: It is less than `FRAMES_MAX`.
-                row.decimal(DEPTH, depth as u32);
-            } else {
-                row.text(DEPTH, "-");
+        if !line.has_room(expected) {
+            return;
+        }
+        for at in rows {
+            if let Some(begun) = records.get(next).filter(|record| record.row == at) {
+                record = begun;
+                next += 1;
             }
+            self.add_row(record, at - record.row, &mut row, line);
         }
-        match record.frames {
-            Ok(0) => line.byte(b'-'),
-            Ok(_) => match self.symbols.place(self.frames[record.start + depth]) {
-                Place::Named(name) => text::add_symbol(line, name),
-                Place::Address(number) => line.bytes(&self.shown.text(number)),
-            },
-            Err(absent) => line.bytes(absent.name().as_bytes()),
-        }
-        line.byte(b'\n');
     }
 
     fn summary(&self, line: &mut Line<'_>) {

@@ -163,21 +163,20 @@ impl View<6, ROW_MAX> for KernelStacks {
 
         row.decimal(TGID, record.id.tgid);
         row.decimal(PID, record.id.pid);
+        row.bytes(BASE, &shown.text(base));
         if base != 0 {
-            row.bytes(BASE, &shown.text(base));
             row.decimal(SIZE, record.size);
         } else {
-            row.bytes(BASE, b"-");
-            row.text(SIZE, "-");
+            row.word(SIZE, "-");
         }
         match record.used {
             Ok(used) => {
                 row.decimal(USED, used);
-                row.bytes(VALID, b"ok");
+                row.word(VALID, "ok");
             }
             Err(unknown) => {
-                row.text(USED, "-");
-                row.text(VALID, unknown.name());
+                row.word(USED, "-");
+                row.word(VALID, unknown.name());
             }
         }
     }

@@ -189,12 +189,12 @@ impl View<11, ROOM> for Calls {
         row.decimal(PID, record.id.pid);
         match record.doing.nr() {
             Some(nr) => row.signed(NR, nr),
-            None => row.text(NR, "running"),
+            None => row.word(NR, "running"),
         }
         for (column, value) in (ARG0..).zip(record.doing.values()) {
             match value {
                 Some(value) => row.hexadecimal(column, value),
-                None => row.text(column, "-"),
+                None => row.word(column, "-"),
             }
         }
     }

@@ -24,13 +24,18 @@ use crate::{
     text::{
         self,
         Column,
+        CommWriter,
         Layout,
         Row,
+        COMM_LEN,
         ROW_MAX, //
     },
     walk::Scope, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ops::Range, //
+};
 use kernel::prelude::*;
 
 /// What a table shows of each task: `N` columns, and a name that ends the line.
@@ -60,7 +65,7 @@ pub(crate) trait View<const N: usize, const ROOM: usize>:
     /// Makes each column as wide as the widest of its values.
     fn widths(records: &[Self::Record]) -> [usize; N];
 
-    /// Fills in a row.
+    /// Fills in a row, or changes that of another record into this one's.
     fn fill(record: &Self::Record, shown: Shown, row: &mut Row<'_, N, ROOM>);
 
     /// Returns the name that ends the line.
@@ -104,18 +109,33 @@ impl<V: View<N, ROOM>, const N: usize, const ROOM: usize> Table for TaskTable<V,
         self.snapshot.records.len()
     }
 
-    #[inline]
-    fn row(&self, at: usize, line: &mut Line<'_>) {
-        let record = &self.snapshot.records[at];
+    const BLOCK: usize = 16;
 
-        if !line.has_room(ROOM + text::COMM_MAX + 1) {
+    fn row(&self, at: usize, line: &mut Line<'_>) {
+        self.block(at..at + 1, line);
+    }
+
+    fn block(&self, rows: Range<usize>, line: &mut Line<'_>) {
+        let row_max = ROOM + text::COMM_MAX + 1;
+        // What it takes up unless names are escaped, so that no time goes into text that will be
+        // thrown away.
+        let expected = rows.len() * (self.layout.width() + COMM_LEN) + row_max;
+        let mut row = self.layout.row();
+        let mut names = CommWriter::new();
+
+        if !line.has_room(expected) {
             return;
         }
-        if let Some(mut row) = self.layout.row(line) {
+        for record in &self.snapshot.records[rows] {
+            if !line.has_room(row_max) {
+                return;
+            }
             V::fill(record, self.shown, &mut row);
+            row.add_to(line);
+            let name = V::name(record);
+            names.add(line, &name.comm, name.bracketed);
+            line.byte(b'\n');
         }
-        V::name(record).add_to(line);
-        line.byte(b'\n');
     }
 
     fn summary(&self, line: &mut Line<'_>) {

@@ -7,7 +7,6 @@ use crate::{
     addresses::Shown,
     snapshot::{
         Name,
-        Note,
         TaskRecord,
         ThreadId, //
     },
@@ -117,20 +116,14 @@ impl<const LEADERS: bool> View<12, ROW_MAX> for Tasks<LEADERS> {
         row.decimal(PPID, record.ppid);
         row.decimal(UID, record.uid);
         row.decimal(EUID, record.euid);
-        row.bytes(S, &[record.state]);
-        row.bytes(KIND, record.kind.padded_name());
-        row.bytes(MM, padded_mm_name(record.has_mm));
         row.decimal(NTHR, record.nr_threads);
         row.bytes(TASK, &shown.text(task));
-        if stack != 0 {
-            row.bytes(STACK, &shown.text(stack));
-        } else {
-            row.bytes(STACK, b"-");
-        }
-        if record.note == Note::Nothing {
-            row.bytes(NOTE, b"-");
-        } else {
-            row.text(NOTE, record.note.name());
+        row.bytes(STACK, &shown.text(stack));
+        if row.is_new(S, record.kinds()) {
+            row.bytes(S, &[record.state]);
+            row.bytes(KIND, record.kind.padded_name());
+            row.bytes(MM, padded_mm_name(record.has_mm));
+            row.bytes(NOTE, record.note.padded_name());
         }
     }
 
