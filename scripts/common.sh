@@ -92,7 +92,8 @@ report_times() {
 lock() {
 	local fd
 	exec {fd}>"$1"
-	flock --nonblock "$fd" && return
+	# A moment is not worth a word.
+	flock --timeout 3 "$fd" && return
 	say "waiting for another run, which holds $1"
 	flock "$fd"
 }

@@ -394,7 +394,7 @@ static void test_references(long before, long snapshots)
 
 int main(void)
 {
-	long snapshots = setting("SNAPSHOTS", 1000), before;
+	long snapshots = rounds("SNAPSHOTS", 50, 1000), before;
 
 	ksft_print_header();
 	ksft_set_plan(5);

@@ -40,12 +40,3 @@ column() {
 
 # lacks FILE FILE: the lines of the first (sorted) that the second lacks
 lacks() { awk -v file="$2" 'BEGIN { while ((getline line <file) > 0) have[line] } !($0 in have)' "$1"; }
-
-# stat_field PID NUMBER: a field of /proc/PID/stat as proc(5) counts them, from 3
-# on. The name before them, in parentheses, may hold anything.
-stat_field() {
-	local rest
-	rest=$(cat "/proc/$1/stat") 2>/dev/null || return
-	rest=${rest##*) }
-	echo "$rest" | cut -d ' ' -f "$(($2 - 2))"
-}

@@ -120,10 +120,8 @@ static int wait_for(pid_t pid)
 	return status;
 }
 
-/* The processor has come and gone so often, however fast that is. */
-#define CHANGES 12
-
-static bool storm(long opens, int cpu, long *changes)
+/* Goes on until the processor has come or gone so often, however fast that is. */
+static bool storm(long opens, int cpu, long least, long *changes)
 {
 	pid_t readers[READERS];
 	bool good = true;
@@ -134,7 +132,7 @@ static bool storm(long opens, int cpu, long *changes)
 	for (int running = READERS; running;) {
 		if (cpu >= 0)
 			set_online(cpu, ++*changes % 2 == 0);
-		if (*changes >= CHANGES)
+		if (*changes >= least)
 			__atomic_store_n(enough, true, __ATOMIC_SEQ_CST);
 		for (int i = 0; i < READERS; i++) {
 			int status;
@@ -337,7 +335,9 @@ int main(void)
 {
 	int cpus[CPUS_MAX], cpu, online;
 	char words[80];
-	long opens = setting("OPENS", 200), changes = 0;
+	const long opens = rounds("OPENS", 32, 200), unloads = rounds("UNLOADS", 6, 100);
+	const int kills = rounds("KILLS", 2, 10), hogs = rounds("HOGS", 1, 6);
+	long changes = 0;
 	struct contexts *table;
 	size_t silent;
 	pid_t pid;
@@ -346,14 +346,15 @@ int main(void)
 	ksft_set_plan(14);
 	answered = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	enough = answered + 1;
-	ksft_test_result(unload_under_readers(100) == 100, "unloaded under readers, 100 times\n");
+	ksft_test_result(unload_under_readers(unloads) == unloads,
+			 "unloaded under readers, %ld times\n", unloads);
 	online = online_cpus(cpus);
 	cpu = online > 1 ? cpus[1] : -1;
 	stop = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	load_taskscope("");
 	*answered = 0;
 
-	ksft_test_result(storm(opens, cpu, &changes),
+	ksft_test_result(storm(opens, cpu, rounds("CHANGES", 4, 12), &changes),
 			 "%ld+ opens by %d readers, a processor came and went %ld times\n", opens,
 			 READERS, changes / 2);
 	ksft_test_result(*answered > opens / 2, "all answered in %ld of them\n", *answered);
@@ -390,7 +391,7 @@ int main(void)
 			 !contexts_find(table, "workqueue", cpu), "the other has answered\n");
 	contexts_free(table);
 	ksft_test_result(interrupted_open() == EINTR, "a signal ends the wait\n");
-	ksft_test_result(kill_readers(10) == 10, "so does the death of the reader\n");
+	ksft_test_result(kill_readers(kills) == kills, "so does the death of the reader\n");
 	/* One may be on its way out. */
 	wait_until(no_thread_left(), "a thread is left");
 	ksft_test_result(unload_module("taskscope") == 0,
@@ -402,7 +403,8 @@ int main(void)
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "and all answer again\n");
 	contexts_free(table);
-	ksft_test_result(not_held_up(cpu, 6), "a processor is taken away in the middle\n");
+	ksft_test_result(not_held_up(cpu, hogs),
+			 "a processor is taken away in the middle, %d times\n", hogs);
 	table = contexts_read();
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "and again all answer\n");

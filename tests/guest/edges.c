@@ -20,7 +20,7 @@
 #include "guest.h"
 #include "table.h"
 
-#define THREADS 3000
+#define THREADS 1500
 
 static int table;
 static char *text;

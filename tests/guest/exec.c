@@ -118,7 +118,8 @@ static bool right(const char *name, const pid_t *processes)
 
 int main(int argc, char **argv)
 {
-	long snapshots = setting("SNAPSHOTS", 2000 / slower()), programs = 150 / slower();
+	long snapshots = rounds("SNAPSHOTS", 300, 2000) / slower(),
+	     programs = rounds("PROGRAMS", 50, 150) / slower();
 	long taken, executed = 0;
 	pid_t processes[2];
 	int wrong = 0;

@@ -69,7 +69,7 @@ int main(void)
 {
 	int held = 0, rest_read = 0, gone = 0, under_readers = 0, refused = 0, good_readers = 0;
 	/* Each time it is unloaded twice. */
-	const int times = setting("RELOADS", 100) / 2;
+	const int times = rounds("RELOADS", 12, 1000) / 2;
 
 	ksft_print_header();
 	ksft_set_plan(5);

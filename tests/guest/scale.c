@@ -26,7 +26,7 @@ static double now(void)
 
 int main(void)
 {
-	long count = setting("SCALE", 10000), next = 0, wrong = 0;
+	long count = rounds("SCALE", 2000, 10000), next = 0, wrong = 0;
 	struct task_table *threads, *processes;
 	const struct task_row *row;
 	struct crowd crowd;

@@ -105,7 +105,7 @@ int main(void)
 	ksft_print_header();
 	ksft_set_plan(getenv("COST") ? 4 : 2);
 	load_taskscope("");
-	crowd = start_crowd(setting("THREADS", 10000));
+	crowd = start_crowd(rounds("THREADS", 2000, 10000));
 	wait_for_state(crowd.pid, crowd.tid[crowd.count - 1], "S");
 
 	ksft_test_result(all_there("kstacks", "USED", "-"), "kstacks: a stack of each\n");

@@ -600,14 +600,14 @@ static void test_one_moment(void)
 {
 	int *there = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid = start_child(stand_and_change, there), sender;
-	int whole = 0, mixed = 0, rounds = 1000 / slower();
+	int whole = 0, mixed = 0, times = rounds("ROUNDS", 100, 1000) / slower();
 	char text[16];
 
 	wait_until(__atomic_load_n(there, __ATOMIC_SEQ_CST), "nobody stands there");
 	snprintf(text, sizeof(text), "%d", pid);
 	write_file(TABLES "set_pid", text);
 	sender = start_child(send_signals, &pid);
-	for (int i = 0; i < rounds; i++) {
+	for (int i = 0; i < times; i++) {
 		int frames[2] = { 0 };
 
 		table = rows_read("uframes");
@@ -622,7 +622,7 @@ static void test_one_moment(void)
 		whole += frames[0] == RECORDS || frames[1] == RECORDS;
 		rows_free(table);
 	}
-	ksft_print_msg("%d rounds: %d whole, %d mixed\n", rounds, whole, mixed);
+	ksft_print_msg("%d rounds: %d whole, %d mixed\n", times, whole, mixed);
 	ksft_test_result(whole && !mixed, "no stack is half of one and half of another\n");
 	end_child(sender);
 	end_child(pid);

@@ -144,7 +144,7 @@ static bool stands(const struct rows *table, pid_t pid, const char *column, cons
 
 int main(int argc, char **argv)
 {
-	long rounds = setting("ROUNDS", 150);
+	long times = rounds("ROUNDS", 20, 150);
 	char sp[32], text[32];
 	int wrong = 0, labelled = 0, lost = 0, executing = 0;
 	unsigned long *stack;
@@ -168,7 +168,7 @@ int main(int argc, char **argv)
 	executes[0] = start_child(start_executing, FIRST);
 	executes[1] = start_child(start_executing, OTHER);
 
-	for (long round = 0; round < rounds; round++) {
+	for (long i = 0; i < times; i++) {
 		struct rows *table = rows_read("ustacks");
 
 		wrong += !stands(table, pid, "SP", sp) || !stands(table, pid, "VALID", "ok");
@@ -185,7 +185,7 @@ int main(int argc, char **argv)
 			lost += !has_segments(table, executes[i], &executing);
 		rows_free(table);
 	}
-	ksft_test_result(!wrong, "who stands still is the same in %ld rounds\n", rounds);
+	ksft_test_result(!wrong, "who stands still is the same in %ld rounds\n", times);
 	ksft_test_result(!lost, "who executes is there, and is said to where it shows no text\n");
 	ksft_print_msg("%d rows were no ok; %d times a program was being executed\n", labelled,
 		       executing);

@@ -56,6 +56,11 @@ long setting(const char *name, long fallback)
 	return number;
 }
 
+long rounds(const char *name, long quick, long thorough)
+{
+	return setting(name, setting("THOROUGH", 0) ? thorough : quick);
+}
+
 long slower(void)
 {
 	return setting("slower", 1);

@@ -40,6 +40,11 @@ void die(const char *format, ...) __noreturn __printf(1, 2);
 
 /* A number from the environment, to scale a test with; fallback without. */
 long setting(const char *name, long fallback);
+/*
+ * The same for how often a race is provoked: so that a developer has an answer at
+ * once, or so that a bug that needs luck has its chance (`make test THOROUGH=1`).
+ */
+long rounds(const char *name, long quick, long thorough);
 
 /*
  * Loads a module for as long as this process lives; the modules loaded last are
