@@ -385,7 +385,7 @@ static void test_references(long before, long snapshots)
 {
 	long after;
 
-	for (int i = 0; (after = task_structs()) > before + snapshots / 10 && i < 100; i++)
+	for (int i = 0; (after = slab_objects("task_struct")) > before + snapshots / 10 && i < 100; i++)
 		usleep(100000);
 	ksft_print_msg("task_structs: %ld before, %ld after, %d threads\n", before, after,
 		       rows_of("threads"));
@@ -406,7 +406,7 @@ int main(void)
 	/* No PID comes twice in the time this takes. */
 	write_file("/proc/sys/kernel/pid_max", "4194304");
 
-	before = task_structs();
+	before = slab_objects("task_struct");
 	test_tail(snapshots * 4 / 10);
 	test_victims(snapshots * 3 / 10);
 	test_threads(snapshots * 3 / 10);

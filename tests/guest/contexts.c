@@ -643,11 +643,11 @@ static size_t mappings(void)
 static bool no_thread_held(void)
 {
 	const long opens = 40, few = 4;
-	long before = task_structs(), after;
+	long before = slab_objects("task_struct"), after;
 
 	for (int i = 0; i < opens; i++)
 		contexts_free(contexts_read());
-	for (int i = 0; (after = task_structs()) > before + few && i < 100; i++)
+	for (int i = 0; (after = slab_objects("task_struct")) > before + few && i < 100; i++)
 		usleep(100000);
 	ksft_print_msg("task_structs: %ld before %ld opens, %ld after\n", before, opens, after);
 	return after <= before + few;

@@ -510,10 +510,37 @@ static void test_rights(void)
 	end_child(pid);
 }
 
+static void sleep_for_ever(void *unused)
+{
+	pause();
+}
+
+/*
+ * Each row takes the thread's address space, and has to put it back: those of the dead
+ * would stay. The kernel gives the last ones back after a while only.
+ */
+static void test_references(void)
+{
+	enum { PROCESSES = 60, FEW = PROCESSES / 4 };
+	long before = slab_objects("mm_struct"), after;
+	pid_t child[PROCESSES];
+
+	for (int i = 0; i < PROCESSES; i++)
+		child[i] = start_child(sleep_for_ever, NULL);
+	rows_free(rows_read("ustacks"));
+	for (int i = 0; i < PROCESSES; i++)
+		end_child(child[i]);
+	for (int i = 0; (after = slab_objects("mm_struct")) > before + FEW && i < 100; i++)
+		usleep(100000);
+	ksft_print_msg("mm_structs: %ld before, %ld after %d processes\n", before, after,
+		       PROCESSES);
+	ksft_test_result(after <= before + FEW, "no address space is held on to\n");
+}
+
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(30);
+	ksft_set_plan(31);
 	load_taskscope("");
 	shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	test_moving();
@@ -526,5 +553,6 @@ int main(void)
 	test_set_pid();
 	test_lock();
 	test_rights();
+	test_references();
 	ksft_finished();
 }

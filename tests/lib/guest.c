@@ -357,13 +357,15 @@ pid_t wait_for_thread(pid_t tgid, const char *comm)
 	return found;
 }
 
-long task_structs(void)
+long slab_objects(const char *cache)
 {
-	char *text;
+	char path[100], *text;
 	long count;
 
-	write_file("/sys/kernel/slab/task_struct/shrink", "1");
-	text = slurp("/sys/kernel/slab/task_struct/objects", NULL);
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", cache);
+	write_file(path, "1");
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/objects", cache);
+	text = slurp(path, NULL);
 	count = strtol(text, NULL, 10);
 	free(text);
 	return count;

@@ -116,7 +116,10 @@ void wait_for_state(pid_t tgid, pid_t tid, const char *states);
 /* Waits for a thread of that name in the process, and says which. */
 pid_t wait_for_thread(pid_t tgid, const char *comm);
 
-/* How many task_structs there are, those that nobody uses any more not counted. */
-long task_structs(void);
+/*
+ * How many objects of a slab cache (task_struct, mm_struct, ...) are in use: of those
+ * that nobody uses any more all are given back first that can be.
+ */
+long slab_objects(const char *cache);
 
 #endif /* _GUEST_H */

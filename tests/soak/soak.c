@@ -426,21 +426,6 @@ struct left {
 	long threads, object[CACHES];
 };
 
-/* Those in use, where the kernel's own caches for each processor have been emptied. */
-static long count_objects(const char *cache)
-{
-	char path[100], *text;
-	long count;
-
-	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", cache);
-	write_file(path, "1");
-	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/objects", cache);
-	text = slurp(path, NULL);
-	count = atol(text);
-	free(text);
-	return count;
-}
-
 static struct left what_is_left(void)
 {
 	struct left left;
@@ -449,7 +434,7 @@ static struct left what_is_left(void)
 	left.threads = proc_threads(&threads);
 	free(threads);
 	for (int i = 0; i < CACHES; i++)
-		left.object[i] = count_objects(cache[i].name) -
+		left.object[i] = slab_objects(cache[i].name) -
 				 (cache[i].of_thread ? left.threads : 0);
 	return left;
 }
