@@ -385,8 +385,12 @@ static void test_references(long before, long snapshots)
 {
 	long after;
 
-	for (int i = 0; (after = slab_objects("task_struct")) > before + snapshots / 10 && i < 100; i++)
+	for (int i = 0; i < 100; i++) {
+		after = slab_objects("task_struct");
+		if (after <= before + snapshots / 10)
+			break;
 		usleep(100000);
+	}
 	ksft_print_msg("task_structs: %ld before, %ld after, %d threads\n", before, after,
 		       rows_of("threads"));
 	ksft_test_result(after <= before + snapshots / 10, "no task is held on to\n");

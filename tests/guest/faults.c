@@ -288,6 +288,9 @@ static void sweep_file(const char *name)
 
 	snprintf(path, sizeof(path), TABLES "%s", name);
 	must(stat(path, &status));
+	/* What is written there is all that is to be read. */
+	if (status.st_mode & 0200)
+		write_file(path, "1");
 	sweep_open(path, name, O_RDONLY, ENOMEM, "open");
 	sweep_open(path, name, status.st_mode & 0200 ? O_RDWR : O_RDONLY, ENOMEM,
 		   "open, as its mode lets one,");
@@ -297,6 +300,8 @@ static void sweep_file(const char *name)
 	sweep_read(path, name, EFAULT, "read, with copies that fail,");
 	spare(allocations, SIZE(allocations), false);
 	spare(copies, SIZE(copies), true);
+	if (status.st_mode & 0200)
+		close(must(open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)));
 }
 
 int main(void)

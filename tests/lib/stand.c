@@ -101,9 +101,9 @@ size_t proc_mappings(pid_t pid, struct mapping **mappings)
 	size_t count = 0, room = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	text = slurp(path, NULL);
+	text = try_slurp(path, NULL);
 	*mappings = NULL;
-	for (line = text; *line; line = strchr(line, '\n') + 1) {
+	for (line = text; line && *line; line = strchr(line, '\n') + 1) {
 		struct mapping *mapping;
 
 		if (count == room)
@@ -139,7 +139,9 @@ unsigned long proc_stat(pid_t pid, int field)
 	unsigned long value;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	text = slurp(path, NULL);
+	text = try_slurp(path, NULL);
+	if (!text)
+		return 0;
 	at = strrchr(text, ')') + 2;
 	for (; field > 3; field--)
 		at = strchr(at, ' ') + 1;

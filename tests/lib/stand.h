@@ -33,9 +33,12 @@ struct mapping {
 
 /* The mapping of an address; false if there is none. */
 bool proc_mapping(pid_t pid, unsigned long address, struct mapping *mapping);
-/* All mappings; returns how many. */
+/* All mappings; returns how many: none if there is no such process any more. */
 size_t proc_mappings(pid_t pid, struct mapping **mappings);
-/* A field of /proc/PID/stat as proc(5) counts them, from 3 on. */
+/*
+ * A field of /proc/PID/stat as proc(5) counts them, from 3 on; 0 if there is no such
+ * process any more.
+ */
 unsigned long proc_stat(pid_t pid, int field);
 
 #endif /* _STAND_H */
