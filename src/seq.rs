@@ -40,7 +40,6 @@ use kernel::{
         from_result,
         to_result, //
     },
-    page::PAGE_SIZE,
     prelude::*,
     sync::{
         atomic::{
@@ -60,12 +59,9 @@ use kernel::{
     },
 };
 
-/// The size in bytes of the buffer through which long tables are read: fewer, larger reads.
+/// The size in bytes of the buffer through which a table is read at first: fewer, larger reads than
+/// with the page that `seq_file` would take. A row that does not fit makes `seq_file` enlarge it.
 const BUFFER: usize = 16 * 1024;
-
-/// From how many rows on a table counts as long. The kernel clears the whole buffer first, which
-/// for less is more work than a few more reads are.
-const LONG: usize = 256;
 
 /// A table, as captured when its file was opened.
 ///
@@ -151,9 +147,38 @@ impl<S: Send + Sync + 'static> Input for ReadOnly<S> {
 struct Files<S> {
     /// Whether the files may be opened.
     published: Atomic<bool>,
+    /// A buffer that nobody reads through at the moment. A new one costs more than the reads that
+    /// it saves in a short table, since the kernel may clear it first.
+    #[pin]
+    spare: Mutex<Option<KVVec<u8>>>,
     /// What the tables share.
     #[pin]
     shared: S,
+}
+
+impl<S> Files<S> {
+    /// Returns a buffer of [`BUFFER`] bytes. May sleep; fails with `ENOMEM`.
+    fn buffer(&self) -> Result<KVVec<u8>> {
+        let spare = self.spare.lock().take();
+
+        Ok(match spare {
+            Some(buffer) => buffer,
+            None => KVVec::with_capacity(BUFFER, GFP_KERNEL)?,
+        })
+    }
+
+    /// Takes back a buffer, for the next that opens a file. May sleep.
+    fn keep(&self, buffer: KVVec<u8>) {
+        // One that has been enlarged is more than most tables need.
+        let surplus = if buffer.capacity() == BUFFER {
+            self.spare.lock().replace(buffer)
+        } else {
+            Some(buffer)
+        };
+
+        // Not with the lock held.
+        drop(surplus);
+    }
 }
 
 /// A directory in debugfs, with its files; both are removed when this is dropped.
@@ -180,12 +205,14 @@ unsafe impl<S: Send + Sync + 'static> Sync for Directory<S> {}
 impl<S: Send + Sync + 'static> Directory<S> {
     /// Creates a directory at the root of debugfs, whose files share `shared`.
     ///
-    /// May sleep. Fails with `ENODEV` if the kernel has no debugfs, `EEXIST` if the name is taken,
+    /// May sleep. Fails with `ENOMEM`; with `ENODEV` if the kernel has no debugfs, `EEXIST` if the name is taken,
     /// `EPERM` if debugfs has been switched off.
     pub(crate) fn new(name: &'static CStr, shared: impl PinInit<S, Error>) -> Result<Self> {
+        let spare = KVVec::with_capacity(BUFFER, GFP_KERNEL)?;
         let files = Arc::pin_init(
             try_pin_init!(Files {
                 published: Atomic::new(false),
+                spare <- new_mutex!(Some(spare)),
                 shared <- shared,
             }? Error),
             GFP_KERNEL,
@@ -327,12 +354,7 @@ impl<T: Table> Ops<T> {
             };
             let table = T::open(&files.shared)?;
             // Made here, so that it is `open()` which fails when there is no memory for it.
-            let size = if table.rows() < LONG {
-                PAGE_SIZE
-            } else {
-                BUFFER
-            };
-            let buffer = KVVec::<u8>::with_capacity(size, GFP_KERNEL)?;
+            let buffer = files.buffer()?;
             let open = KBox::new(
                 Open {
                     table,
@@ -352,7 +374,7 @@ impl<T: Table> Ops<T> {
 
             seq.private = KBox::into_raw(open).cast();
 
-            // The buffer is made anew when it is too small, and freed in the end, with `kvfree()`,
+            // `seq_file` makes it anew when it is too small, and frees the old one with `kvfree()`,
             // which is right for what a `KVVec` has allocated.
             let (buf, _, size) = buffer.into_raw_parts();
 
@@ -373,6 +395,19 @@ impl<T: Table> Ops<T> {
         // SAFETY: `open` has made its private data an `Open<T>` from `KBox::into_raw`. This is the
         // last call for this file, so nobody uses it any more.
         let mut open = unsafe { KBox::from_raw((*seq).private.cast::<Open<T>>()) };
+        // SAFETY: Nobody else uses this field any more, as this is the last call.
+        let buf = unsafe { ptr::replace(&raw mut (*seq).buf, ptr::null_mut()) };
+        // SAFETY: As above.
+        let size = unsafe { (*seq).size };
+
+        // It is null where there was no memory to enlarge it.
+        if !buf.is_null() {
+            // SAFETY: `buf` is a buffer of `open`'s, or one that `seq_file` has allocated in its
+            // place, by `kvmalloc()`, which is where `KVmalloc` has memory from. Both have `size`
+            // bytes, `u8` has no alignment to keep, and `seq_file` knows of it no more.
+            open.files
+                .keep(unsafe { KVVec::from_raw_parts(buf.cast(), 0, size) });
+        }
 
         // SAFETY: `open` has called `seq_open()`, and this is the last call for this file.
         unsafe { bindings::seq_release(inode, file) };
