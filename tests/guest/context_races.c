@@ -283,20 +283,39 @@ static void on_alarm(int signal)
 }
 
 /* The errno of an open that a signal ends, whose handler does not restart it. */
-static int interrupted_open(void)
+static int interrupted_open(useconds_t delay)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
 	int file, error;
 
 	must(sigaction(SIGALRM, &action, NULL));
 	/* Again and again, for the first may come too early. */
-	ualarm(20000, 20000);
+	ualarm(delay, delay);
 	file = open(TABLES "contexts", O_RDONLY | O_CLOEXEC);
 	error = file < 0 ? errno : 0;
 	ualarm(0, 0);
 	if (file >= 0)
 		close(file);
 	return error;
+}
+
+/*
+ * Opens that a signal ends at this moment and that: what they have started, a timer
+ * that is yet to expire, goes with them. A kernel that is slow has other moments.
+ */
+static long interrupted_opens(long opens)
+{
+	const useconds_t step = 250 * slower();
+	long interrupted = 0;
+
+	for (long i = 0; i < opens; i++) {
+		int error = interrupted_open((1 + i % 16) * step);
+
+		if (error && error != EINTR)
+			die("an open under signals");
+		interrupted += error == EINTR;
+	}
+	return interrupted;
 }
 
 /* Readers killed while they wait for the processor that does not answer. */
@@ -337,13 +356,13 @@ int main(void)
 	char words[80];
 	const long opens = rounds("OPENS", 32, 200), unloads = rounds("UNLOADS", 6, 100);
 	const int kills = rounds("KILLS", 2, 10), hogs = rounds("HOGS", 1, 6);
-	long changes = 0;
+	long changes = 0, interrupted;
 	struct contexts *table;
 	size_t silent;
 	pid_t pid;
 
 	ksft_print_header();
-	ksft_set_plan(14);
+	ksft_set_plan(15);
 	answered = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	enough = answered + 1;
 	ksft_test_result(unload_under_readers(unloads) == unloads,
@@ -362,6 +381,8 @@ int main(void)
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "all answer when it is quiet\n");
 	contexts_free(table);
+	interrupted = interrupted_opens(opens);
+	ksft_test_result(interrupted > 0, "signals end %ld opens of %ld\n", interrupted, opens);
 	wait_until(no_thread_left(), "a thread is left");
 	ksft_test_result_pass("no thread is left\n");
 	if (online < 2) {
@@ -390,7 +411,7 @@ int main(void)
 			 contexts_find(table, "ipi", cpu) &&
 			 !contexts_find(table, "workqueue", cpu), "the other has answered\n");
 	contexts_free(table);
-	ksft_test_result(interrupted_open() == EINTR, "a signal ends the wait\n");
+	ksft_test_result(interrupted_open(20000) == EINTR, "a signal ends the wait\n");
 	ksft_test_result(kill_readers(kills) == kills, "so does the death of the reader\n");
 	/* One may be on its way out. */
 	wait_until(no_thread_left(), "a thread is left");
