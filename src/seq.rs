@@ -405,8 +405,9 @@ impl<T: Table> Ops<T> {
             // SAFETY: `buf` is a buffer of `open`'s, or one that `seq_file` has allocated in its
             // place, by `kvmalloc()`, which is where `KVmalloc` has memory from. Both have `size`
             // bytes, `u8` has no alignment to keep, and `seq_file` knows of it no more.
-            open.files
-                .keep(unsafe { KVVec::from_raw_parts(buf.cast(), 0, size) });
+            let buffer = unsafe { KVVec::from_raw_parts(buf.cast(), 0, size) };
+
+            open.files.keep(buffer);
         }
 
         // SAFETY: `open` has called `seq_open()`, and this is the last call for this file.
