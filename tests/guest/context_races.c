@@ -355,7 +355,7 @@ int main(void)
 	int cpus[CPUS_MAX], cpu, online;
 	char words[80];
 	const long opens = rounds("OPENS", 32, 200), unloads = rounds("UNLOADS", 6, 100);
-	const int kills = rounds("KILLS", 2, 10), hogs = rounds("HOGS", 1, 6);
+	const int kills = rounds("KILLS", 2, 10), hogs = rounds("HOGS", 1, 20);
 	long changes = 0, interrupted;
 	struct contexts *table;
 	size_t silent;
