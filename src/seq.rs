@@ -170,14 +170,10 @@ impl<S> Files<S> {
     /// Takes back a buffer, for the next that opens a file. May sleep.
     fn keep(&self, buffer: KVVec<u8>) {
         // One that has been enlarged is more than most tables need.
-        let surplus = if buffer.capacity() == BUFFER {
-            self.spare.lock().replace(buffer)
-        } else {
-            Some(buffer)
-        };
-
-        // Not with the lock held.
-        drop(surplus);
+        if buffer.capacity() == BUFFER {
+            // The lock is let go of here, and what was kept before is freed after that.
+            let _surplus = self.spare.lock().replace(buffer);
+        }
     }
 }
 
@@ -205,8 +201,8 @@ unsafe impl<S: Send + Sync + 'static> Sync for Directory<S> {}
 impl<S: Send + Sync + 'static> Directory<S> {
     /// Creates a directory at the root of debugfs, whose files share `shared`.
     ///
-    /// May sleep. Fails with `ENOMEM`; with `ENODEV` if the kernel has no debugfs, `EEXIST` if the name is taken,
-    /// `EPERM` if debugfs has been switched off.
+    /// May sleep. Fails with `ENOMEM`; with `ENODEV` if the kernel has no debugfs, `EEXIST` if the
+    /// name is taken, `EPERM` if debugfs has been switched off.
     pub(crate) fn new(name: &'static CStr, shared: impl PinInit<S, Error>) -> Result<Self> {
         let spare = KVVec::with_capacity(BUFFER, GFP_KERNEL)?;
         let files = Arc::pin_init(

@@ -142,7 +142,7 @@ static void test_every_process(void)
 		if (as_in_stat(table, pid) && as_in_maps(table, pid)) {
 			processes++;
 		} else if (strchr("ZX", proc_state(pid, pid))) {
-			/* It has left since the table was read. */
+			/* It has left since; the 0 of one that is gone is in the set too. */
 			ksft_print_msg("left: %s\n", rows_value(table, row, "COMM"));
 			left++;
 		} else {
