@@ -169,7 +169,9 @@ impl<S> Files<S> {
 
     /// Takes back a buffer, for the next that opens a file. May sleep.
     fn keep(&self, buffer: KVVec<u8>) {
-        // One that has been enlarged is more than most tables need.
+        // One that has been enlarged is more than most tables need. (One of this size may still be
+        // `seq_file`'s own, of a reader for whom memory was short at first, and stays charged to the
+        // memory cgroup of that.)
         if buffer.capacity() == BUFFER {
             // The lock is let go of here, and what was kept before is freed after that.
             let _surplus = self.spare.lock().replace(buffer);

@@ -173,15 +173,18 @@ static int unload_under_readers(int times)
 
 static volatile bool *stop;
 
-/* On PREEMPT_RT a thread tells RCU that its processor is done; it has to go on. */
-static void prefer_rcu(int cpu)
+/*
+ * The kernel's threads that work for all on that processor go before what keeps it
+ * busy here: on PREEMPT_RT one tells RCU that the processor is done.
+ */
+static void prefer(const char *thread, int cpu)
 {
 	struct sched_param first = { .sched_priority = 99 };
 	struct proc_thread *threads;
 	size_t count = proc_threads(&threads);
 	char name[20];
 
-	snprintf(name, sizeof(name), "rcuc/%d", cpu);
+	snprintf(name, sizeof(name), "%s/%d", thread, cpu);
 	for (size_t i = 0; i < count; i++)
 		if (!strcmp(threads[i].comm, name))
 			must(sched_setscheduler(threads[i].pid, SCHED_FIFO, &first));
@@ -201,66 +204,111 @@ static void leave(int cpu)
 	must(sched_setaffinity(0, sizeof(set), &set));
 }
 
+static void stay_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	must(sched_setaffinity(0, sizeof(set), &set));
+}
+
+static void be_real_time(int priority)
+{
+	struct sched_param parameters = { .sched_priority = priority };
+
+	must(sched_setscheduler(0, priority ? SCHED_FIFO : SCHED_OTHER, &parameters));
+}
+
 /* Nothing but this runs on the processor, hardly a kernel thread either, until it is told. */
 static void hog(void *cpu)
 {
-	struct sched_param first = { .sched_priority = 98 };
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(*(int *)cpu, &set);
-	must(sched_setaffinity(0, sizeof(set), &set));
-	must(sched_setscheduler(0, SCHED_FIFO, &first));
+	stay_on(*(int *)cpu);
+	be_real_time(98);
 	stop[1] = true;
 	while (!stop[0])
 		;
 }
 
-/* The same, but it comes a little after it has said that it will. */
-struct late {
-	int cpu;
-	useconds_t delay;
-};
+/* The same, but not before it is told. */
+static int go[2];
 
-static void late_hog(void *argument)
+static void late_hog(void *cpu)
 {
-	struct sched_param first = { .sched_priority = 98 };
-	struct late *late = argument;
-	cpu_set_t set;
+	char byte;
 
-	CPU_ZERO(&set);
-	CPU_SET(late->cpu, &set);
-	must(sched_setaffinity(0, sizeof(set), &set));
-	must(sched_setscheduler(0, SCHED_FIFO, &first));
+	stay_on(*(int *)cpu);
+	be_real_time(98);
+	must(read(go[0], &byte, 1));
 	stop[1] = true;
-	usleep(late->delay);
 	while (!stop[0])
 		;
+}
+
+/* Nothing that is of no real-time class runs on the processor. */
+static void crowd_out(void *cpu)
+{
+	stay_on(*(int *)cpu);
+	be_real_time(1);
+	stop[2] = true;
+	for (;;)
+		;
+}
+
+/* Whether the module's work item on the processor has begun and has not ended. */
+static bool in_the_middle(int cpu)
+{
+	struct proc_thread *threads;
+	size_t count = proc_threads(&threads);
+	char worker[20];
+	bool found = false;
+
+	snprintf(worker, sizeof(worker), "kworker/%d:", cpu);
+	for (size_t i = 0; i < count; i++)
+		found |= !strncmp(threads[i].comm, worker, strlen(worker)) &&
+			 strstr(threads[i].comm, "+taskscope");
+	free(threads);
+	return found;
 }
 
 /*
- * The processor is taken away at some moment of the open, and given back only after
- * that has returned: if it waits for what has begun there, this never ends.
+ * The processor is taken away in the middle of what it does for an open, and given
+ * back only after that has returned: if the open waits for it, this never ends.
+ *
+ * There is a middle while that of the processor before it is crowded out, which is
+ * waited for there. Returns how often nothing was amiss.
  */
-static bool not_held_up(int cpu, int times)
+static int not_held_up(int before, int cpu, int times)
 {
-	bool good = true;
+	int good = 0;
 
-	for (int i = 0; i < times; i++) {
-		struct late late = { cpu, 200 + 600 * i };
-		struct contexts *table;
-		pid_t pid;
+	must(pipe(go));
+	be_real_time(2);
+	for (int i = 0; i < times;) {
+		pid_t crowd, late, reader;
+		bool caught;
+		int status;
 
 		stop[0] = false;
 		stop[1] = false;
-		pid = start_child(late_hog, &late);
+		stop[2] = false;
+		crowd = start_child(crowd_out, &before);
+		late = start_child(late_hog, &cpu);
+		wait_until(stop[2] && proc_state(late, late) == 'S', "no hogs");
+		reader = start_reader(1);
+		wait_until(in_the_middle(cpu), "nothing begins on processor %d", cpu);
+		must(write(go[1], "x", 1));
 		wait_until(stop[1], "no hog");
-		table = contexts_read();
-		good &= whole(table);
-		contexts_free(table);
+		/* If it has just ended, this was too late, and is no try. */
+		caught = in_the_middle(cpu);
+		end_child(crowd);
+		status = wait_for(reader);
+		good += caught && status == 0 && in_the_middle(cpu);
+		i += caught;
 		stop[0] = true;
-		end_child(pid);
+		end_child(late);
 	}
+	be_real_time(0);
 	return good;
 }
 
@@ -355,7 +403,7 @@ int main(void)
 	int cpus[CPUS_MAX], cpu, online;
 	char words[80];
 	const long opens = rounds("OPENS", 32, 200), unloads = rounds("UNLOADS", 6, 100);
-	const int kills = rounds("KILLS", 2, 10), hogs = rounds("HOGS", 1, 20);
+	const int kills = rounds("KILLS", 2, 10), hogs = rounds("HOGS", 1, 5);
 	long changes = 0, interrupted;
 	struct contexts *table;
 	size_t silent;
@@ -392,7 +440,7 @@ int main(void)
 	}
 	leave(cpu);
 	no_share_for_others(cpu);
-	prefer_rcu(cpu);
+	prefer("rcuc", cpu);
 	pid = start_child(hog, &cpu);
 	wait_until(stop[1], "no hog");
 	table = contexts_read();
@@ -424,7 +472,11 @@ int main(void)
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "and all answer again\n");
 	contexts_free(table);
-	ksft_test_result(not_held_up(cpu, hogs),
+	/* All that the opener needs where it is itself. */
+	prefer("rcuc", cpus[0]);
+	prefer("ksoftirqd", cpus[0]);
+	prefer("ktimers", cpus[0]);
+	ksft_test_result(not_held_up(cpus[0], cpu, hogs) == hogs,
 			 "a processor is taken away in the middle, %d times\n", hogs);
 	table = contexts_read();
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),

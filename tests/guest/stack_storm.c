@@ -94,13 +94,39 @@ static void change_arguments(void *unused)
 /* Pipes between the two that follow: one to be read, one to be polled, and the answers. */
 static int read_end[2], poll_end[2], answer[2];
 
-static void stay_on_last_processor(void)
+static void stay_on(int cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(sysconf(_SC_NPROCESSORS_ONLN) - 1, &set);
+	CPU_SET(cpu, &set);
 	must(sched_setaffinity(0, sizeof(set), &set));
+}
+
+static void stay_on_last_processor(void)
+{
+	stay_on(sysconf(_SC_NPROCESSORS_ONLN) - 1);
+}
+
+/*
+ * Takes the first processor from who walks a stack there, over and over, for long
+ * enough that its thread makes another call meanwhile; no look at a thread that runs
+ * elsewhere takes so long by itself.
+ */
+static void interrupt(void *unused)
+{
+	struct sched_param first = { .sched_priority = 1 };
+	struct timespec moment = { .tv_nsec = 300000 }, now, end;
+
+	stay_on(0);
+	must(sched_setscheduler(0, SCHED_FIFO, &first));
+	for (;;) {
+		must(nanosleep(&moment, NULL));
+		must(clock_gettime(CLOCK_MONOTONIC, &end));
+		do {
+			must(clock_gettime(CLOCK_MONOTONIC, &now));
+		} while ((now.tv_sec - end.tv_sec) * 1000000000 + now.tv_nsec - end.tv_nsec < 300000);
+	}
 }
 
 static void feed(void *unused)
@@ -278,6 +304,8 @@ int main(int argc, char **argv)
 	end_child(victim);
 	snprintf(pids, sizeof(pids), "%d", placed);
 	write_file(TABLES "set_pid", pids);
+	stay_on(0);
+	start_child(interrupt, NULL);
 	for (long i = 0; i < walks; i++) {
 		struct rows *frames = rows_read("kframes");
 
