@@ -275,8 +275,8 @@ static bool in_the_middle(int cpu)
  * The processor is taken away in the middle of what it does for an open, and given
  * back only after that has returned: if the open waits for it, this never ends.
  *
- * There is a middle while that of the processor before it is crowded out, which is
- * waited for there. Returns how often nothing was amiss.
+ * There is a long middle where the processor before it is waited for, and has no time.
+ * Returns how often nothing was amiss.
  */
 static int not_held_up(int before, int cpu, int times)
 {
@@ -295,12 +295,14 @@ static int not_held_up(int before, int cpu, int times)
 		crowd = start_child(crowd_out, &before);
 		late = start_child(late_hog, &cpu);
 		wait_until(stop[2] && proc_state(late, late) == 'S', "no hogs");
+		*enough = false;
 		reader = start_reader(1);
 		wait_until(in_the_middle(cpu), "nothing begins on processor %d", cpu);
 		must(write(go[1], "x", 1));
 		wait_until(stop[1], "no hog");
 		/* If it has just ended, this was too late, and is no try. */
 		caught = in_the_middle(cpu);
+		*enough = true;
 		end_child(crowd);
 		status = wait_for(reader);
 		good += caught && status == 0 && in_the_middle(cpu);
