@@ -267,6 +267,7 @@ bool proc_thread(pid_t tgid, pid_t tid, struct proc_thread *thread)
 	if (!thread->comm_length || thread->comm_length > sizeof(thread->comm))
 		goto out;
 	memcpy(thread->comm, comm, --thread->comm_length);
+	thread->comm[thread->comm_length] = 0;
 	found = true;
 out:
 	free(stat);
