@@ -113,19 +113,28 @@ static void stay_on_last_processor(void)
  * enough that its thread makes another call meanwhile; no look at a thread that runs
  * elsewhere takes so long by itself.
  */
+static long long nanoseconds(void)
+{
+	struct timespec now;
+
+	must(clock_gettime(CLOCK_MONOTONIC, &now));
+	return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
 static void interrupt(void *unused)
 {
 	struct sched_param first = { .sched_priority = 1 };
-	struct timespec moment = { .tv_nsec = 300000 }, now, end;
+	struct timespec moment = { .tv_nsec = 300000 };
 
 	stay_on(0);
 	must(sched_setscheduler(0, SCHED_FIFO, &first));
 	for (;;) {
+		long long end;
+
 		must(nanosleep(&moment, NULL));
-		must(clock_gettime(CLOCK_MONOTONIC, &end));
-		do {
-			must(clock_gettime(CLOCK_MONOTONIC, &now));
-		} while ((now.tv_sec - end.tv_sec) * 1000000000 + now.tv_nsec - end.tv_nsec < 300000);
+		end = nanoseconds() + moment.tv_nsec;
+		while (nanoseconds() < end)
+			;
 	}
 }
 
