@@ -108,11 +108,6 @@ static void stay_on_last_processor(void)
 	stay_on(sysconf(_SC_NPROCESSORS_ONLN) - 1);
 }
 
-/*
- * Takes the first processor from who walks a stack there, over and over, for long
- * enough that its thread makes another call meanwhile; no look at a thread that runs
- * elsewhere takes so long by itself.
- */
 static long long nanoseconds(void)
 {
 	struct timespec now;
@@ -121,6 +116,11 @@ static long long nanoseconds(void)
 	return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
+/*
+ * Takes the first processor from who walks a stack there, over and over, for long
+ * enough that its thread makes another call meanwhile; no look at a thread that runs
+ * elsewhere takes so long by itself.
+ */
 static void interrupt(void *unused)
 {
 	struct sched_param first = { .sched_priority = 1 };
