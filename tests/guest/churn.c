@@ -62,16 +62,6 @@ static void forget_markers(void)
 		place[marker[--markers]] = 0;
 }
 
-/* The reader has one processor, what comes and goes the other. */
-static void stay_on(int processor)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(processor, &set);
-	must(sched_setaffinity(0, sizeof(set), &set));
-}
-
 /* Sleeps for ever, in memory that it shares, so without much of a library. */
 static int sleep_for_ever(void *unused)
 {
@@ -406,6 +396,7 @@ int main(void)
 		      0);
 	load_taskscope("");
 	prctl(PR_SET_NAME, "marker");
+	/* The reader has one processor, what comes and goes the other. */
 	stay_on(0);
 	/* No PID comes twice in the time this takes. */
 	write_file("/proc/sys/kernel/pid_max", "4194304");

@@ -204,22 +204,6 @@ static void leave(int cpu)
 	must(sched_setaffinity(0, sizeof(set), &set));
 }
 
-static void stay_on(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	must(sched_setaffinity(0, sizeof(set), &set));
-}
-
-static void be_real_time(int priority)
-{
-	struct sched_param parameters = { .sched_priority = priority };
-
-	must(sched_setscheduler(0, priority ? SCHED_FIFO : SCHED_OTHER, &parameters));
-}
-
 /* Nothing but this runs on the processor, hardly a kernel thread either, until it is told. */
 static void hog(void *cpu)
 {
@@ -240,9 +224,7 @@ static void late_hog(void *cpu)
 	stay_on(*(int *)cpu);
 	be_real_time(98);
 	must(read(go[0], &byte, 1));
-	stop[1] = true;
-	while (!stop[0])
-		;
+	hog(cpu);
 }
 
 /* Nothing that is of no real-time class runs on the processor. */

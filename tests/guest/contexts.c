@@ -430,13 +430,8 @@ static bool nmi_rows_go(const int *cpus, long *before)
 /* A process that keeps the first processor, so that it is what an NMI interrupts. */
 static void be_interrupted(void *ready)
 {
-	struct sched_param first = { .sched_priority = 98 };
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	must(sched_setaffinity(0, sizeof(set), &set));
-	must(sched_setscheduler(0, SCHED_FIFO, &first));
+	stay_on(0);
+	be_real_time(98);
 	must(prctl(PR_SET_NAME, "interrupted"));
 	*(volatile bool *)ready = true;
 	for (;;)

@@ -11,7 +11,6 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,21 +61,10 @@ static int again(void)
 
 static int ends[2];
 
-static void stay_on(int processor)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(processor, &set);
-	must(sched_setaffinity(0, sizeof(set), &set));
-}
-
 static void begin(void *interrupting)
 {
-	struct sched_param first = { .sched_priority = 1 };
-
 	if (interrupting)
-		must(sched_setscheduler(0, SCHED_FIFO, &first));
+		be_real_time(1);
 	else
 		stay_on(1);
 	must(dup2(ends[1], COUNTER));

@@ -94,15 +94,6 @@ static void change_arguments(void *unused)
 /* Pipes between the two that follow: one to be read, one to be polled, and the answers. */
 static int read_end[2], poll_end[2], answer[2];
 
-static void stay_on(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	must(sched_setaffinity(0, sizeof(set), &set));
-}
-
 static void stay_on_last_processor(void)
 {
 	stay_on(sysconf(_SC_NPROCESSORS_ONLN) - 1);
@@ -123,11 +114,10 @@ static long long nanoseconds(void)
  */
 static void interrupt(void *unused)
 {
-	struct sched_param first = { .sched_priority = 1 };
 	struct timespec moment = { .tv_nsec = 300000 };
 
 	stay_on(0);
-	must(sched_setscheduler(0, SCHED_FIFO, &first));
+	be_real_time(1);
 	for (;;) {
 		long long end;
 

@@ -6,7 +6,6 @@
  * moment hardly ever.
  */
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,15 +31,6 @@ static bool is_set(const char *parameter)
 	set = *text == 'Y';
 	free(text);
 	return set;
-}
-
-static void stay_on(int processor)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(processor, &set);
-	must(sched_setaffinity(0, sizeof(set), &set));
 }
 
 static void *execute(void *unused)

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -227,6 +228,22 @@ void end_child(pid_t pid)
 			child[i] = child[--children];
 	kill(pid, SIGKILL);
 	must(waitpid(pid, NULL, __WALL));
+}
+
+void stay_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	must(sched_setaffinity(0, sizeof(set), &set));
+}
+
+void be_real_time(int priority)
+{
+	struct sched_param parameters = { .sched_priority = priority };
+
+	must(sched_setscheduler(0, priority ? SCHED_FIFO : SCHED_OTHER, &parameters));
 }
 
 bool proc_thread(pid_t tgid, pid_t tid, struct proc_thread *thread)

@@ -71,6 +71,11 @@ pid_t fork_child(void);
 pid_t start_child(void (*body)(void *argument), void *argument);
 void end_child(pid_t pid);
 
+/* This thread runs on that processor alone from now on. */
+void stay_on(int cpu);
+/* It is of SCHED_FIFO with that priority from now on; 0: of SCHED_OTHER. */
+void be_real_time(int priority);
+
 /*
  * How many times as long anything takes on this kernel as on the stock one, as
  * qemu/guest says: patience is to be multiplied by it, and numbers to be divided.

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <sched.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
@@ -12,11 +11,7 @@ static struct shared {
 
 static void spin(void *unused)
 {
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(sysconf(_SC_NPROCESSORS_ONLN) - 1, &set);
-	must(sched_setaffinity(0, sizeof(set), &set));
+	stay_on(sysconf(_SC_NPROCESSORS_ONLN) - 1);
 	for (;;)
 		shared->turns++;
 }
