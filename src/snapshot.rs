@@ -9,6 +9,7 @@ use crate::{
     addresses::HasAddresses,
     line::Line,
     pid_list::PidList,
+    spare::Lent,
     tasks::RcuTask,
     text::{
         self,
@@ -16,6 +17,7 @@ use crate::{
     },
     walk::{
         self,
+        Memory,
         Scope,
         Visitor, //
     }, //
@@ -287,16 +289,17 @@ pub(crate) trait Recorder {
 /// The tasks of a scope, as they were during one pass.
 pub(crate) struct Snapshot<R> {
     /// A record for each task that was asked for, in the order of the task list.
-    pub(crate) records: KVVec<R>,
+    pub(crate) records: Lent<R>,
     /// How many tasks there were, those included that were not asked for.
     pub(crate) total: usize,
 }
 
 impl<R: Record> Snapshot<R> {
-    /// Captures the tasks of `scope`, or those of them that `filter` lists.
+    /// Captures the tasks of `scope`, or those of them that `filter` lists, in `memory`.
     ///
     /// May sleep. Fails with `ENOMEM`, or as [`Recorder::prepare`] does.
     pub(crate) fn capture(
+        memory: &Memory,
         scope: Scope,
         filter: Option<&PidList>,
         recorder: &mut impl Recorder<Record = R>,
@@ -308,7 +311,7 @@ impl<R: Record> Snapshot<R> {
             total: 0,
         };
         let wanted = filter.map(|pids| pids.as_slice().len());
-        let mut records = walk::collect(scope, wanted, &mut selected)?;
+        let mut records = walk::collect(memory, scope, wanted, &mut selected)?;
         let dropped = drop_replaced_leaders(&mut records);
 
         Ok(Self {

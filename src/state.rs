@@ -7,7 +7,8 @@ use crate::{
     nmi::Nmis,
     observation::Observation,
     pid_list::PidList,
-    probe::Prober, //
+    probe::Prober,
+    walk::Memory, //
 };
 use kernel::{
     prelude::*,
@@ -27,6 +28,8 @@ pub(crate) struct State {
     /// How addresses are shown.
     #[pin]
     pub(crate) addresses: Addresses,
+    /// Where snapshots of tasks are made.
+    pub(crate) memory: Memory,
     /// What provokes the contexts of `contexts`.
     pub(crate) prober: Prober,
     /// The NMIs that have come since the module was loaded.
@@ -41,6 +44,7 @@ impl State {
         try_pin_init!(Self {
             selection <- new_mutex!(None),
             addresses <- Addresses::new(raw_pointers),
+            memory: Memory::new()?,
             prober: Prober::new()?,
             nmis: Nmis::watch()?,
             module_init: Observation::now(),

@@ -31,6 +31,7 @@
 //! mm               address spaces and user registers                      (unsafe)
 //! frame_chain      frame pointers in memory that nobody vouches for
 //! line             text that grows inside a borrowed buffer               (unsafe)
+//! spare            memory that a table leaves for the next one            (unsafe)
 //! sys, helpers.c   the C that the `kernel` crate does not wrap            (unsafe)
 //! ```
 
@@ -56,6 +57,7 @@ mod probe;
 mod segments;
 mod seq;
 mod snapshot;
+mod spare;
 mod stack;
 mod state;
 mod symbols;

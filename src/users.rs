@@ -21,10 +21,14 @@ use crate::{
         Snapshot,
         ThreadId, //
     },
+    spare::Lent,
     sys::UserRegisters,
     tasks::RcuTask,
     text::COMM_LEN,
-    walk::Scope, //
+    walk::{
+        Memory,
+        Scope, //
+    }, //
 };
 use kernel::{
     prelude::*,
@@ -87,7 +91,7 @@ impl Valid {
 /// The threads that run in user space, in the order of the task list.
 pub(crate) struct UserThreads {
     /// Those that were asked for.
-    pub(crate) threads: KVVec<UserThread>,
+    pub(crate) threads: Lent<UserThread>,
     /// How many never run in user space.
     pub(crate) others: usize,
     /// How many were left out because they were not asked for.
@@ -95,11 +99,11 @@ pub(crate) struct UserThreads {
 }
 
 impl UserThreads {
-    /// Captures the tasks of `scope`, or those of them that `filter` lists.
+    /// Captures the tasks of `scope`, or those of them that `filter` lists, in `memory`.
     ///
     /// May sleep. Fails with `ENOMEM` only.
-    pub(crate) fn capture(scope: Scope, filter: Option<&PidList>) -> Result<Self> {
-        let snapshot = Snapshot::capture(scope, filter, &mut Pinning)?;
+    pub(crate) fn capture(memory: &Memory, scope: Scope, filter: Option<&PidList>) -> Result<Self> {
+        let snapshot = Snapshot::capture(memory, scope, filter, &mut Pinning)?;
         let left_out = snapshot.total - snapshot.records.len();
         let mut threads = snapshot.records;
         let all = threads.len();

@@ -46,6 +46,10 @@
 //! with it has died.
 
 use crate::{
+    spare::{
+        Lent,
+        Spare, //
+    },
     sys,
     tasks::{
         self,
@@ -59,7 +63,8 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
-        rcu, //
+        rcu,
+        Arc, //
     },
     task::Task, //
 };
@@ -105,6 +110,22 @@ pub(crate) trait Visitor {
     }
 }
 
+/// Where a pass keeps what it needs, and from where it has what it returns.
+pub(crate) struct Memory {
+    log: Arc<Spare>,
+    records: Arc<Spare>,
+}
+
+impl Memory {
+    /// Keeps no memory yet. May sleep; fails with `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            log: Spare::new()?,
+            records: Spare::new()?,
+        })
+    }
+}
+
 /// Visits the tasks of `scope` and returns what `visitor` makes of them, in the order of the task
 /// list; see the guarantee above.
 ///
@@ -112,22 +133,26 @@ pub(crate) trait Visitor {
 ///
 /// May sleep. Fails with `ENOMEM`, or as [`Visitor::prepare`] does.
 pub(crate) fn collect<V: Visitor>(
+    memory: &Memory,
     scope: Scope,
     wanted: Option<usize>,
     visitor: &mut V,
-) -> Result<KVVec<V::Record>> {
+) -> Result<Lent<V::Record>> {
     // Memory for all threads, and for some that are born meanwhile. How many of them are processes
     // nobody counts: there the memory grows as it is needed.
+    let all = sys::nr_threads_hint() + SLACK;
     let expected = match scope {
         Scope::Processes => 4 * SLACK,
-        Scope::Threads => sys::nr_threads_hint() + SLACK,
+        Scope::Threads => all,
     };
+    // What is left of a time with many more threads is no longer worth keeping.
+    let most = 2 * all.max(4 * SLACK);
     let wanted = wanted.map_or(expected, |wanted| expected.min(wanted.max(SECTION)));
     let mut log = Log {
-        entries: sys::vec_with_capacity(expected)?,
+        entries: memory.log.lend(expected, most)?,
         last: 0,
     };
-    let mut records = sys::vec_with_capacity(wanted)?;
+    let mut records = memory.records.lend(wanted, most)?;
     let mut anchors = KVVec::new();
 
     loop {
@@ -376,7 +401,7 @@ impl Seen {
 ///
 /// `last` is where the threads of the process that was visited last begin.
 struct Log {
-    entries: KVVec<Seen>,
+    entries: Lent<Seen>,
     last: usize,
 }
 
@@ -444,7 +469,7 @@ mod tests {
     /// A log of threads, given as pairs of process and thread.
     fn log(threads: &[(usize, usize)]) -> Result<Log> {
         let mut log = Log {
-            entries: KVVec::with_capacity(threads.len(), GFP_KERNEL)?,
+            entries: Spare::new()?.lend(threads.len(), threads.len())?,
             last: 0,
         };
 

@@ -218,12 +218,17 @@ impl Table for Kframes {
             symbols: Symbols::new()?,
             failure: Ok(()),
         };
-        let mut snapshot = Snapshot::capture(Scope::Threads, selection.as_deref(), &mut walker)?;
+        let mut snapshot = Snapshot::capture(
+            &state.memory,
+            Scope::Threads,
+            selection.as_deref(),
+            &mut walker,
+        )?;
         let mut rows = 0;
         let mut largest = [0; 3];
 
         walker.failure?;
-        for record in &mut snapshot.records {
+        for record in snapshot.records.iter_mut() {
             record.row = rows;
             rows += record.rows();
             for (column, value) in [

@@ -127,11 +127,11 @@ impl Table for Segments {
     fn open(state: &State) -> Result<Self> {
         may_look()?;
         let selection = state.selection();
-        let captured = UserThreads::capture(Scope::Processes, selection.as_deref())?;
+        let captured = UserThreads::capture(&state.memory, Scope::Processes, selection.as_deref())?;
         let mut processes = KVVec::with_capacity(captured.threads.len(), GFP_KERNEL)?;
         let mut patience = Patience::new();
 
-        for leader in &captured.threads {
+        for leader in captured.threads.iter() {
             // A process none of whose threads has an address space has no segments.
             let Some((space, program)) = leader.process_space() else {
                 continue;

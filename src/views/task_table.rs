@@ -91,7 +91,8 @@ impl<V: View<N, ROOM>, const N: usize, const ROOM: usize> Table for TaskTable<V,
         V::permit()?;
         let selection = state.selection();
         let mut recorder = Plain::<V, N, ROOM>(PhantomData);
-        let mut snapshot = Snapshot::capture(V::SCOPE, selection.as_deref(), &mut recorder)?;
+        let mut snapshot =
+            Snapshot::capture(&state.memory, V::SCOPE, selection.as_deref(), &mut recorder)?;
 
         Ok(Self {
             layout: Layout::new(V::COLUMNS, V::widths(&snapshot.records)),

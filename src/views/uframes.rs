@@ -184,14 +184,14 @@ impl Table for UserFrames {
     fn open(state: &State) -> Result<Self> {
         may_look()?;
         let selection = state.selection();
-        let captured = UserThreads::capture(Scope::Threads, selection.as_deref())?;
+        let captured = UserThreads::capture(&state.memory, Scope::Threads, selection.as_deref())?;
         let mut rows = KVVec::with_capacity(2 * captured.threads.len(), GFP_KERNEL)?;
         let mut names = Names::new(NAMES_MAX);
         let mut buf = KVVec::from_elem(0, NAME_MAX, GFP_KERNEL)?;
         let mut patience = Patience::new();
         let mut with = 0;
 
-        for thread in &captured.threads {
+        for thread in captured.threads.iter() {
             let first = rows.len();
             let id = thread.id;
             let valid = thread.visit(&mut patience, |space, registers| {

@@ -106,11 +106,11 @@ impl Table for UserStacks {
     fn open(state: &State) -> Result<Self> {
         may_look()?;
         let selection = state.selection();
-        let captured = UserThreads::capture(Scope::Threads, selection.as_deref())?;
+        let captured = UserThreads::capture(&state.memory, Scope::Threads, selection.as_deref())?;
         let mut rows = KVVec::with_capacity(captured.threads.len(), GFP_KERNEL)?;
         let mut patience = Patience::new();
 
-        for thread in &captured.threads {
+        for thread in captured.threads.iter() {
             let mut found = (None, None);
             let valid = thread.visit(&mut patience, |space, registers| {
                 let mapping = space.mapping_at(registers.sp);

@@ -205,7 +205,11 @@ static bool alike(const char *text, const char *other)
 	       text[size - 1] == '\n' && other[other_size - 1] == '\n';
 }
 
-static void sweep_open(const char *path, const char *name, int flags, int expected,
+/*
+ * `anew`: each time after the module was loaded anew, when it has no memory of a table
+ * before, and all of it must be had.
+ */
+static void sweep_open(const char *path, const char *name, int flags, int expected, bool anew,
 		       const char *what)
 {
 	char *usual = slurp(path, NULL);
@@ -218,6 +222,8 @@ static void sweep_open(const char *path, const char *name, int flags, int expect
 
 		if (nth > MOST)
 			die("there is no end to the faults of opening %s", name);
+		if (anew && (unload_module("taskscope") || load()))
+			die("the module cannot be loaded anew");
 		arm(nth);
 		file = open(path, flags | O_CLOEXEC);
 		met = disarm();
@@ -291,9 +297,10 @@ static void sweep_file(const char *name)
 	/* What is written there is all that is to be read. */
 	if (status.st_mode & 0200)
 		write_file(path, "1");
-	sweep_open(path, name, O_RDONLY, ENOMEM, "open");
-	sweep_open(path, name, status.st_mode & 0200 ? O_RDWR : O_RDONLY, ENOMEM,
-		   "open, as its mode lets one,");
+	/* What was written would go with the module. */
+	sweep_open(path, name, O_RDONLY, ENOMEM, !(status.st_mode & 0200), "open");
+	sweep_open(path, name, status.st_mode & 0200 ? O_RDWR : O_RDONLY, ENOMEM, false,
+		   "open again, as its mode lets one,");
 	sweep_read(path, name, ENOMEM, "read");
 	spare(allocations, SIZE(allocations), true);
 	spare(copies, SIZE(copies), false);

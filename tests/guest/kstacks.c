@@ -47,22 +47,6 @@ static void sleep_for_ever(void *unused)
 		pause();
 }
 
-/* The table, of a time at which the spinner ran all the while. */
-static struct rows *read_with_spinner(pid_t spinner)
-{
-	struct rows *table = NULL;
-	unsigned long switches;
-
-	wait_until(({
-		if (table)
-			rows_free(table);
-		switches = spinner_runs(spinner);
-		table = rows_read("kstacks");
-		spinner_stayed(spinner, switches);
-	}), "the spinner is always interrupted");
-	return table;
-}
-
 static bool has(const struct rows *table, size_t row, const char *column, const char *value)
 {
 	const char *found = row < table->rows ? rows_value(table, row, column) : "no row";
@@ -186,7 +170,7 @@ int main(void)
 	wait_for_state(sleeper, sleeper, "S");
 
 	ksft_test_result(complete(), "every thread of /proc has a row, once\n");
-	table = read_with_spinner(spinner);
+	table = read_beside_spinner(spinner, "kstacks");
 	test_measured(table);
 	ksft_test_result(!malformed(table), "every row has a number or a reason\n");
 	row = rows_find(table, spinner);

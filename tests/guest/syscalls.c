@@ -171,8 +171,7 @@ static bool both_run(pid_t one)
 int main(void)
 {
 	pid_t spinner, waiter, stopped, zombie;
-	struct rows *table = NULL;
-	unsigned long switches;
+	struct rows *table;
 	char pids[30];
 
 	ksft_print_header();
@@ -191,13 +190,7 @@ int main(void)
 	wait_for_state(zombie, zombie, "Z");
 
 	ksft_test_result(as_proc(), "calls are those of /proc/PID/syscall\n");
-	wait_until(({
-		if (table)
-			rows_free(table);
-		switches = spinner_runs(spinner);
-		table = rows_read("syscalls");
-		spinner_stayed(spinner, switches);
-	}), "the spinner is always interrupted");
+	table = read_beside_spinner(spinner, "syscalls");
 	ksft_test_result(only(table, spinner, "running"), "a thread that spins is running\n");
 	ksft_test_result(only(table, getpid(), "running"), "so is who reads\n");
 	ksft_test_result(known_call(table, waiter), "a call with the arguments that were given\n");

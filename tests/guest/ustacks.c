@@ -516,31 +516,45 @@ static void sleep_for_ever(void *unused)
 }
 
 /*
- * Each row takes the thread's address space, and has to put it back: those of the dead
- * would stay. The kernel gives the last ones back after a while only.
+ * Each row takes the thread and its address space, and has to put them back: those of
+ * the dead would stay. The kernel gives the last ones back after a while only.
  */
 static void test_references(void)
 {
-	enum { PROCESSES = 60, FEW = PROCESSES / 4 };
-	long before = slab_objects("mm_struct"), after;
+	static const struct {
+		const char *cache, *what;
+	} held[] = {
+		{ "mm_struct", "address space" },
+		{ "task_struct", "thread" },
+	};
+	enum { HELD = sizeof(held) / sizeof(*held), PROCESSES = 60, FEW = PROCESSES / 4 };
+	long before[HELD], after;
 	pid_t child[PROCESSES];
 
+	for (int i = 0; i < HELD; i++)
+		before[i] = slab_objects(held[i].cache);
 	for (int i = 0; i < PROCESSES; i++)
 		child[i] = start_child(sleep_for_ever, NULL);
 	rows_free(rows_read("ustacks"));
 	for (int i = 0; i < PROCESSES; i++)
 		end_child(child[i]);
-	for (int i = 0; (after = slab_objects("mm_struct")) > before + FEW && i < 100; i++)
-		usleep(100000);
-	ksft_print_msg("mm_structs: %ld before, %ld after %d processes\n", before, after,
-		       PROCESSES);
-	ksft_test_result(after <= before + FEW, "no address space is held on to\n");
+	for (int i = 0; i < HELD; i++) {
+		for (int tries = 0; tries < 100; tries++) {
+			after = slab_objects(held[i].cache);
+			if (after <= before[i] + FEW)
+				break;
+			usleep(100000);
+		}
+		ksft_print_msg("%s: %ld before, %ld after %d processes\n", held[i].cache,
+			       before[i], after, PROCESSES);
+		ksft_test_result(after <= before[i] + FEW, "no %s is held on to\n", held[i].what);
+	}
 }
 
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(31);
+	ksft_set_plan(32);
 	load_taskscope("");
 	shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	test_moving();

@@ -239,11 +239,16 @@ void stay_on(int cpu)
 	must(sched_setaffinity(0, sizeof(set), &set));
 }
 
-void be_real_time(int priority)
+void make_real_time(pid_t pid, int priority)
 {
 	struct sched_param parameters = { .sched_priority = priority };
 
-	must(sched_setscheduler(0, priority ? SCHED_FIFO : SCHED_OTHER, &parameters));
+	must(sched_setscheduler(pid, priority ? SCHED_FIFO : SCHED_OTHER, &parameters));
+}
+
+void be_real_time(int priority)
+{
+	make_real_time(0, priority);
 }
 
 bool proc_thread(pid_t tgid, pid_t tid, struct proc_thread *thread)

@@ -75,6 +75,8 @@ void end_child(pid_t pid);
 void stay_on(int cpu);
 /* It is of SCHED_FIFO with that priority from now on; 0: of SCHED_OTHER. */
 void be_real_time(int priority);
+/* The same of any thread. */
+void make_real_time(pid_t pid, int priority);
 
 /*
  * How many times as long anything takes on this kernel as on the stock one, as

@@ -36,7 +36,8 @@ static unsigned long switches_of(pid_t spinner)
 	return thread.switches;
 }
 
-unsigned long spinner_runs(pid_t spinner)
+/* How often it had been switched away from at a time after which it was seen to run. */
+static unsigned long seen_to_run(pid_t spinner)
 {
 	unsigned long switches = switches_of(spinner), turns = shared->turns;
 
@@ -44,7 +45,20 @@ unsigned long spinner_runs(pid_t spinner)
 	return switches;
 }
 
-bool spinner_stayed(pid_t spinner, unsigned long switches)
+struct rows *read_beside_spinner(pid_t spinner, const char *name)
 {
-	return switches_of(spinner) == switches;
+	struct rows *table = NULL;
+	unsigned long switches;
+
+	/* Where a look takes long, some thread of the kernel always comes between. */
+	make_real_time(spinner, 1);
+	wait_until(({
+		if (table)
+			rows_free(table);
+		switches = seen_to_run(spinner);
+		table = rows_read(name);
+		switches_of(spinner) == switches;
+	}), "the spinner is always interrupted");
+	make_real_time(spinner, 0);
+	return table;
 }

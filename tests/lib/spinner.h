@@ -6,18 +6,14 @@
 #ifndef _SPINNER_H
 #define _SPINNER_H
 
-#include <stdbool.h>
 #include <sys/types.h>
+
+#include "rows.h"
 
 /* Starts it, on the last processor. Ended by end_child(). */
 pid_t start_spinner(void);
 
-/*
- * What spinner_stayed() is to be given afterwards: how often it had been switched
- * away from at a time after which it was seen to run.
- */
-unsigned long spinner_runs(pid_t spinner);
-/* It has not been switched away from since, and was there all the while. */
-bool spinner_stayed(pid_t spinner, unsigned long switches);
+/* A table, opened and read while the spinner ran, and was not switched away from. */
+struct rows *read_beside_spinner(pid_t spinner, const char *table);
 
 #endif /* _SPINNER_H */
