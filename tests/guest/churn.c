@@ -11,6 +11,7 @@
  *
  * SNAPSHOTS, if set, is how many are taken in all.
  */
+#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 
 #include <kselftest.h>
@@ -217,19 +219,24 @@ static int compare(const void *one, const void *other)
  */
 static pid_t start_marker_threads(int count)
 {
-	struct proc_thread *thread;
-	size_t threads, found = 0;
+	struct dirent *entry;
+	size_t found = 0;
 	pid_t *tid = calloc(count + 1, sizeof(*tid)), pid;
+	char path[64];
+	DIR *tasks;
 
 	shared->tids = 0;
 	pid = start_child(start_threads, &count);
 	wait_until(shared->tids, "no threads");
 	shared->tids = 0;
-	threads = proc_threads(&thread);
-	for (size_t i = 0; i < threads; i++)
-		if (thread[i].tgid == pid && found <= (size_t)count)
-			tid[found++] = thread[i].pid;
-	free(thread);
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	tasks = opendir(path);
+	if (!tasks)
+		die("%s", path);
+	while ((entry = readdir(tasks)))
+		if (*entry->d_name != '.' && found++ <= (size_t)count)
+			tid[found - 1] = atoi(entry->d_name);
+	closedir(tasks);
 	if (found != (size_t)count + 1)
 		die("%zu threads, and not %d", found, count + 1);
 	qsort(tid, found, sizeof(*tid), compare);
@@ -318,11 +325,20 @@ static void take_snapshots(const char *what, int count, const char *one, const c
 			 "%s: every marker once and in order, %d times\n", what, i);
 }
 
+/* How many threads there are, those of the kernel included. */
+static int threads_now(void)
+{
+	struct sysinfo info;
+
+	must(sysinfo(&info));
+	return info.procs;
+}
+
 static void end_nursery(pid_t nursery)
 {
 	end_child(nursery);
 	forget_markers();
-	wait_until(rows_of("processes") < BREAK / 2, "the nursery does not end");
+	wait_until(threads_now() < BREAK / 2, "the nursery does not end");
 }
 
 /* Processes come and go where the list ends, which is about row 1,024. */
