@@ -41,6 +41,8 @@ static struct shared {
 	atomic_ulong kills;
 	atomic_int tid[MARKERS];
 	atomic_int tids;
+	/* Before that, who comes and goes would only hold up those who stay. */
+	atomic_bool begun;
 } *shared;
 
 /* The markers, in the order of the list, and where in that order a PID is. */
@@ -100,6 +102,7 @@ static void churn_threads(void *unused)
 
 	prctl(PR_SET_NAME, "churn");
 	stay_on(1);
+	wait_until(shared->begun, "nothing begins");
 	for (;;) {
 		for (int i = 0; i < 6; i++) {
 			if (pthread_create(&thread[i], NULL, end_at_once, NULL))
@@ -174,6 +177,7 @@ static void storm(void *unused)
 	static char stacks[4][STACK];
 
 	stay_on(1);
+	wait_until(shared->begun, "nothing begins");
 	for (;;) {
 		for (int i = 0; i < 3; i++)
 			must(clone(exit_at_once, stacks[i + 1], CLONE_VM | SIGCHLD, NULL));
@@ -311,10 +315,13 @@ static void take_snapshots(const char *what, int count, const char *one, const c
 	int wrong = 0, i;
 	double time;
 
+	shared->begun = true;
+	wait_until(shared->births != births, "nobody is born");
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (i = 0; i < count && wrong < 10; i++)
 		wrong += !right(i % 2 ? one : other);
 	clock_gettime(CLOCK_MONOTONIC, &end);
+	shared->begun = false;
 	time = end.tv_sec - start.tv_sec + (end.tv_nsec - start.tv_nsec) / 1e9;
 	births = shared->births - births;
 	kills = shared->kills - kills;

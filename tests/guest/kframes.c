@@ -281,10 +281,10 @@ static void come_and_go(void *unused)
 /* A module comes and goes while stacks with its frames are walked. */
 static bool storm(void)
 {
-	long rounds = setting("ROUNDS", 300) / slower(), wrong = 0, met = 0, nameless = 0;
+	long times = rounds("ROUNDS", 100, 300) / slower(), wrong = 0, met = 0, nameless = 0;
 	pid_t loader = start_child(come_and_go, NULL);
 
-	for (long round = 0; round < rounds; round++) {
+	for (long round = 0; round < times; round++) {
 		struct rows *table = rows_read("kframes");
 		bool there = false;
 
@@ -301,7 +301,7 @@ static bool storm(void)
 	end_child(loader);
 	unload_module("deep_stack");
 	ksft_print_msg("%ld tables, %ld of them with frames of the module, %ld frames nameless\n",
-		       rounds, met, nameless);
+		       times, met, nameless);
 	return !wrong && met;
 }
 
