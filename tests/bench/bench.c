@@ -37,6 +37,13 @@
 #define FEW_REPEATS 3
 #define MANY 5000
 
+/*
+ * By time, a contender is measured until so many nanoseconds have gone into it, however
+ * few repeats are asked for: what else the host does is longer than a table of 1,000
+ * threads takes, and would be in most of a few.
+ */
+#define ENOUGH 300000000ul
+
 static bool instructions, profiled;
 
 /* QEMU's instruction counter, or nanoseconds. */
@@ -233,8 +240,9 @@ static void measure(const char *crowd, const struct contender *contender, int re
 {
 	/* Once beforehand, so that what comes once does not count. */
 	bool beforehand = !contender->prepare && repeats > 1;
+	unsigned long spent = 0;
 
-	for (int i = beforehand ? 0 : 1; i <= repeats; i++) {
+	for (int i = beforehand ? 0 : 1; i <= repeats || (!instructions && spent < ENOUGH); i++) {
 		unsigned long start, end;
 		size_t size;
 
@@ -247,6 +255,7 @@ static void measure(const char *crowd, const struct contender *contender, int re
 		end = now();
 		if (!i)
 			continue;
+		spent += end - start;
 		print_start(instructions ? "instructions" : "nanoseconds", crowd, contender);
 		printf(", \"cost\": %lu, \"bytes\": %zu}\n", end - start, size);
 	}
