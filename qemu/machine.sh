@@ -9,8 +9,10 @@
 use_machine() {
 	case $1 in
 	amd64)
-		# A fifth level of page tables is one more to walk for TCG, at every TLB miss.
-		machine=(qemu-system-x86_64 -machine q35 -cpu "max,la57=off")
+		# A fifth level of page tables is one more to walk for TCG, at every TLB miss. And of
+		# `rep movsb`, which copies lines where it is announced as fast, TCG does a byte a
+		# turn: where it is not, the kernel copies words.
+		machine=(qemu-system-x86_64 -machine q35 -cpu "max,la57=off,erms=off,fsrm=off")
 		console=ttyS0
 		# On a busy host its timer may take longer than the kernel tries it for.
 		machine_append=no_timer_check
