@@ -320,9 +320,6 @@ int main(void)
 		ksft_exit_skip("this kernel has no fault injection\n");
 	set_up();
 	spare(copies, SIZE(copies), true);
-	/* KUnit's own allocations are none of the module's. */
-	if (!access("/sys/module/kunit/parameters/filter_glob", W_OK))
-		write_file("/sys/module/kunit/parameters/filter_glob", "none.none");
 
 	image = slurp("/taskscope.ko", &image_size);
 	error = load();
@@ -340,7 +337,5 @@ int main(void)
 	load_taskscope("");
 	for (size_t i = 0; i < file_count; i++)
 		sweep_file(files[i]);
-	if (!access("/sys/module/kunit/parameters/filter_glob", W_OK))
-		write_file("/sys/module/kunit/parameters/filter_glob", "*.*");
 	ksft_finished();
 }
