@@ -540,10 +540,10 @@ mod tests {
     }
 
     /// Collects the addresses of all threads, so many at a time.
-    fn addresses(at_a_time: usize) -> Result<KVVec<usize>> {
+    fn addresses(at_a_time: usize) -> Result<Lent<usize>> {
         let mut visitor = Addresses { at_a_time, left: 0 };
 
-        collect(Scope::Threads, None, &mut visitor)
+        collect(&Memory::new()?, Scope::Threads, None, &mut visitor)
     }
 
     #[test]
