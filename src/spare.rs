@@ -3,9 +3,10 @@
 //! Memory that a table leaves for the next one.
 //!
 //! What a table of many threads needs is large, and needed for a moment: to have it page by page,
-//! cleared, and mapped, costs a fifth of what the table does. So that of the last table stays,
-//! until another needs it or the module goes: 80 bytes a thread for `threads`, which is a
-//! two-hundredth of what the thread's kernel stack takes.
+//! cleared, and mapped, costs a tenth of what the table does. So the memory stays, until another
+//! table needs it or the module goes: for `threads` 80 bytes a thread, a two-hundredth of what its
+//! kernel stack takes. When there were far more threads than there are now, the next table frees
+//! it.
 
 use crate::sys;
 use core::{
@@ -71,7 +72,7 @@ impl Spare {
 const fn units_per<T>() -> usize {
     const {
         assert!(size_of::<T>() >= size_of::<Unit>() && size_of::<T>() % size_of::<Unit>() == 0);
-        assert!(align_of::<T>() <= align_of::<Unit>());
+        assert!(align_of::<T>() == align_of::<Unit>());
     }
     size_of::<T>() / size_of::<Unit>()
 }
@@ -82,15 +83,16 @@ fn into_items<T>(memory: KVVec<Unit>) -> KVVec<T> {
 
     // SAFETY:
     // - The memory is that of a vector with the same allocator, or dangling if that has none, and
-    //   then the capacity is 0 here as well. It is aligned for `T`, as `units_per` asserts, and the
-    //   capacity is rounded down. What it was allocated with is larger by less than an item, which
-    //   makes no difference to `kvrealloc()` and `kvfree()`: they are told an address, and look up
-    //   the rest.
+    //   then the capacity is 0 here as well. It is aligned for `T`, as `units_per` asserts.
+    // - It has at least as many bytes as so many items, for the capacity is rounded down. By how
+    //   much it was allocated larger makes no difference to `kvrealloc()` and `kvfree()`, which are
+    //   told an address and look up the rest.
     // - The length is 0, so that no item need be initialised.
     unsafe { KVVec::from_raw_parts(units.cast(), 0, capacity / units_per::<T>()) }
 }
 
-/// A vector whose memory goes back where it came from when it is dropped, if nothing is there yet.
+/// A vector whose memory goes back where it came from when it is dropped. Of two that do, the
+/// larger is kept.
 ///
 /// Dropping it may sleep.
 pub(crate) struct Lent<T> {
@@ -120,11 +122,17 @@ impl<T> Drop for Lent<T> {
 
         items.clear();
         let (items, _, capacity) = items.into_raw_parts();
-        // SAFETY: As in `into_items`, but the capacity is exact. All items have been dropped.
-        let memory =
+        // SAFETY: As in `into_items`, whose conversion this undoes; so many units are as many bytes
+        // as so many items, all of which have been dropped.
+        let mut memory =
             unsafe { KVVec::from_raw_parts(items.cast::<Unit>(), 0, capacity * units_per::<T>()) };
-        // The lock is let go of here, and what was kept before is freed after that.
-        let _surplus = mem::replace(&mut *self.home.memory.lock(), memory);
+        let mut kept = self.home.memory.lock();
+
+        if kept.capacity() < memory.capacity() {
+            mem::swap(&mut *kept, &mut memory);
+        }
+        // Before the smaller one is freed.
+        drop(kept);
     }
 }
 
@@ -150,7 +158,7 @@ mod tests {
         assert_eq!(address(&second), there);
         assert!(second.is_empty());
         assert!(second.capacity() >= 40);
-        second.push_within_capacity(1).map_err(Error::from)?;
+        second.push_within_capacity(1)?;
         // What is lent is not lent again.
         assert!(address(&spare.lend::<u64>(20, 40)?) != there);
         Ok(())
@@ -163,6 +171,19 @@ mod tests {
         drop(spare.lend::<u64>(64, 64)?);
         assert!(spare.lend::<u64>(1000, 2000)?.capacity() >= 1000);
         assert!(spare.lend::<u64>(1, 2)?.capacity() < 1000);
+        Ok(())
+    }
+
+    #[test]
+    fn the_larger_one_is_kept() -> Result {
+        let spare = Spare::new()?;
+        let small = spare.lend::<u64>(8, 8)?;
+        let large = spare.lend::<u64>(64, 64)?;
+        let there = address(&large);
+
+        drop(large);
+        drop(small);
+        assert_eq!(address(&spare.lend::<u64>(64, 64)?), there);
         Ok(())
     }
 
@@ -182,8 +203,7 @@ mod tests {
         let mut lent = spare.lend(2, 2)?;
 
         for _ in 0..2 {
-            lent.push_within_capacity(Counts(&dropped))
-                .map_err(Error::from)?;
+            lent.push_within_capacity(Counts(&dropped))?;
         }
         drop(lent);
         assert_eq!(dropped.get(), 2);

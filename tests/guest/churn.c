@@ -95,6 +95,12 @@ static void *end_at_once(void *unused)
 	return NULL;
 }
 
+static void wait_for_begin(void)
+{
+	while (!shared->begun)
+		usleep(1000);
+}
+
 /* Threads that come and go in the middle of the list. */
 static void churn_threads(void *unused)
 {
@@ -102,7 +108,7 @@ static void churn_threads(void *unused)
 
 	prctl(PR_SET_NAME, "churn");
 	stay_on(1);
-	wait_until(shared->begun, "nothing begins");
+	wait_for_begin();
 	for (;;) {
 		for (int i = 0; i < 6; i++) {
 			if (pthread_create(&thread[i], NULL, end_at_once, NULL))
@@ -177,7 +183,7 @@ static void storm(void *unused)
 	static char stacks[4][STACK];
 
 	stay_on(1);
-	wait_until(shared->begun, "nothing begins");
+	wait_for_begin();
 	for (;;) {
 		for (int i = 0; i < 3; i++)
 			must(clone(exit_at_once, stacks[i + 1], CLONE_VM | SIGCHLD, NULL));

@@ -281,10 +281,12 @@ static void come_and_go(void *unused)
 /* A module comes and goes while stacks with its frames are walked. */
 static bool storm(void)
 {
-	long times = rounds("ROUNDS", 100, 300) / slower(), wrong = 0, met = 0, nameless = 0;
+	long times = rounds("ROUNDS", 100 / slower(), 300 / slower());
+	long round, wrong = 0, met = 0, nameless = 0;
 	pid_t loader = start_child(come_and_go, NULL);
+	time_t end = seconds() + WAIT_LIMIT;
 
-	for (long round = 0; round < times; round++) {
+	for (round = 0; round < times || (!met && seconds() < end); round++) {
 		struct rows *table = rows_read("kframes");
 		bool there = false;
 
@@ -301,7 +303,7 @@ static bool storm(void)
 	end_child(loader);
 	unload_module("deep_stack");
 	ksft_print_msg("%ld tables, %ld of them with frames of the module, %ld frames nameless\n",
-		       times, met, nameless);
+		       round, met, nameless);
 	return !wrong && met;
 }
 

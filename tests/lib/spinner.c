@@ -50,7 +50,10 @@ struct rows *read_beside_spinner(pid_t spinner, const char *name)
 	struct rows *table = NULL;
 	unsigned long switches;
 
-	/* Where a look takes long, some thread of the kernel always comes between. */
+	/*
+	 * Where a look takes long, some thread of the kernel always comes between. (One of
+	 * those that wait has its turn after about a second even so.)
+	 */
 	make_real_time(spinner, 1);
 	wait_until(({
 		if (table)
