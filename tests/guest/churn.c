@@ -12,6 +12,8 @@
  * SNAPSHOTS, if set, is how many are taken in all.
  */
 #include <dirent.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -42,7 +44,7 @@ static struct shared {
 	atomic_int tid[MARKERS];
 	atomic_int tids;
 	/* Before that, who comes and goes would only hold up those who stay. */
-	atomic_bool begun;
+	atomic_int begun;
 } *shared;
 
 /* The markers, in the order of the list, and where in that order a PID is. */
@@ -98,7 +100,13 @@ static void *end_at_once(void *unused)
 static void wait_for_begin(void)
 {
 	while (!shared->begun)
-		usleep(1000);
+		syscall(SYS_futex, &shared->begun, FUTEX_WAIT, 0, NULL);
+}
+
+static void begin(void)
+{
+	shared->begun = 1;
+	syscall(SYS_futex, &shared->begun, FUTEX_WAKE, INT_MAX);
 }
 
 /* Threads that come and go in the middle of the list. */
@@ -321,13 +329,13 @@ static void take_snapshots(const char *what, int count, const char *one, const c
 	int wrong = 0, i;
 	double time;
 
-	shared->begun = true;
+	begin();
 	wait_until(shared->births != births, "nobody is born");
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (i = 0; i < count && wrong < 10; i++)
 		wrong += !right(i % 2 ? one : other);
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	shared->begun = false;
+	shared->begun = 0;
 	time = end.tv_sec - start.tv_sec + (end.tv_nsec - start.tv_nsec) / 1e9;
 	births = shared->births - births;
 	kills = shared->kills - kills;

@@ -88,7 +88,10 @@ static bool is_kernel_thread(const struct context_row *row)
 	       row->comm[strlen(row->comm) - 1] == ']';
 }
 
-/* A softirq that came to be too much goes on in a thread of its own. */
+/*
+ * A softirq that came to be too much goes on in a thread of its own. There it runs on
+ * the thread's stack, or on that of interrupts, if one came before the thread got to it.
+ */
 static bool in_ksoftirqd(const struct context_row *row)
 {
 	char name[30];
@@ -101,7 +104,8 @@ static bool bits_are(const struct context_row *row, const struct bits *bits)
 {
 	const char *stack = bits->stack;
 
-	if (bits->softirq && !strcmp(bits->softirq, "yes") && in_ksoftirqd(row))
+	if (bits->softirq && !strcmp(bits->softirq, "yes") && in_ksoftirqd(row) &&
+	    !strcmp(row->stack, "task"))
 		stack = "task";
 	return same(row, "IN_TASK", row->in_task, bits->in_task) &
 	       (!bits->softirq || same(row, "SOFTIRQ", row->softirq, bits->softirq)) &
