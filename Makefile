@@ -2,7 +2,7 @@
 #
 # What a user types; `make help` lists it. What kbuild reads is Kbuild.
 
-export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS MUTANTS LAB MINUTES THOROUGH GUESTS TURNS
+export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS MUTANTS LAB MINUTES THOROUGH GUESTS TURNS QUICK
 export CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS
 
 .PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
