@@ -66,20 +66,32 @@ static int compare(const void *one, const void *other)
 	return *(const pid_t *)one - *(const pid_t *)other;
 }
 
+/* The thread of that row has a user space no more, and the summary does not count it. */
+static bool without_mm(const char *name, const struct rows *table, size_t row)
+{
+	if (!strcmp(name, "ustacks"))
+		return !strcmp(rows_value(table, row, "VALID"), "no-mm");
+	return !strcmp(name, "uframes") &&
+	       !strcmp(rows_value(table, row, "FRAME"), "end: no-mm");
+}
+
 /* Rows of one thread lie together, so each block of them is of another thread. */
-static const char *whole_blocks(const struct rows *table, bool may_lack)
+static const char *whole_blocks(const char *name, const struct rows *table, bool may_lack)
 {
 	pid_t *block = malloc((table->rows + 1) * sizeof(*block));
-	size_t blocks = 0, said = strtoul(table->summary + 2, NULL, 10);
+	size_t blocks = 0, left_out = 0, said = strtoul(table->summary + 2, NULL, 10);
 	const char *problem = NULL;
 
 	for (size_t row = 0; row < table->rows; row++)
-		if (!row || table->pid[row] != table->pid[row - 1])
+		if (!row || table->pid[row] != table->pid[row - 1]) {
 			block[blocks++] = table->pid[row];
+			left_out += without_mm(name, table, row);
+		}
 	qsort(block, blocks, sizeof(*block), compare);
 	for (size_t i = 1; i < blocks; i++)
 		if (block[i] == block[i - 1])
 			problem = "a thread twice";
+	blocks -= left_out;
 	if (may_lack ? blocks > said : blocks != said)
 		problem = "not as many as the summary says";
 	free(block);
@@ -107,7 +119,7 @@ const char *whole(const char *name, const char *text, size_t size)
 			NULL : "not as many as the summary says";
 	else if (!*problem)
 		/* A process may have no segment that anything is known of. */
-		wrong = whole_blocks(table, !strcmp(name, "segments"));
+		wrong = whole_blocks(name, table, !strcmp(name, "segments"));
 	rows_free(table);
 	return wrong;
 }
