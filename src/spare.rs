@@ -84,9 +84,9 @@ fn into_items<T>(memory: KVVec<Unit>) -> KVVec<T> {
     // SAFETY:
     // - The memory is that of a vector with the same allocator, or dangling if that has none, and
     //   then the capacity is 0 here as well. It is aligned for `T`, as `units_per` asserts.
-    // - It has at least as many bytes as so many items, for the capacity is rounded down. By how
-    //   much it was allocated larger makes no difference to `kvrealloc()` and `kvfree()`, which are
-    //   told an address and look up the rest.
+    // - So many items are no more bytes than it has, which a vector vouches for, and for their being
+    //   at most `isize::MAX`: the capacity is rounded down. By how much it was allocated larger makes
+    //   no difference to `kvrealloc()` and `kvfree()`, which look that up by the address.
     // - The length is 0, so that no item need be initialised.
     unsafe { KVVec::from_raw_parts(units.cast(), 0, capacity / units_per::<T>()) }
 }

@@ -406,18 +406,12 @@ static void test_threads(int count)
 
 /*
  * Who lets go of its lock has to hold on to a task. Were it not let go of again,
- * every snapshot would leave one behind. The dead are gone after a while only.
+ * every snapshot would leave one behind.
  */
 static void test_references(long before, long snapshots)
 {
-	long after;
+	long after = slab_objects_in_the_end("task_struct", before + snapshots / 10);
 
-	for (int i = 0; i < 100; i++) {
-		after = slab_objects("task_struct");
-		if (after <= before + snapshots / 10)
-			break;
-		usleep(100000);
-	}
 	ksft_print_msg("task_structs: %ld before, %ld after, %d threads\n", before, after,
 		       rows_of("threads"));
 	ksft_test_result(after <= before + snapshots / 10, "no task is held on to\n");

@@ -638,7 +638,7 @@ static size_t mappings(void)
 	return count;
 }
 
-/* The thread that an open makes is let go of. The dead are gone after a while only. */
+/* The thread that an open makes is let go of. */
 static bool no_thread_held(void)
 {
 	const long opens = 40, few = 4;
@@ -646,8 +646,7 @@ static bool no_thread_held(void)
 
 	for (int i = 0; i < opens; i++)
 		contexts_free(contexts_read());
-	for (int i = 0; (after = slab_objects("task_struct")) > before + few && i < 100; i++)
-		usleep(100000);
+	after = slab_objects_in_the_end("task_struct", before + few);
 	ksft_print_msg("task_structs: %ld before %ld opens, %ld after\n", before, opens, after);
 	return after <= before + few;
 }

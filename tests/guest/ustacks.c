@@ -517,7 +517,7 @@ static void sleep_for_ever(void *unused)
 
 /*
  * Each row takes the thread and its address space, and has to put them back: those of
- * the dead would stay. The kernel gives the last ones back after a while only.
+ * the dead would stay.
  */
 static void test_references(void)
 {
@@ -539,12 +539,7 @@ static void test_references(void)
 	for (int i = 0; i < PROCESSES; i++)
 		end_child(child[i]);
 	for (int i = 0; i < HELD; i++) {
-		for (int tries = 0; tries < 100; tries++) {
-			after = slab_objects(held[i].cache);
-			if (after <= before[i] + FEW)
-				break;
-			usleep(100000);
-		}
+		after = slab_objects_in_the_end(held[i].cache, before[i] + FEW);
 		ksft_print_msg("%s: %ld before, %ld after %d processes\n", held[i].cache,
 			       before[i], after, PROCESSES);
 		ksft_test_result(after <= before[i] + FEW, "no %s is held on to\n", held[i].what);

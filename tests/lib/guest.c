@@ -393,3 +393,12 @@ long slab_objects(const char *cache)
 	free(text);
 	return count;
 }
+
+long slab_objects_in_the_end(const char *cache, long most)
+{
+	long count;
+
+	for (int i = 0; (count = slab_objects(cache)) > most && i < 100; i++)
+		usleep(100000);
+	return count;
+}

@@ -128,5 +128,10 @@ pid_t wait_for_thread(pid_t tgid, const char *comm);
  * that nobody uses any more all are given back first that can be.
  */
 long slab_objects(const char *cache);
+/*
+ * The same when it is at most so many, or after ten seconds: the kernel gives the last
+ * ones of the dead back after a while only.
+ */
+long slab_objects_in_the_end(const char *cache, long most);
 
 #endif /* _GUEST_H */
