@@ -33,7 +33,10 @@
 #define BPFFS "/sys/fs/bpf"
 #define TASKSCOPE "/taskscope.ko"
 
-/* How often what is slow is measured at most; of so many threads, once. */
+/*
+ * How often what is slow is measured at most; by instructions, which are the same each
+ * time, of so many threads once.
+ */
 #define FEW_REPEATS 3
 #define MANY 5000
 
@@ -386,7 +389,7 @@ int main(int argc, char **argv)
 
 			if (contender->slow && times > FEW_REPEATS)
 				times = FEW_REPEATS;
-			if (contender->slow && shape.threads >= MANY)
+			if (contender->slow && shape.threads >= MANY && instructions)
 				times = 1;
 			if (wanted(list, contender->name))
 				measure(*crowd, contender, times);
