@@ -11,7 +11,6 @@
  *
  * SNAPSHOTS, if set, is how many are taken in all.
  */
-#include <dirent.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -29,6 +28,7 @@
 
 #include <kselftest.h>
 
+#include "crowd.h"
 #include "guest.h"
 #include "table.h"
 
@@ -89,7 +89,8 @@ static pid_t start_sleeper(const char *name)
 	if (++used >= MARKERS)
 		die("too many sleepers");
 	prctl(PR_SET_NAME, name);
-	return must(clone(sleep_for_ever, stacks + used * STACK, CLONE_VM | SIGCHLD, NULL));
+	return must(clone(sleep_for_ever, stacks + used * STACK,
+			  CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD, NULL));
 }
 
 static void *end_at_once(void *unused)
@@ -203,65 +204,15 @@ static void storm(void *unused)
 	}
 }
 
-/* Threads of one process, each of which tells that it is there. */
-static void *sleep_as_thread(void *unused)
-{
-	for (;;)
-		syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
-	return NULL;
-}
-
-static void start_threads(void *count)
-{
-	pthread_attr_t attributes;
-	pthread_t thread;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, 16384);
-	for (int i = 0; i < *(int *)count; i++) {
-		/* The kernel has put it at the end of the list when this returns. */
-		if (pthread_create(&thread, &attributes, sleep_as_thread, NULL))
-			die("pthread_create");
-	}
-	shared->tids = 1;
-}
-
-static int compare(const void *one, const void *other)
-{
-	return *(pid_t *)one - *(pid_t *)other;
-}
-
-/*
- * A process with so many marker threads, created one after the other, so by
- * their PIDs in the order of the list.
- */
+/* A process with so many marker threads, in the order of the list. */
 static pid_t start_marker_threads(int count)
 {
-	struct dirent *entry;
-	size_t found = 0;
-	pid_t *tid = calloc(count + 1, sizeof(*tid)), pid;
-	char path[64];
-	DIR *tasks;
+	struct crowd crowd = start_crowd(count);
 
-	shared->tids = 0;
-	pid = start_child(start_threads, &count);
-	wait_until(shared->tids, "no threads");
-	shared->tids = 0;
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	tasks = opendir(path);
-	if (!tasks)
-		die("%s", path);
-	while ((entry = readdir(tasks)))
-		if (*entry->d_name != '.' && found++ <= (size_t)count)
-			tid[found - 1] = atoi(entry->d_name);
-	closedir(tasks);
-	if (found != (size_t)count + 1)
-		die("%zu threads, and not %d", found, count + 1);
-	qsort(tid, found, sizeof(*tid), compare);
-	for (size_t i = 0; i < found; i++)
-		add_marker(pid, tid[i]);
-	free(tid);
-	return pid;
+	add_marker(crowd.pid, crowd.pid);
+	for (int i = 0; i < count; i++)
+		add_marker(crowd.pid, crowd.tid[i]);
+	return crowd.pid;
 }
 
 static int rows_of(const char *name)

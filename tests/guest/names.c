@@ -70,13 +70,16 @@ static void *take_name(void *argument)
 	return NULL;
 }
 
-static void start_named(struct named *named)
+/* So many threads, all of which have their names when this returns. */
+static void start_named(struct named *named, int count)
 {
 	pthread_t thread;
 
-	if (pthread_create(&thread, NULL, take_name, named))
-		die("pthread_create");
-	wait_until(named->tid, "a thread does not start");
+	for (int i = 0; i < count; i++)
+		if (pthread_create(&thread, NULL, take_name, &named[i]))
+			die("pthread_create");
+	for (int i = 0; i < count; i++)
+		wait_until(named[i].tid, "a thread does not start");
 }
 
 /* One of each byte, at the start, in the middle and at the end of a name. */
@@ -91,8 +94,8 @@ static void test_bytes(void)
 
 		name[i % 3] = i / 3;
 		named[i].name = strdup(name);
-		start_named(&named[i]);
 	}
+	start_named(named + 3, 255 * 3);
 	table = table_read("threads");
 	for (int i = 3; i < 256 * 3; i++) {
 		const struct task_row *row = table_find(table, named[i].tid);
@@ -175,10 +178,9 @@ int main(void)
 	table = table_read("threads");
 	rows = own(table);
 	table_free(table);
-	for (int i = 0; i < NAMES; i++) {
+	for (int i = 0; i < NAMES; i++)
 		named[i].name = names[i].name;
-		start_named(&named[i]);
-	}
+	start_named(named, NAMES);
 	/* That it can be taken apart is a result: nothing else is in any line. */
 	table = table_try_read("threads");
 	ksft_test_result(!*table->problem && own(table) == rows + NAMES && table->summaries < 5,

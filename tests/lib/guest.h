@@ -84,18 +84,18 @@ void make_real_time(pid_t pid, int priority);
  */
 long slower(void);
 /*
- * Waits until the condition is true: asked again and again, for WAIT_LIMIT seconds
- * at most, and then dies with the words. For a state to be reached, never for a
+ * Waits until the condition is true: asked again and again, more and more seldom, for
+ * WAIT_LIMIT seconds at most, and then dies with the words. For a state to be reached, never for a
  * result.
  */
 #define WAIT_LIMIT (30 * slower())
 #define wait_until(condition, ...) do {				\
 	time_t _end = seconds() + WAIT_LIMIT;			\
-	while (!(condition)) {					\
+	for (useconds_t _nap = 50; !(condition); _nap *= 2) {	\
 		errno = 0;					\
 		if (seconds() > _end)				\
 			die(__VA_ARGS__);			\
-		usleep(1000);					\
+		usleep(_nap < 1000 ? _nap : (_nap = 1000));	\
 	}							\
 } while (0)
 time_t seconds(void);
