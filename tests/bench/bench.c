@@ -34,11 +34,11 @@
 #define TASKSCOPE "/taskscope.ko"
 
 /*
- * How often what is slow is measured at most; by instructions, which are the same each
- * time, of so many threads once.
+ * How often what is slow is measured at most; of many threads once, and by instructions,
+ * which are the same each time, that is the sooner.
  */
 #define FEW_REPEATS 3
-#define MANY 5000
+#define MANY (instructions ? 5000 : 50000)
 
 /*
  * By time, a contender is measured until so many nanoseconds have gone into it, however
@@ -389,7 +389,7 @@ int main(int argc, char **argv)
 
 			if (contender->slow && times > FEW_REPEATS)
 				times = FEW_REPEATS;
-			if (contender->slow && shape.threads >= MANY && instructions)
+			if (contender->slow && shape.threads >= MANY)
 				times = 1;
 			if (wanted(list, contender->name))
 				measure(*crowd, contender, times);

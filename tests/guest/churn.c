@@ -77,7 +77,7 @@ static int sleep_for_ever(void *unused)
 	return 0;
 }
 
-/* A process that costs little: with the memory of this one, but a stack. */
+/* A process that costs little: all it has of its own is a stack. */
 static pid_t start_sleeper(const char *name)
 {
 	static char *stacks;

@@ -85,8 +85,8 @@ void make_real_time(pid_t pid, int priority);
 long slower(void);
 /*
  * Waits until the condition is true: asked again and again, more and more seldom, for
- * WAIT_LIMIT seconds at most, and then dies with the words. For a state to be reached, never for a
- * result.
+ * WAIT_LIMIT seconds at most, and then dies with the words. For a state to be reached,
+ * never for a result.
  */
 #define WAIT_LIMIT (30 * slower())
 #define wait_until(condition, ...) do {				\
