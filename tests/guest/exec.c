@@ -30,9 +30,9 @@ static void *execute(void *unused)
 {
 	struct timespec now;
 
-	/* So that the one that goes first lets the reader run in between. */
+	/* So that the one that goes first lets the reader run in between, for about as long. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	usleep(10000 + now.tv_nsec / 1000 % 5000);
+	usleep((10000 + now.tv_nsec / 1000 % 5000) * slower());
 	execv(program[0], program);
 	_exit(1);
 }
