@@ -254,7 +254,8 @@ static bool all_there(const struct rows *table, const pid_t *marker)
 
 int main(int argc, char **argv)
 {
-	long snapshots = rounds("SNAPSHOTS", 20, 100), walks = rounds("WALKS", 400, 3000) / slower();
+	long snapshots = rounds("SNAPSHOTS", 20, 100),
+	     walks = rounds("WALKS", 400, 3000) / slower();
 	long marks = 0, places = 0;
 	bool there = true, used = true, whole = true, single = true;
 	pid_t marker[MARKERS], storm[3], marked, placed;
