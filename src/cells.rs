@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tables whose columns are as wide as their values: a row is an array of [`Cell`]s. Pure, and
-//! tested by itself.
+//! Tables whose columns are as wide as their values: a row is an array of [`Cell`]s. Tested by
+//! itself.
 
 use crate::{
     line::Line,
+    sys,
     text::Side, //
 };
 use kernel::prelude::*;
@@ -63,18 +64,25 @@ pub(crate) struct Grid<const N: usize> {
 
 impl<const N: usize> Grid<N> {
     /// Columns with these names, wide enough for `rows`.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if the caller is being killed.
     pub(crate) fn new(
         columns: &'static [(&'static str, Side); N],
         rows: impl Iterator<Item = [Cell; N]>,
-    ) -> Self {
+    ) -> Result<Self> {
         let mut widths = columns.map(|(name, _)| name.len());
 
-        for cells in rows {
+        for (at, cells) in rows.enumerate() {
+            if at % sys::ROWS_PER_CHECK == 0 {
+                sys::check_fatal_signal()?;
+            }
             for (width, cell) in widths.iter_mut().zip(cells) {
                 *width = (*width).max(cell.with_text(<[u8]>::len));
             }
         }
-        Self { columns, widths }
+        Ok(Self { columns, widths })
     }
 
     /// Adds the header: the names of the columns, and `last` for the one that ends each line.
@@ -106,7 +114,7 @@ mod tests {
     use core::mem::MaybeUninit;
 
     #[test]
-    fn columns_are_as_wide_as_their_values() {
+    fn columns_are_as_wide_as_their_values() -> Result {
         static COLUMNS: [(&str, Side); 3] = [
             ("PID", Side::Right),
             ("SP", Side::Right),
@@ -120,7 +128,7 @@ mod tests {
             ],
             [Cell::Number(0), Cell::Nothing, Cell::Word("on-cpu")],
         ];
-        let grid = Grid::new(&COLUMNS, rows.into_iter());
+        let grid = Grid::new(&COLUMNS, rows.into_iter())?;
         let mut buf = [MaybeUninit::uninit(); 256];
         let mut line = Line::new(&mut buf);
 
@@ -135,6 +143,7 @@ mod tests {
              18446744073709551615 00001000 ok     \n\
              \x20                  0        - on-cpu \n"
         );
+        Ok(())
     }
 
     #[test]

@@ -622,6 +622,29 @@ pub(crate) fn fatal_signal_pending() -> bool {
     unsafe { taskscope_fatal_signal_pending() }
 }
 
+/// How many rows are made at most between two calls of [`check_fatal_signal`].
+///
+/// A row takes up to a thousand instructions, and the call takes ten.
+pub(crate) const ROWS_PER_CHECK: usize = 1024;
+
+/// Fails with `EINTR` if the caller is being killed: by `SIGKILL`, or by another signal that ends
+/// the process without a core dump.
+///
+/// To be called in every loop of `open()` and `read()` whose length depends on the number of
+/// threads.
+///
+/// # Errors
+///
+/// `EINTR`, and nothing else.
+#[inline]
+pub(crate) fn check_fatal_signal() -> Result {
+    if fatal_signal_pending() {
+        Err(EINTR)
+    } else {
+        Ok(())
+    }
+}
+
 /// Drops a reference to a page, as `put_page()` does.
 ///
 /// # Safety

@@ -22,7 +22,10 @@ use crate::{
         ThreadId, //
     },
     spare::Lent,
-    sys::UserRegisters,
+    sys::{
+        self,
+        UserRegisters, //
+    },
     tasks::RcuTask,
     text::COMM_LEN,
     walk::{
@@ -101,7 +104,7 @@ pub(crate) struct UserThreads {
 impl UserThreads {
     /// Captures the tasks of `scope`, or those of them that `filter` lists, in `memory`.
     ///
-    /// May sleep. Fails with `ENOMEM` only.
+    /// May sleep. Fails with `ENOMEM`, or with `EINTR` if the caller is being killed.
     pub(crate) fn capture(memory: &Memory, scope: Scope, filter: Option<&PidList>) -> Result<Self> {
         let snapshot = Snapshot::capture(memory, scope, filter, &mut Pinning)?;
         let left_out = snapshot.total - snapshot.records.len();
@@ -114,6 +117,14 @@ impl UserThreads {
             threads,
             left_out,
         })
+    }
+
+    /// Returns the threads one after the other, and `EINTR` in place of the next one once the
+    /// caller is being killed.
+    pub(crate) fn each(&self) -> impl Iterator<Item = Result<&UserThread>> {
+        self.threads
+            .iter()
+            .map(|thread| sys::check_fatal_signal().map(|()| thread))
     }
 }
 

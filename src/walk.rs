@@ -131,7 +131,11 @@ impl Memory {
 ///
 /// `wanted` is how many tasks something is expected to be kept of, if that is known.
 ///
-/// May sleep. Fails with `ENOMEM`, or as [`Visitor::prepare`] does.
+/// May sleep. A fatal signal ends the walk before the next critical section.
+///
+/// # Errors
+///
+/// `EINTR` if the caller is being killed, `ENOMEM`, or as [`Visitor::prepare`] does.
 pub(crate) fn collect<V: Visitor>(
     memory: &Memory,
     scope: Scope,
@@ -156,6 +160,7 @@ pub(crate) fn collect<V: Visitor>(
     let mut anchors = KVVec::new();
 
     loop {
+        sys::check_fatal_signal()?;
         log.entries.reserve(SLACK, GFP_KERNEL)?;
         records.reserve(SLACK, GFP_KERNEL)?;
         anchors.reserve(1, GFP_KERNEL)?;

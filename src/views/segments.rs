@@ -131,7 +131,9 @@ impl Table for Segments {
         let mut processes = KVVec::with_capacity(captured.threads.len(), GFP_KERNEL)?;
         let mut patience = Patience::new();
 
-        for leader in captured.threads.iter() {
+        for leader in captured.each() {
+            let leader = leader?;
+
             // A process none of whose threads has an address space has no segments.
             let Some((space, program)) = leader.process_space() else {
                 continue;
@@ -155,7 +157,7 @@ impl Table for Segments {
                 processes
                     .iter()
                     .flat_map(|process| (0..SEGMENTS).map(|at| process.cells(at))),
-            ),
+            )?,
             summary: Summary::new(&captured, processes.len(), &patience, selection.is_some()),
             processes,
         })

@@ -191,7 +191,8 @@ impl Table for UserFrames {
         let mut patience = Patience::new();
         let mut with = 0;
 
-        for thread in captured.threads.iter() {
+        for thread in captured.each() {
+            let thread = thread?;
             let first = rows.len();
             let id = thread.id;
             let valid = thread.visit(&mut patience, |space, registers| {
@@ -219,7 +220,7 @@ impl Table for UserFrames {
             }
         }
         Ok(Self {
-            grid: Grid::new(&COLUMNS, rows.iter().map(Row::cells)),
+            grid: Grid::new(&COLUMNS, rows.iter().map(Row::cells))?,
             rows,
             names,
             summary: Summary::new(&captured, with, &patience, selection.is_some()),

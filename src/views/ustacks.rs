@@ -110,7 +110,8 @@ impl Table for UserStacks {
         let mut rows = KVVec::with_capacity(captured.threads.len(), GFP_KERNEL)?;
         let mut patience = Patience::new();
 
-        for thread in captured.threads.iter() {
+        for thread in captured.each() {
+            let thread = thread?;
             let mut found = (None, None);
             let valid = thread.visit(&mut patience, |space, registers| {
                 let mapping = space.mapping_at(registers.sp);
@@ -143,7 +144,7 @@ impl Table for UserStacks {
             )?;
         }
         Ok(Self {
-            grid: Grid::new(&COLUMNS, rows.iter().map(Row::cells)),
+            grid: Grid::new(&COLUMNS, rows.iter().map(Row::cells))?,
             summary: Summary::new(
                 &captured,
                 rows.iter().filter(|row| row.valid != Valid::NoMm).count(),
