@@ -20,6 +20,23 @@
 //! not: until [`Directory::publish`] is called, when nothing can fail any more, `open()` fails
 //! with `ENXIO`.
 //!
+//! # An open that the kernel refuses after `open()`
+//!
+//! The kernel may still refuse an open whose `open()` has succeeded: for `O_DIRECT`, or because a
+//! security module forbids to truncate the file. It then calls `release()`, as for a file that is
+//! closed. What a close does to the state of the module ([`Input::close`]) it must not do then.
+//! `flush()` tells the two apart: it is called when a descriptor of the file is closed, and a file
+//! whose open was refused never had one.
+//!
+//! The proxies of debugfs do not forward `flush()`. Hence a file that is written to is made by
+//! `debugfs_create_file_unsafe()`, whose proxy is gone once the file is open. It would protect
+//! the operations from the removal of the file. Here the reference to the module does so: the files
+//! are removed when the module is unloaded, which no open file lets happen.
+//!
+//! # Killed readers
+//!
+//! A fatal signal ends `open()`, and a read between two blocks of rows, with `EINTR`.
+//!
 //! C headers: [`include/linux/seq_file.h`](srctree/include/linux/seq_file.h),
 //! [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h).
 
@@ -45,6 +62,7 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
+            Relaxed,
             Release, //
         },
         new_mutex,
@@ -75,7 +93,9 @@ pub(crate) trait Table: Sized + Send + Sync + 'static {
 
     /// Captures the table in the context of the task that opens the file.
     ///
-    /// An error is what `open()` returns.
+    /// # Errors
+    ///
+    /// An error is what `open()` returns: `EINTR` if the caller is being killed.
     fn open(shared: &Self::Shared) -> Result<Self>;
 
     /// Writes the header.
@@ -113,6 +133,10 @@ pub(crate) trait Input: Sized + Send + Unpin + 'static {
 
     /// Begins, when the file is opened for writing; `truncate` says that `O_TRUNC` was given.
     ///
+    /// The kernel may refuse the open after this: nothing is to be changed yet.
+    ///
+    /// # Errors
+    ///
     /// An error is what `open()` returns.
     fn open(shared: &Self::Shared, truncate: bool) -> Result<Self>;
 
@@ -121,7 +145,8 @@ pub(crate) trait Input: Sized + Send + Unpin + 'static {
     /// An error is what `write()` returns, and then nothing may have changed.
     fn write(&mut self, shared: &Self::Shared, input: UserSliceReader) -> Result;
 
-    /// Ends, when the file is closed.
+    /// Ends, when the last descriptor of the file is closed. Not called if the kernel has refused
+    /// the open.
     fn close(self, shared: &Self::Shared);
 }
 
@@ -228,10 +253,13 @@ impl<S: Send + Sync + 'static> Directory<S> {
         })
     }
 
-    /// Adds a file for a table, with the permission bits `mode`.
+    /// Adds a file for a table that is only read, with the permission bits `mode`.
     ///
     /// May sleep. Fails, with the error of debugfs, when there is no file afterwards.
-    pub(crate) fn add<T: Table<Shared = S>>(&self, name: &'static CStr, mode: u16) -> Result {
+    pub(crate) fn add<T>(&self, name: &'static CStr, mode: u16) -> Result
+    where
+        T: Table<Shared = S, Input = ReadOnly<S>>,
+    {
         // SAFETY:
         // - `name` is a NUL-terminated string.
         // - By the type invariant `dentry` is a directory in debugfs, and `files` stays valid until
@@ -250,13 +278,34 @@ impl<S: Send + Sync + 'static> Directory<S> {
         Ok(())
     }
 
-    /// Lets the files be opened. To be called when loading the module can no longer fail.
-    pub(crate) fn publish(&self) {
+    /// Adds the file of a table that is written to, with the permission bits `mode`, and lets all
+    /// files be opened.
+    ///
+    /// After this, loading the module must not fail: a caller whose `open()` has failed may still
+    /// be about to put its reference to the module, which nothing waits for.
+    ///
+    /// May sleep. Fails, with the error of debugfs, when there is no such file afterwards.
+    pub(crate) fn publish<T: Table<Shared = S>>(&self, name: &'static CStr, mode: u16) -> Result {
+        // SAFETY:
+        // - As in `add`.
+        // - Every operation of an open file may run without the protection of debugfs: the file
+        //   holds a reference to the module (`owner`), which therefore cannot be unloaded, and
+        //   so does not remove the file. `open()` is protected.
+        from_err_ptr(unsafe {
+            bindings::debugfs_create_file_unsafe(
+                name.as_char_ptr(),
+                mode,
+                self.dentry,
+                self.files,
+                &Ops::<T>::FILE,
+            )
+        })?;
         // SAFETY: By the type invariant `files` comes from `Arc::into_foreign()`, and the reference
         // that it stands for is given up only when `self` is dropped. Nobody borrows it mutably.
         let files = unsafe { Arc::<Files<S>>::borrow(self.files) };
 
         files.published.store(true, Release);
+        Ok(())
     }
 }
 
@@ -264,7 +313,8 @@ impl<S: Send + Sync + 'static> Drop for Directory<S> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant this is a directory in debugfs that we own. Once this
         // returns, no operation on one of its files is running except `release()`, which does not
-        // use the private data of the file, and none will be called.
+        // use the private data of the file, and none will be called: debugfs sees to that, and in
+        // the case of the file that `publish` has added, that no file is open any more.
         unsafe { bindings::debugfs_remove(self.dentry) };
         // SAFETY: By the type invariant this comes from `Arc::into_foreign()` and is ours. The files
         // that refer to it are gone.
@@ -280,6 +330,8 @@ struct Open<T: Table> {
     table: T,
     /// What is written, if the file is open for writing; taken out when it is closed.
     input: Option<Pin<KBox<Locked<T::Input>>>>,
+    /// Whether a descriptor of the file has been closed: then the kernel has not refused the open.
+    had_descriptor: Atomic<bool>,
     files: Arc<Files<T::Shared>>,
 }
 
@@ -300,12 +352,14 @@ struct Ops<T>(PhantomData<T>);
 
 impl<T: Table> Ops<T> {
     /// The file operations. `read` and not `read_iter`: the proxies of debugfs forward no other.
+    /// `flush` they do not forward either; it is called for a file that is written to.
     const FILE: bindings::file_operations = bindings::file_operations {
         owner: sys::THIS_MODULE,
         open: Some(Self::open),
         read: Some(bindings::seq_read),
         write: Some(Self::write),
         llseek: Some(bindings::seq_lseek),
+        flush: Some(Self::flush),
         release: Some(Self::release),
         ..pin_init::zeroed()
     };
@@ -357,6 +411,7 @@ impl<T: Table> Ops<T> {
                 Open {
                     table,
                     input,
+                    had_descriptor: Atomic::new(false),
                     files,
                 },
                 GFP_KERNEL,
@@ -380,6 +435,24 @@ impl<T: Table> Ops<T> {
             seq.size = size;
             Ok(0)
         })
+    }
+
+    /// Notes that a descriptor of the file is closed. There may be more of them, of this process
+    /// or of others, which write later.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the kernel only, for a file that `open` has opened.
+    unsafe extern "C" fn flush(file: *mut bindings::file, _: bindings::fl_owner_t) -> c_int {
+        // SAFETY: `open` has made the private data of the file a `seq_file`.
+        let seq = unsafe { (*file).private_data.cast::<bindings::seq_file>() };
+        // SAFETY: `open` has made its private data an `Open<T>`, which is only ever borrowed until
+        // `release`, and that does not run while a descriptor is being closed.
+        let open = unsafe { &*(*seq).private.cast::<Open<T>>() };
+
+        // The reference to the file that is put after this orders it before `release`.
+        open.had_descriptor.store(true, Relaxed);
+        0
     }
 
     /// Closes a file: drops the table.
@@ -411,8 +484,10 @@ impl<T: Table> Ops<T> {
         // SAFETY: `open` has called `seq_open()`, and this is the last call for this file.
         unsafe { bindings::seq_release(inode, file) };
 
-        if let Some(input) = open.input.take().and_then(|input| input.lock().take()) {
-            input.close(&open.files.shared);
+        if open.had_descriptor.load(Relaxed) {
+            if let Some(input) = open.input.take().and_then(|input| input.lock().take()) {
+                input.close(&open.files.shared);
+            }
         }
         0
     }
@@ -505,6 +580,8 @@ impl<T: Table> Ops<T> {
     unsafe extern "C" fn stop(_seq: *mut bindings::seq_file, _item: *mut c_void) {}
 
     /// Writes the item to the buffer; if it does not fit, `seq_file` comes again with a larger one.
+    /// Fails with `EINTR` if the caller is being killed: to read on from an offset, `seq_file` makes
+    /// all rows before it.
     ///
     /// # Safety
     ///
@@ -523,10 +600,13 @@ impl<T: Table> Ops<T> {
             core::slice::from_raw_parts_mut(buf.cast::<MaybeUninit<u8>>().add(count), size - count)
         };
         let mut line = Line::new(rest);
-
+        let at = item.addr() - 1;
         let rows = open.table.rows();
 
-        match item.addr() - 1 {
+        if at % const { sys::ROWS_PER_CHECK / T::BLOCK } == 0 && sys::fatal_signal_pending() {
+            return EINTR.to_errno();
+        }
+        match at {
             0 => open.table.header(&mut line),
             at if (at - 1) * T::BLOCK < rows => {
                 let start = (at - 1) * T::BLOCK;

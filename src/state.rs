@@ -22,7 +22,11 @@ use kernel::{
 /// What the files share.
 #[pin_data]
 pub(crate) struct State {
-    /// The threads that tables opened from now on hold; [`None`] is all of them.
+    /// Held while another choice of threads is made, which takes long if the list is long.
+    #[pin]
+    choosing: Mutex<()>,
+    /// The threads that tables opened from now on hold; [`None`] is all of them. The lock is held
+    /// for a moment only: every open of a table takes it.
     #[pin]
     selection: Mutex<Option<Arc<PidList>>>,
     /// How addresses are shown.
@@ -42,6 +46,7 @@ impl State {
     /// All threads are shown at first, and their addresses as they are if `raw_pointers`.
     pub(crate) fn new(raw_pointers: bool) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            choosing <- new_mutex!(()),
             selection <- new_mutex!(None),
             addresses <- Addresses::new(raw_pointers),
             memory: Memory::new()?,
@@ -60,19 +65,23 @@ impl State {
     ///
     /// An empty list is none. May sleep.
     pub(crate) fn select(&self, choose: impl FnOnce(&[u32]) -> Result<KVVec<u32>>) -> Result {
-        let mut selection = self.selection.lock();
-        let pids = choose(selection.as_ref().map_or(&[], |list| list.as_slice()))?;
-
-        *selection = if pids.is_empty() {
+        let _choosing = self.choosing.lock();
+        let old = self.selection();
+        let pids = choose(old.as_ref().map_or(&[], |list| list.as_slice()))?;
+        let new = if pids.is_empty() {
             None
         } else {
             Some(Arc::new(PidList::new(pids), GFP_KERNEL)?)
         };
+
+        *self.selection.lock() = new;
         Ok(())
     }
 
     /// Lets tables hold all threads again. May sleep.
     pub(crate) fn select_all(&self) {
+        let _choosing = self.choosing.lock();
+
         *self.selection.lock() = None;
     }
 }

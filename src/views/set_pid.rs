@@ -5,7 +5,8 @@
 //! Two things differ from ftrace, and both make the file do what its text says:
 //!
 //! - `>` replaces the list when the first write succeeds, or when the file is closed without one,
-//!   and not already when it is opened. A list that is refused leaves the old one in force.
+//!   and not already when it is opened. A list that is refused leaves the old one in force, and so
+//!   does an open that fails.
 //! - A number that the end of one write cuts in two is put together again with the beginning of
 //!   the next. Shells write long lists in pieces, without regard to the numbers in them.
 
@@ -20,6 +21,7 @@ use crate::{
         Table, //
     },
     state::State,
+    sys,
     text, //
 };
 use kernel::{
@@ -83,6 +85,7 @@ impl Edit {
         while !input.is_empty() {
             let piece = &mut piece[..PIECE.min(input.len())];
 
+            sys::check_fatal_signal()?;
             input.read_slice(piece)?;
             parser.read(piece)?;
         }

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * set_pid is ftrace's set_event_pid: a list of PIDs, which tables that are
- * opened from then on hold alone; a write that is not right changes nothing.
+ * opened from then on hold alone; a write that is not right changes nothing, and
+ * neither does an open that fails.
  */
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <kselftest.h>
 
@@ -284,6 +289,170 @@ static void test_refused(void)
 	ksft_test_result(holds("threads", leader, other), "the tables hold what they held\n");
 }
 
+/* The errno of an open, which is closed again, or 0. */
+static int open_error(int flags)
+{
+	int descriptor = open(SET_PID, flags | O_CLOEXEC);
+
+	if (descriptor < 0)
+		return errno;
+	close(descriptor);
+	return 0;
+}
+
+/* What a child that runs this exits with. */
+static int in_child(int (*body)(void))
+{
+	pid_t pid = fork_child();
+	int status;
+
+	if (!pid)
+		_exit(body());
+	must(waitpid(pid, &status, 0));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+/* From here on this process may write to files in the directory, and not truncate them. */
+static void forbid_to_truncate(void)
+{
+	struct landlock_ruleset_attr handled = {
+		.handled_access_fs = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE,
+	};
+	struct landlock_path_beneath_attr allowed = {
+		.allowed_access = LANDLOCK_ACCESS_FS_WRITE_FILE,
+		.parent_fd = must(open(TABLES, O_PATH | O_CLOEXEC)),
+	};
+	int rules = must(syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0));
+
+	must(syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &allowed, 0));
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	must(syscall(SYS_landlock_restrict_self, rules, 0));
+}
+
+static int truncate_under_landlock(void)
+{
+	forbid_to_truncate();
+	return open_error(O_WRONLY | O_TRUNC);
+}
+
+static int add_under_landlock(void)
+{
+	forbid_to_truncate();
+	return echo(O_APPEND, "%d", other);
+}
+
+static void test_refused_opens(void)
+{
+	static const int modes[] = { O_WRONLY, O_RDWR };
+	int landlock = syscall(SYS_landlock_create_ruleset, NULL, 0,
+			       LANDLOCK_CREATE_RULESET_VERSION);
+	int wrong = 0;
+
+	echo(O_TRUNC, "%d", leader);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		wrong += open_error(modes[i] | O_TRUNC | O_DIRECT) != EINVAL || !lists(leader);
+		wrong += open_error(modes[i] | O_DIRECT) != EINVAL || !lists(leader);
+	}
+	ksft_test_result(!wrong && holds("threads", leader),
+			 "open with O_DIRECT: EINVAL, and the list is unchanged\n");
+	/* The right to truncate is one since version 3. */
+	if (landlock < 3) {
+		ksft_test_result_skip("this kernel's Landlock cannot forbid to truncate\n");
+		ksft_test_result_skip("this kernel's Landlock cannot forbid to truncate\n");
+	} else {
+		ksft_test_result(in_child(truncate_under_landlock) == EACCES && lists(leader),
+				 "truncation refused by Landlock: the list is unchanged\n");
+		ksft_test_result(!in_child(add_under_landlock) && lists(leader, other),
+				 "write allowed by Landlock: the PID is added\n");
+	}
+	ksft_test_result(!open_error(O_WRONLY | O_TRUNC) && lists_these(NULL, 0),
+			 "the next truncating open and close: the list is empty\n");
+}
+
+/* This closes what is inherited. */
+static int exit_at_once(void)
+{
+	return 0;
+}
+
+static int never_write(void)
+{
+	must(open(SET_PID, O_WRONLY | O_TRUNC));
+	return 0;
+}
+
+static int kill_itself(void)
+{
+	must(open(SET_PID, O_WRONLY | O_TRUNC));
+	return raise(SIGKILL);
+}
+
+/* An open file may have several descriptors, in several processes. */
+static void test_shared_files(void)
+{
+	int descriptor, second, error;
+	char pid[20], text[100] = "";
+
+	/* As shells redirect: the descriptor of the open is closed before anything is written. */
+	echo(O_TRUNC, "%d", leader);
+	descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
+	second = must(dup(descriptor));
+	close(descriptor);
+	error = write(second, "x", 1) == -1 ? errno : 0;
+	close(second);
+	ksft_test_result(error == EINVAL && lists(leader),
+			 "a duplicate closed, then a list refused: the list is unchanged\n");
+
+	snprintf(pid, sizeof(pid), "%d\n", other);
+	descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
+	second = must(dup(descriptor));
+	close(descriptor);
+	error = !lists(leader);
+	must(write(second, pid, strlen(pid)));
+	close(second);
+	ksft_test_result(!error && lists(other), "a duplicate closed, then a list: that list\n");
+
+	descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
+	second = must(dup(descriptor));
+	close(descriptor);
+	error = !lists(other);
+	close(second);
+	ksft_test_result(!error && lists_these(NULL, 0),
+			 "all duplicates closed without a write: the list is empty\n");
+
+	echo(O_TRUNC, "%d", leader);
+	descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
+	error = in_child(exit_at_once);
+	error |= !lists(leader);
+	must(write(descriptor, pid, strlen(pid)));
+	close(descriptor);
+	ksft_test_result(!error && lists(other), "inherited and closed by a child: the list\n");
+
+	echo(O_TRUNC, "%d", leader);
+	error = system("echo x >" SET_PID " 2>/dev/null");
+	ksft_test_result(error && lists(leader),
+			 "a shell's > with no PID: the list is unchanged\n");
+	error = system(": >" SET_PID);
+	ksft_test_result(!error && lists_these(NULL, 0),
+			 "a shell's > with nothing: the list is empty\n");
+
+	echo(O_TRUNC, "%d", leader);
+	ksft_test_result(!in_child(never_write) && lists_these(NULL, 0),
+			 "truncated by a process that exits: the list is empty\n");
+	echo(O_TRUNC, "%d", leader);
+	ksft_test_result(in_child(kill_itself) == 255 && lists_these(NULL, 0),
+			 "truncated by a process that is killed: the list is empty\n");
+
+	echo(O_TRUNC, "%d", leader);
+	descriptor = must(open(SET_PID, O_RDWR | O_TRUNC | O_CLOEXEC));
+	must(read(descriptor, text, sizeof(text) - 1));
+	snprintf(pid, sizeof(pid), "%d\n", leader);
+	error = strcmp(text, pid);
+	close(descriptor);
+	ksft_test_result(!error && lists_these(NULL, 0),
+			 "read through the file that truncates: what was listed\n");
+}
+
 static void test_long_list(void)
 {
 	size_t count = 20000, used = 0;
@@ -311,7 +480,7 @@ static void test_long_list(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(28);
+	ksft_set_plan(41);
 	load_taskscope("");
 	tid = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	leader = start_child(start_thread, NULL);
@@ -323,6 +492,8 @@ int main(void)
 	test_cut_numbers();
 	test_snapshots();
 	test_refused();
+	test_refused_opens();
+	test_shared_files();
 	test_long_list();
 	ksft_finished();
 }
