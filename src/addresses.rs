@@ -6,6 +6,10 @@
 //! and read the text. That costs more than everything else that is done for a row, and it is the
 //! same for an address every time. Threads come to stay, and the memory of those that leave is used
 //! again: hence [`Addresses`] remembers what it has been told.
+//!
+//! Hashing fails closed. Addresses are shown as they are only if the module is loaded with
+//! `raw_pointers=1`, or if `%p` has printed exactly the addresses that it was given. If it prints
+//! anything but that or hashes, all addresses of the table are hidden.
 
 use crate::{
     address_map::{
@@ -49,21 +53,22 @@ pub(crate) struct Addresses {
     hashes: Mutex<Hashes>,
 }
 
-/// What is printed for an address that cannot be hashed yet, as by `%p`.
-const NOT_READY: &[u8; ADDRESS_DIGITS] = b"(____ptrval____)";
+/// What is printed for an address that is hidden, as by `%p`.
+const HIDDEN: &[u8; ADDRESS_DIGITS] = b"(____ptrval____)";
 
 /// What is printed where there is no address.
 const NONE: [u8; ADDRESS_DIGITS] = text::padded("-");
 
 /// What [`Addresses::show`] has made of addresses.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
     /// Hashes, as their digits: the eight bytes of the number, as they lie in memory.
     Hashes,
     /// Nothing: they are printed in hexadecimal as they are.
     Numbers,
-    /// Nothing: the kernel has no random numbers yet to make its key of.
-    NotReady,
+    /// Nothing: all are hidden. The kernel has no random numbers yet to make its key of, or it
+    /// cannot be told whether it hashes addresses. Some addresses may have been replaced.
+    Hidden,
 }
 
 impl Shown {
@@ -80,7 +85,7 @@ impl Shown {
                 text
             }
             Self::Numbers => text::address(number),
-            Self::NotReady => *NOT_READY,
+            Self::Hidden => *HIDDEN,
         }
     }
 }
@@ -97,16 +102,27 @@ impl Addresses {
     /// Replaces the addresses of each item by the numbers that are to be shown for them.
     ///
     /// An address of zero stays zero. May sleep.
-    pub(crate) fn show<T: HasAddresses>(&self, items: &mut [T]) -> Shown {
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if the caller is being killed.
+    pub(crate) fn show<T: HasAddresses>(&self, items: &mut [T]) -> Result<Shown> {
         let each = items.first_mut().map_or(0, |item| item.addresses().len());
 
         if self.raw || each == 0 {
-            return Shown::Numbers;
+            return Ok(Shown::Numbers);
         }
-        let mut hashes = self.hashes.lock();
-
-        hashes.prepare(each * items.len());
-        hashes.show(items)
+        self.hashes.lock().prepare(each * items.len());
+        for items in items.chunks_mut(sys::ROWS_PER_CHECK) {
+            sys::check_fatal_signal()?;
+            // The lock cannot be waited for killably. It is held for a chunk at a time, so that no
+            // reader waits long for it.
+            match self.hashes.lock().show(items) {
+                Shown::Hashes => {}
+                shown => return Ok(shown),
+            }
+        }
+        Ok(Shown::Hashes)
     }
 
     /// As [`Addresses::show`], for addresses that are not worth remembering. Does not sleep.
@@ -153,16 +169,20 @@ impl Batch {
         }
         let hashed = match sys::hash_pointers(&self.addresses, self.len) {
             Printed::Hashed(hashed) => hashed,
+            // Some addresses of the table may have been replaced by their hashes.
+            Printed::AsTheyAre if hashes.has_hashed => return Shown::Hidden,
             Printed::AsTheyAre => return Shown::Numbers,
-            Printed::NotReady => return Shown::NotReady,
+            Printed::Unknown => return Shown::Hidden,
         };
+
+        hashes.has_hashed = true;
         for ((address, hash), (item, which)) in self.addresses[..self.len]
             .iter()
             .zip(hashed.map(usize::from_ne_bytes))
             .zip(self.places)
         {
             items[item].addresses()[which] = hash;
-            hashes.0.insert(*address, hash);
+            hashes.known.insert(*address, hash);
         }
         self.len = 0;
         Shown::Hashes
@@ -173,12 +193,19 @@ impl Batch {
 ///
 /// What is in it stays true, since the kernel never changes its key. It is there for speed only:
 /// without memory for it, everything is hashed anew.
-struct Hashes(AddressMap<usize>);
+struct Hashes {
+    known: AddressMap<usize>,
+    /// Whether the kernel has hashed an address: then it hashes all, until the next boot.
+    has_hashed: bool,
+}
 
 impl Hashes {
     /// Knows none.
     fn new() -> Self {
-        Self(AddressMap::new())
+        Self {
+            known: AddressMap::new(),
+            has_hashed: false,
+        }
     }
 
     /// Makes some room for `count` addresses, by beginning anew if there is not.
@@ -186,12 +213,12 @@ impl Hashes {
     /// A full table is of addresses that are in use no more, for the most part. Without memory for
     /// another, one that is not full stays.
     fn prepare(&mut self, count: usize) {
-        let is_filled = self.0.room() == 0;
+        let is_filled = self.known.room() == 0;
 
-        if is_filled || self.0.slots() < slots_for(count).min(SLOTS_MAX) {
+        if is_filled || self.known.slots() < slots_for(count).min(SLOTS_MAX) {
             match AddressMap::with_room(count, SLOTS_MAX, GFP_KERNEL | __GFP_NOWARN) {
-                Ok(map) => self.0 = map,
-                Err(_) if is_filled => self.0 = AddressMap::new(),
+                Ok(map) => self.known = map,
+                Err(_) if is_filled => self.known = AddressMap::new(),
                 Err(_) => {}
             }
         }
@@ -208,7 +235,7 @@ impl Hashes {
                 if *address == 0 {
                     continue;
                 }
-                if let Some(hash) = self.0.find(*address) {
+                if let Some(hash) = self.known.find(*address) {
                     *address = *hash;
                     continue;
                 }
@@ -216,7 +243,6 @@ impl Hashes {
                 if missing.is_full() {
                     let shown = missing.flush(self, items);
 
-                    // Then it hashes none, and nothing has been replaced.
                     if shown != Shown::Hashes {
                         return shown;
                     }
@@ -237,14 +263,21 @@ mod tests {
         }
     }
 
+    /// Such as the kernel has.
+    const ADDRESSES: [usize; 3] = [
+        0xffff_8880_0000_1000,
+        0xffff_8880_0000_2000,
+        0xffff_c900_0000_3000,
+    ];
+
     #[test]
     fn hashes_are_remembered() {
         let mut hashes = Hashes::new();
 
         hashes.prepare(100);
-        hashes.0.insert(1, 1001);
+        hashes.known.insert(1, 1001);
         hashes.prepare(10);
-        assert_eq!(hashes.0.find(1), Some(&mut 1001));
+        assert_eq!(hashes.known.find(1), Some(&mut 1001));
     }
 
     #[test]
@@ -253,22 +286,52 @@ mod tests {
 
         hashes.prepare(1);
         for address in 1..100 {
-            hashes.0.insert(address, address);
+            hashes.known.insert(address, address);
         }
-        assert_eq!(hashes.0.room(), 0);
+        assert_eq!(hashes.known.room(), 0);
         hashes.prepare(1);
-        assert!(hashes.0.room() != 0);
+        assert!(hashes.known.room() != 0);
     }
 
     #[test]
     fn the_same_address_has_the_same_hash() {
-        let mut items = [[0x1000, 0x2000], [0x2000, 0], [0x3000, 0x1000]];
+        let [a, b, c] = ADDRESSES;
+        let mut items = [[a, b], [b, 0], [c, a]];
 
         if hash(&mut items) == Shown::Hashes {
             assert_eq!(items[0][0], items[2][1]);
             assert_eq!(items[0][1], items[1][0]);
             assert_eq!(items[1][1], 0);
             assert!(items[0][0] != items[0][1]);
+        }
+    }
+
+    /// `%p` prints an error pointer as it is, also where it hashes addresses.
+    #[test]
+    fn an_address_that_is_not_hashed_hides_all() {
+        const ERROR: usize = usize::MAX - 10;
+        let [a, b, c] = ADDRESSES;
+
+        if hash(&mut [[a, b]]) == Shown::Hashes {
+            assert_eq!(hash(&mut [[ERROR, 0]]), Shown::Hidden);
+            assert_eq!(hash(&mut [[a, ERROR], [b, c]]), Shown::Hidden);
+            // In the second batch, when the first has been replaced.
+            assert_eq!(
+                hash(&mut [[a, b], [c, a], [b, c], [a, b], [c, ERROR]]),
+                Shown::Hidden
+            );
+        }
+        assert!(Shown::Hidden.text(ERROR) == *b"(____ptrval____)");
+        assert!(Shown::Hidden.text(0) == NONE);
+    }
+
+    #[test]
+    fn no_address_is_shown_beside_hashes() {
+        let mut hashes = Hashes::new();
+
+        hashes.has_hashed = true;
+        if hash(&mut [[ADDRESSES[0], 0]]) == Shown::Numbers {
+            assert_eq!(hashes.show(&mut [[ADDRESSES[0], 0]]), Shown::Hidden);
         }
     }
 }

@@ -472,9 +472,11 @@ pub(crate) const HASHED_AT_ONCE: usize = 8;
 pub(crate) const HASH_DIGITS: usize = 8;
 
 /// What `%p` prints for pointers.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Printed {
-    /// A placeholder: the kernel has no random numbers yet.
-    NotReady,
+    /// Neither hashes nor the pointers, so that it cannot be told whether pointers are hashed: a
+    /// placeholder while the kernel has no random numbers, or something unexpected.
+    Unknown,
     /// The pointers themselves: the kernel was told not to hash them (`no_hash_pointers`).
     AsTheyAre,
     /// Their hashes, of which these are the digits, after as many zeros.
@@ -513,12 +515,36 @@ pub(crate) fn hash_pointers(pointers: &[usize; HASHED_AT_ONCE], count: usize) ->
         )
     };
 
-    if text[0] == b'(' {
-        return Printed::NotReady;
+    match usize::try_from(printed)
+        .ok()
+        .and_then(|len| text.get(..len))
+    {
+        Some(text) => told_apart(text, &pointers[..count]),
+        None => Printed::Unknown,
     }
-    // What takes up more characters than the format asks for are addresses.
-    if usize::try_from(printed) != Ok(count * HASH_DIGITS) {
-        return Printed::AsTheyAre;
+}
+
+/// Tells what `text`, which `%08p` has printed for `pointers`, is.
+///
+/// Kernel addresses have more digits than a hash. Where none of `pointers` has, a hash cannot be
+/// told from an address.
+fn told_apart(text: &[u8], pointers: &[usize]) -> Printed {
+    let hash_max = u32::MAX as usize;
+
+    if text.len() != pointers.len() * HASH_DIGITS {
+        return if is_raw(text, pointers) {
+            Printed::AsTheyAre
+        } else {
+            Printed::Unknown
+        };
+    }
+    let is_hashed = pointers.iter().any(|pointer| *pointer > hash_max)
+        && text
+            .iter()
+            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+
+    if !is_hashed {
+        return Printed::Unknown;
     }
     let mut hashes = [[0; HASH_DIGITS]; HASHED_AT_ONCE];
 
@@ -526,6 +552,31 @@ pub(crate) fn hash_pointers(pointers: &[usize; HASHED_AT_ONCE], count: usize) ->
         hash.copy_from_slice(digits);
     }
     Printed::Hashed(hashes)
+}
+
+/// Returns whether `text` is `pointers` in hexadecimal, with eight digits or more each.
+fn is_raw(mut text: &[u8], pointers: &[usize]) -> bool {
+    for pointer in pointers {
+        // CAST: There are at most 16 digits.
+        let digits = pointer
+            .checked_ilog2()
+            .map_or(0, |log| log as usize / 4 + 1);
+        let Some((number, rest)) = text.split_at_checked(digits.max(HASH_DIGITS)) else {
+            return false;
+        };
+        let number = number.iter().try_fold(0, |number, digit| {
+            let digit = char::from(*digit).to_digit(16)?;
+
+            // CAST: A digit is below 16.
+            Some(number << 4 | digit as usize)
+        });
+
+        if number != Some(*pointer) {
+            return false;
+        }
+        text = rest;
+    }
+    text.is_empty()
 }
 
 /// Takes the lock under which a task gets and loses its address space, as `task_lock()` does.
@@ -817,4 +868,60 @@ pub(crate) fn preempt_offsets() -> [usize; 5] {
         // SAFETY: As above.
         unsafe { taskscope_nmi_offset() },
     ]
+}
+
+#[kunit_tests(taskscope_sys)]
+mod tests {
+    use super::*;
+
+    const POINTERS: [usize; 2] = [0xffff_8880_1234_5678, 0xffff_c900_0000_4000];
+
+    #[test]
+    fn hashes_have_eight_digits() {
+        let mut hashes = [[0; HASH_DIGITS]; HASHED_AT_ONCE];
+
+        hashes[0] = *b"0012abcd";
+        hashes[1] = *b"ffffffff";
+        assert_eq!(
+            told_apart(b"0012abcdffffffff", &POINTERS),
+            Printed::Hashed(hashes)
+        );
+    }
+
+    #[test]
+    fn addresses_are_told_by_all_their_digits() {
+        let raw = b"ffff888012345678ffffc90000004000";
+
+        assert_eq!(told_apart(raw, &POINTERS), Printed::AsTheyAre);
+        assert_eq!(told_apart(&raw[..16], &POINTERS[..1]), Printed::AsTheyAre);
+        assert_eq!(
+            told_apart(b"00001000ffff888012345678", &[0x1000, POINTERS[0]]),
+            Printed::AsTheyAre
+        );
+    }
+
+    #[test]
+    fn all_else_is_unknown() {
+        for text in [
+            &b"(____ptrval____)(____ptrval____)"[..],
+            // One raw, one hashed, both ways.
+            b"ffff88801234567800000001",
+            b"00000001ffffc90000004000",
+            // Another address, and less or more than there should be.
+            b"ffff888012345678ffffc90000004001",
+            b"ffff888012345678",
+            b"ffff888012345678ffffc900000040000",
+            b"",
+            b"0012abcd",
+            // No digits.
+            b"0012abcdfffffffg",
+            b"0012ABCDFFFFFFFF",
+            b"(efault)(efault)",
+        ] {
+            assert_eq!(told_apart(text, &POINTERS), Printed::Unknown);
+        }
+        // It may be the address, and it may be a hash.
+        assert_eq!(told_apart(b"00001000", &[0x1000]), Printed::Unknown);
+        assert_eq!(told_apart(b"89abcdef", &[0x1000]), Printed::Unknown);
+    }
 }

@@ -24,6 +24,7 @@ use crate::{
         Place,
         Symbols, //
     },
+    sys,
     tasks::RcuTask,
     text::{
         self,
@@ -228,7 +229,10 @@ impl Table for Kframes {
         let mut largest = [0; 3];
 
         walker.failure?;
-        for record in snapshot.records.iter_mut() {
+        for (at, record) in snapshot.records.iter_mut().enumerate() {
+            if at % sys::ROWS_PER_CHECK == 0 {
+                sys::check_fatal_signal()?;
+            }
             record.row = rows;
             rows += record.rows();
             for (column, value) in [
@@ -243,7 +247,7 @@ impl Table for Kframes {
 
         Ok(Self {
             snapshot,
-            shown: state.addresses.show(walker.symbols.finish()),
+            shown: state.addresses.show(walker.symbols.finish())?,
             frames: walker.frames,
             symbols: walker.symbols,
             layout: Layout::new(&COLUMNS, largest.map(text::digits)),

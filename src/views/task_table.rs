@@ -20,6 +20,7 @@ use crate::{
         ThreadId, //
     },
     state::State,
+    sys,
     tasks::RcuTask,
     text::{
         self,
@@ -95,8 +96,8 @@ impl<V: View<N, ROOM>, const N: usize, const ROOM: usize> Table for TaskTable<V,
             Snapshot::capture(&state.memory, V::SCOPE, selection.as_deref(), &mut recorder)?;
 
         Ok(Self {
-            layout: Layout::new(V::COLUMNS, V::widths(&snapshot.records)),
-            shown: state.addresses.show(&mut snapshot.records),
+            layout: Layout::new(V::COLUMNS, widths::<V, N, ROOM>(&snapshot.records)?),
+            shown: state.addresses.show(&mut snapshot.records)?,
             snapshot,
             selected: selection.is_some(),
         })
@@ -147,6 +148,25 @@ impl<V: View<N, ROOM>, const N: usize, const ROOM: usize> Table for TaskTable<V,
         add_selected(line, self.selected);
         line.byte(b'\n');
     }
+}
+
+/// Makes each column as wide as the widest of its values.
+///
+/// # Errors
+///
+/// `EINTR` if the caller is being killed.
+fn widths<V: View<N, ROOM>, const N: usize, const ROOM: usize>(
+    records: &[V::Record],
+) -> Result<[usize; N]> {
+    let mut widths = V::widths(&[]);
+
+    for records in records.chunks(sys::ROWS_PER_CHECK) {
+        sys::check_fatal_signal()?;
+        for (width, widest) in widths.iter_mut().zip(V::widths(records)) {
+            *width = widest.max(*width);
+        }
+    }
+    Ok(widths)
 }
 
 /// Adds the number of tasks in `snapshot` to a summary, and that of all if others were left out.
