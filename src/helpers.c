@@ -112,6 +112,18 @@ const struct pt_regs *taskscope_task_pt_regs(struct task_struct *task)
 	return task_pt_regs(task);
 }
 
+bool taskscope_user_mode(struct pt_regs *regs);
+bool taskscope_user_mode(struct pt_regs *regs)
+{
+	return user_mode(regs);
+}
+
+int taskscope_syscall_arch(struct task_struct *task);
+int taskscope_syscall_arch(struct task_struct *task)
+{
+	return syscall_get_arch(task);
+}
+
 int taskscope_syscall_nr(struct task_struct *task, struct pt_regs *regs);
 int taskscope_syscall_nr(struct task_struct *task, struct pt_regs *regs)
 {

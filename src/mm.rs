@@ -279,8 +279,8 @@ pub(crate) enum Standing {
     At(UserRegisters, Moment),
     /// It runs, and its registers are in the processor.
     OnCpu,
-    /// It executes a program: its registers are still those of the one before, or it has another
-    /// address space.
+    /// It executes a program: its registers are still those of the one before, or of none, or it has
+    /// another address space.
     Executing,
     /// It has given up its address space.
     Gone,
@@ -329,7 +329,10 @@ impl<'a> Locked<'a> {
         sys::smp_rmb();
         // SAFETY: The task has its address space, and cannot give it up while its lock is held. It
         // does so before it dies, and its stack is released after that.
-        let registers = unsafe { sys::user_registers(task) };
+        let Some(registers) = (unsafe { sys::user_registers(task) }) else {
+            // The first program of a usermode helper could not be executed to the end.
+            return Standing::Executing;
+        };
 
         match before {
             // A caller that is preempted here has still not left the kernel.

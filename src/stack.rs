@@ -31,6 +31,7 @@
 //! [`include/linux/stacktrace.h`](srctree/include/linux/stacktrace.h).
 
 use crate::{
+    abi::Abi,
     sys,
     tasks::{
         field,
@@ -161,6 +162,8 @@ pub(crate) fn frames(task: RcuTask<'_>, frames: &mut [usize]) -> Result<usize, A
 pub(crate) struct UserState {
     /// The number of the system call that it is in; negative if it is in none.
     pub(crate) nr: i32,
+    /// The table that the number is of; [`None`] if the thread is in no call.
+    pub(crate) abi: Option<Abi>,
     /// The arguments of that.
     pub(crate) arguments: [usize; 6],
     /// The stack pointer.
@@ -170,29 +173,34 @@ pub(crate) struct UserState {
 }
 
 impl UserState {
-    /// Returns what `task`, a thread with a user space, has left there; [`None`] if it does not wait
-    /// for anything but a processor. Does not sleep.
+    /// Returns what `task`, a thread with a user space, has left there; [`None`] if it has never run
+    /// there. A thread that waits for nothing but a processor counts as on one. Does not sleep.
     pub(crate) fn of(task: RcuTask<'_>) -> Result<Option<Self>, Absent> {
         switched_out(task, || {
             if task.is_runnable() {
-                return Ok(None);
+                return Err(Absent::OnCpu);
             }
             // SAFETY: By the type invariant of `RcuTask` the task exists.
             let regs = unsafe { sys::task_pt_regs(task.as_ptr()) };
             // SAFETY: Registers are integers.
             let regs = unsafe { sys::copy_from_kernel(regs) };
 
-            regs.map(|mut regs| Some(Self::new(task, &mut regs)))
+            regs.map(|mut regs| sys::user_mode(&mut regs).then(|| Self::new(task, &mut regs)))
                 .ok_or(Absent::Released)
         })?
     }
 
     /// Takes `regs`, a copy of those that `task` has saved, apart.
     fn new(task: RcuTask<'_>, regs: &mut bindings::pt_regs) -> Self {
+        // SAFETY: By the type invariant of `RcuTask` the task exists.
+        let nr = unsafe { sys::syscall_nr(task.as_ptr(), regs) };
+        // SAFETY: As above.
+        let machine = unsafe { sys::syscall_machine(task.as_ptr()) };
+
         Self {
+            nr,
+            abi: Abi::new(machine, nr),
             // SAFETY: By the type invariant of `RcuTask` the task exists.
-            nr: unsafe { sys::syscall_nr(task.as_ptr(), regs) },
-            // SAFETY: As above.
             arguments: unsafe { sys::syscall_arguments(task.as_ptr(), regs) },
             stack_pointer: sys::user_stack_pointer(regs),
             program_counter: sys::instruction_pointer(regs),

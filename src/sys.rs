@@ -44,6 +44,8 @@ extern "C" {
     fn taskscope_thread_size() -> c_ulong;
     fn taskscope_saved_stack_pointer(task: *mut bindings::task_struct) -> c_ulong;
     fn taskscope_task_pt_regs(task: *mut bindings::task_struct) -> *const bindings::pt_regs;
+    fn taskscope_user_mode(regs: *mut bindings::pt_regs) -> bool;
+    fn taskscope_syscall_arch(task: *mut bindings::task_struct) -> c_int;
     fn taskscope_syscall_nr(
         task: *mut bindings::task_struct,
         regs: *mut bindings::pt_regs,
@@ -272,6 +274,32 @@ pub(crate) unsafe fn task_pt_regs(task: *mut bindings::task_struct) -> *const bi
     // SAFETY: This reads a field of the task, which exists by this function's requirements, and
     // adds a constant to it.
     unsafe { taskscope_task_pt_regs(task) }
+}
+
+/// Returns whether `regs` were saved on the way from user space.
+///
+/// The registers at the high end of a kernel stack are not, as long as the thread has never run in
+/// user space.
+pub(crate) fn user_mode(regs: &mut bindings::pt_regs) -> bool {
+    // SAFETY: `user_mode()` reads the registers, which are borrowed.
+    unsafe { taskscope_user_mode(regs) }
+}
+
+/// Returns the machine, an `EM_*`, whose programs make the system call that `task` is in: not always
+/// that of the task's own program.
+///
+/// It means nothing for a task that runs, or is in no call.
+///
+/// # Safety
+///
+/// `task` points at a task that exists.
+pub(crate) unsafe fn syscall_machine(task: *mut bindings::task_struct) -> u16 {
+    // SAFETY: `syscall_get_arch()` reads flags of the task, which exists by this function's
+    // requirements.
+    let arch = unsafe { taskscope_syscall_arch(task) };
+
+    // CAST: The lower half of an `AUDIT_ARCH_*` is an `EM_*`.
+    arch as u16
 }
 
 /// Returns the number of the system call that `regs`, which were read from `task`, were saved by;
@@ -627,20 +655,25 @@ pub(crate) struct UserRegisters {
     pub(crate) machine: u16,
 }
 
-/// Reads the user registers that are saved at the high end of the kernel stack of `task`.
+/// Reads the user registers that are saved at the high end of the kernel stack of `task`; [`None`]
+/// if `task` has never run in user space.
 ///
-/// They are numbers for whatever they are worth: the task may be running and saving others.
+/// They mean nothing while the task runs: it may be saving others.
 ///
 /// # Safety
 ///
 /// `task` points at a task whose kernel stack is not released meanwhile.
-pub(crate) unsafe fn user_registers(task: *mut bindings::task_struct) -> UserRegisters {
+pub(crate) unsafe fn user_registers(task: *mut bindings::task_struct) -> Option<UserRegisters> {
     // SAFETY: `task_pt_regs()` computes an address within the stack, which is there by this
     // function's requirements.
     let regs = unsafe { taskscope_task_pt_regs(task) }.cast_mut();
 
-    UserRegisters {
-        // SAFETY: `regs` lies in the stack of the task, which is there for as long as this runs.
+    // SAFETY: `regs` lies in the stack of the task, which is there for as long as this runs.
+    if !unsafe { taskscope_user_mode(regs) } {
+        return None;
+    }
+    Some(UserRegisters {
+        // SAFETY: As above.
         pc: unsafe { taskscope_instruction_pointer(regs) },
         // SAFETY: As above.
         sp: unsafe { taskscope_user_stack_pointer(regs) },
@@ -649,7 +682,7 @@ pub(crate) unsafe fn user_registers(task: *mut bindings::task_struct) -> UserReg
         // SAFETY: `task_user_regset_view()` looks at the task and its registers, and returns a
         // constant.
         machine: unsafe { taskscope_user_machine(task) },
-    }
+    })
 }
 
 /// Takes the signature off a return address that was found in user memory, where there are such.

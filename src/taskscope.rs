@@ -28,6 +28,7 @@
 //! seq              tables as files in debugfs                             (unsafe)
 //! stack            kernel stacks of threads that do not run               (unsafe)
 //! tasks            the task list under RCU                                (unsafe)
+//! abi              system call tables, and the names in them
 //! mm               address spaces and user registers                      (unsafe)
 //! frame_chain      frame pointers in memory that nobody vouches for
 //! line             text that grows inside a borrowed buffer               (unsafe)
@@ -38,6 +39,10 @@
 #[cfg(not(CONFIG_64BIT))]
 compile_error!("taskscope keeps eight digits in a word: it needs a machine of 64 bits");
 
+#[cfg(not(CONFIG_STACKTRACE))]
+compile_error!("taskscope walks the stacks of other threads: it needs CONFIG_STACKTRACE");
+
+mod abi;
 mod address_map;
 mod addresses;
 mod cells;

@@ -3,6 +3,7 @@
 //! `syscalls`. The system call that each thread is in, as `/proc/PID/syscall` has it.
 
 use crate::{
+    abi,
     addresses::{
         HasAddresses,
         Shown, //
@@ -38,7 +39,7 @@ use kernel::prelude::*;
 const HEX: usize = 2 + text::ADDRESS_DIGITS;
 
 /// The columns. The last one, COMM, runs to the end of the line.
-static COLUMNS: [Column; 11] = [
+static COLUMNS: [Column; 13] = [
     Column::number("TGID", 10),
     Column::number("PID", 10),
     Column::number("NR", 11),
@@ -50,6 +51,8 @@ static COLUMNS: [Column; 11] = [
     Column::number("ARG5", HEX),
     Column::number("SP", HEX),
     Column::number("PC", HEX),
+    Column::text("ABI", abi::NAME_MAX),
+    Column::text("CALL", abi::CALL_MAX),
 ];
 
 const TGID: usize = 0;
@@ -58,12 +61,14 @@ const NR: usize = 2;
 const ARG0: usize = 3;
 const SP: usize = 9;
 const PC: usize = 10;
+const ABI: usize = 11;
+const CALL: usize = 12;
 
 /// The most bytes that the columns take up.
-const ROOM: usize = 192;
+const ROOM: usize = 256;
 
 /// The table `syscalls`.
-pub(crate) type Syscalls = TaskTable<Calls, 11, ROOM>;
+pub(crate) type Syscalls = TaskTable<Calls, 13, ROOM>;
 
 /// What a thread is doing for user space.
 #[derive(Clone, Copy)]
@@ -72,7 +77,7 @@ enum Doing {
     Running,
     /// It waits in the kernel.
     Waiting(UserState),
-    /// It has no user space to do anything for, or no longer.
+    /// It has no user space to do anything for, not yet, or no longer.
     Nothing,
 }
 
@@ -80,9 +85,8 @@ impl Doing {
     /// Returns what `task` is doing.
     fn of(task: RcuTask<'_>) -> Self {
         match UserState::of(task) {
-            Err(Absent::OnCpu) | Ok(None) => Self::Running,
-            // The registers of a thread that never was in user space are nobody's, or a copy of
-            // those of the thread that made it.
+            Err(Absent::OnCpu) => Self::Running,
+            // Those of a worker are a copy of the registers of the thread that made it.
             Ok(Some(user)) if Kind::from_flags(task.flags()) == Kind::User => Self::Waiting(user),
             _ => Self::Nothing,
         }
@@ -97,7 +101,17 @@ impl Doing {
         }
     }
 
-    /// Returns the values of the columns from ARG0 on, where there is any.
+    /// Returns the table of the system call, and the name in that; [`None`] outside a call.
+    fn call(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Waiting(UserState {
+                nr, abi: Some(abi), ..
+            }) => Some((abi.name(), abi.call(*nr))),
+            _ => None,
+        }
+    }
+
+    /// Returns the values of the columns from ARG0 to PC, where there is any.
     fn values(&self) -> [Option<usize>; 8] {
         let mut values = [None; 8];
 
@@ -145,14 +159,14 @@ impl HasAddresses for CallRecord {
 /// What the table shows.
 pub(crate) struct Calls;
 
-impl View<11, ROOM> for Calls {
+impl View<13, ROOM> for Calls {
     type Record = CallRecord;
 
     const SCOPE: Scope = Scope::Threads;
 
     const NOUN: &'static str = "threads";
 
-    const COLUMNS: &'static [Column; 11] = &COLUMNS;
+    const COLUMNS: &'static [Column; 13] = &COLUMNS;
 
     fn permit() -> Result {
         // As for /proc/PID/syscall.
@@ -167,8 +181,8 @@ impl View<11, ROOM> for Calls {
         }
     }
 
-    fn widths(records: &[CallRecord]) -> [usize; 11] {
-        let mut widths = [1; 11];
+    fn widths(records: &[CallRecord]) -> [usize; 13] {
+        let mut widths = [1; 13];
 
         for record in records {
             let values = record.doing.values();
@@ -180,11 +194,15 @@ impl View<11, ROOM> for Calls {
             for (width, value) in widths[ARG0..].iter_mut().zip(values) {
                 widest(width, value.map_or(1, text::hexadecimal_width));
             }
+            if let Some((abi, call)) = record.doing.call() {
+                widest(&mut widths[ABI], abi.len());
+                widest(&mut widths[CALL], call.len());
+            }
         }
         widths
     }
 
-    fn fill(record: &CallRecord, _: Shown, row: &mut Row<'_, 11, ROOM>) {
+    fn fill(record: &CallRecord, _: Shown, row: &mut Row<'_, 13, ROOM>) {
         row.decimal(TGID, record.id.tgid);
         row.decimal(PID, record.id.pid);
         match record.doing.nr() {
@@ -197,6 +215,10 @@ impl View<11, ROOM> for Calls {
                 None => row.word(column, "-"),
             }
         }
+        let (abi, call) = record.doing.call().unwrap_or(("-", "-"));
+
+        row.word(ABI, abi);
+        row.word(CALL, call);
     }
 
     fn name(record: &CallRecord) -> &Name {
@@ -207,11 +229,14 @@ impl View<11, ROOM> for Calls {
 #[kunit_tests(taskscope_syscalls)]
 mod tests {
     use super::*;
+    use crate::abi::Abi;
+    use kernel::bindings;
 
     /// A thread that waits in call `nr`.
     fn waiting(nr: i32) -> Doing {
         Doing::Waiting(UserState {
             nr,
+            abi: Abi::new(bindings::EM_386 as u16, nr),
             arguments: [1, 2, 3, 4, 5, 6],
             stack_pointer: 7,
             program_counter: 8,
@@ -227,6 +252,14 @@ mod tests {
         assert_eq!(waiting(-1).values()[6..], [7, 8].map(Some));
         assert_eq!(Doing::Running.values(), none);
         assert_eq!(Doing::Nothing.values(), none);
+    }
+
+    #[test]
+    fn a_table_is_that_of_a_call() {
+        assert_eq!(waiting(29).call().map(|(abi, _)| abi), Some("i386"));
+        assert_eq!(waiting(-1).call(), None);
+        assert_eq!(Doing::Running.call(), None);
+        assert_eq!(Doing::Nothing.call(), None);
     }
 
     #[test]
