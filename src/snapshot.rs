@@ -83,6 +83,9 @@ pub(crate) enum Note {
     Exiting,
     /// A kernel thread that has borrowed the address space of a user program.
     BorrowedMm,
+    /// A thread that the kernel has made to execute a user program, and that has not got an address
+    /// space yet: `user_mode_thread()`.
+    PreExec,
 }
 
 impl Note {
@@ -92,9 +95,10 @@ impl Note {
     pub(crate) fn new(flags: u32, has_mm: bool) -> Self {
         let exiting = flags & bindings::PF_EXITING != 0;
 
-        match (Kind::from_flags(flags).is_kernel(), has_mm) {
-            (true, true) => Self::BorrowedMm,
-            (false, false) if exiting => Self::Exiting,
+        match (Kind::from_flags(flags), has_mm) {
+            (Kind::Kernel | Kind::Idle, true) => Self::BorrowedMm,
+            (Kind::User | Kind::Worker, false) if exiting => Self::Exiting,
+            (Kind::User, false) => Self::PreExec,
             _ => Self::Nothing,
         }
     }
@@ -106,6 +110,7 @@ impl Note {
             Self::Nothing => "-",
             Self::Exiting => "exiting",
             Self::BorrowedMm => "borrowed-mm",
+            Self::PreExec => "pre-exec",
         }
     }
 
@@ -116,6 +121,7 @@ impl Note {
             Self::Nothing => const { &text::padded(Self::Nothing.name()) },
             Self::Exiting => const { &text::padded(Self::Exiting.name()) },
             Self::BorrowedMm => const { &text::padded(Self::BorrowedMm.name()) },
+            Self::PreExec => const { &text::padded(Self::PreExec.name()) },
         }
     }
 }
@@ -429,7 +435,8 @@ mod tests {
         let kernel = bindings::PF_KTHREAD;
 
         assert!(Note::new(0, true) == Note::Nothing);
-        assert!(Note::new(0, false) == Note::Nothing);
+        assert!(Note::new(0, false) == Note::PreExec);
+        assert!(Note::new(bindings::PF_IO_WORKER, false) == Note::Nothing);
         assert!(Note::new(exiting, true) == Note::Nothing);
         assert!(Note::new(exiting, false) == Note::Exiting);
         assert!(Note::new(exiting | bindings::PF_IO_WORKER, false) == Note::Exiting);

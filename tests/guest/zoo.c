@@ -10,7 +10,6 @@
  * table; where they do not, it must agree with one of them.
  */
 #include <fcntl.h>
-#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -30,6 +29,7 @@
 
 #include "guest.h"
 #include "table.h"
+#include "workers.h"
 
 /* What an animal is to look like; NULL or 0 where only /proc decides. */
 struct animal {
@@ -103,20 +103,35 @@ static void add_threads(void)
 	    .ppid = getpid(), .threads = 4);
 }
 
-static void change_ids(void *unused)
+/* Real and effective: small ones, ones that need more than 16 bits, and the largest. */
+static struct ids {
+	const char *what;
+	unsigned int uid, euid;
+} ids[] = {
+	{ "different uid and euid", 1001, 1002 },
+	{ "uid and euid above 65,535", 65536, 100000 },
+	{ "uid and euid that end at the last number", 4294967293, 4294967294 },
+};
+
+static void change_ids(void *pointer)
 {
+	const struct ids *to = pointer;
+
 	must(setresgid(2001, 2002, 2003));
-	must(setresuid(1001, 1002, 1003));
+	must(setresuid(to->uid, to->euid, 1003));
 }
 
 static void add_ids(void)
 {
-	pid_t pid = start_child(change_ids, NULL);
-	struct proc_thread thread;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
+		pid_t pid = start_child(change_ids, &ids[i]);
+		struct proc_thread thread;
 
-	wait_until(proc_thread(pid, pid, &thread) && thread.euid == 1002, "no change of user");
-	add("different uid and euid", pid, pid, 'S', "user", "set", "-",
-	    .uid = 1001, .euid = 1002, .threads = 1);
+		wait_until(proc_thread(pid, pid, &thread) && thread.euid == ids[i].euid,
+			   "no change of user");
+		add(ids[i].what, pid, pid, 'S', "user", "set", "-", .uid = ids[i].uid,
+		    .euid = ids[i].euid, .threads = 1);
+	}
 }
 
 static void enter_user_namespace(void *unused)
@@ -288,65 +303,33 @@ static void add_dying_thread(void)
 	    .threads = 2);
 }
 
-static int set_up_ring(unsigned int flags, struct io_uring_params *parameters)
-{
-	*parameters = (struct io_uring_params) { .flags = flags, .sq_thread_idle = 1 };
-	return must(syscall(SYS_io_uring_setup, 4, parameters));
-}
-
-static void poll_submissions(void *unused)
-{
-	struct io_uring_params parameters;
-
-	set_up_ring(IORING_SETUP_SQPOLL, &parameters);
-}
-
-static void open_asynchronously(void *unused)
-{
-	struct io_uring_params parameters;
-	struct io_uring_sqe *entry;
-	unsigned int *tail, *array;
-	char *ring;
-	int file;
-
-	file = set_up_ring(0, &parameters);
-	ring = mmap(NULL, parameters.sq_off.array + parameters.sq_entries * sizeof(*array),
-		    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, IORING_OFF_SQ_RING);
-	entry = mmap(NULL, parameters.sq_entries * sizeof(*entry), PROT_READ | PROT_WRITE,
-		     MAP_SHARED | MAP_POPULATE, file, IORING_OFF_SQES);
-	if (ring == MAP_FAILED || entry == MAP_FAILED)
-		die("mmap of a ring");
-	tail = (unsigned int *)(ring + parameters.sq_off.tail);
-	array = (unsigned int *)(ring + parameters.sq_off.array);
-	/* A FIFO without a writer: who opens it sleeps, and that is a worker. */
-	*entry = (struct io_uring_sqe) {
-		.opcode = IORING_OP_OPENAT, .flags = IOSQE_ASYNC, .fd = AT_FDCWD,
-		.addr = (uintptr_t)"/tmp/fifo", .open_flags = O_RDONLY,
-	};
-	array[*tail] = 0;
-	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	must(syscall(SYS_io_uring_enter, file, 1, 0, 0, NULL, 0));
-}
-
 static void add_io_uring(void)
 {
-	char name[16];
-	pid_t pid = start_child(poll_submissions, NULL);
+	struct worker worker = start_ring_poller();
 
-	snprintf(name, sizeof(name), "iou-sqp-%d", pid);
-	add("io_uring thread that polls submissions", pid,
-	    wait_for_thread(pid, name),
-	    'S', "worker", "set", "-", strdup(name), .threads = 2);
+	add("io_uring thread that polls submissions", worker.process, worker.thread, 'S',
+	    "worker", "set", "-", strdup(worker.name), .threads = 2);
+	worker = start_ring_worker();
+	add("io_uring worker", worker.process, worker.thread, 'S', "worker", "set", "-",
+	    strdup(worker.name), .threads = 2);
+	add("process with an io_uring worker", worker.process, worker.process, 'S', "user",
+	    "set", "-", .threads = 2);
+}
 
-	unlink("/tmp/fifo");
-	must(mkfifo("/tmp/fifo", 0600));
-	pid = start_child(open_asynchronously, NULL);
-	snprintf(name, sizeof(name), "iou-wrk-%d", pid);
-	add("io_uring worker", pid, wait_for_thread(pid, name), 'S', "worker",
-	    "set",
-	    "-", strdup(name), .threads = 2);
-	add("process with an io_uring worker", pid, pid, 'S', "user", "set", "-",
-	    .threads = 2);
+static void add_user_worker(void)
+{
+	struct worker worker = start_user_worker();
+
+	add("user worker as vhost makes them", worker.process, worker.thread, 'S', "worker",
+	    "set", "-", "user_worker", .threads = 2);
+}
+
+static void add_helper(void)
+{
+	pid_t helper = start_helper(NULL);
+
+	add("usermode helper before its exec", helper, helper, 'I', "user", "NULL", "pre-exec",
+	    .ppid = 2, .threads = 1);
 }
 
 static void open_device(void *device)
@@ -354,15 +337,58 @@ static void open_device(void *device)
 	must(open(device, O_RDONLY));
 }
 
-static void add_user_worker(void)
+#define CORE_PATTERN "/proc/sys/kernel/core_pattern"
+#define CORE_HELPER "/tmp/core_helper"
+
+/* What the kernel starts to read a core: it does not, and says who it is. */
+static int hold_core(void)
+{
+	char pid[20];
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	close(must(open("/tmp/core_helper.new", O_WRONLY | O_CREAT | O_TRUNC, 0600)));
+	write_file("/tmp/core_helper.new", pid);
+	must(rename("/tmp/core_helper.new", CORE_HELPER));
+	for (;;)
+		pause();
+}
+
+static char *core_pattern;
+
+static void let_core_go(void)
+{
+	char *helper;
+
+	if (getpid() != keeper)
+		return;
+	write_file(CORE_PATTERN, core_pattern);
+	helper = try_slurp(CORE_HELPER, NULL);
+	if (helper)
+		kill(atoi(helper), SIGKILL);
+}
+
+static void dump_core(void *unused)
+{
+	start_thread(sleep_under_name, "beside a core");
+	wait_for_thread(getpid(), "beside a core");
+	abort();
+}
+
+static void add_core_dump(void)
 {
 	pid_t pid;
 
-	load_module("/tests/user_worker.ko", "");
-	pid = start_child(open_device, "/dev/user_worker");
-	add("user worker as vhost makes them", pid,
-	    wait_for_thread(pid, "user_worker"),
-	    'S', "worker", "set", "-", "user_worker", .threads = 2);
+	core_pattern = slurp(CORE_PATTERN, NULL);
+	unlink(CORE_HELPER);
+	atexit(let_core_go);
+	write_file(CORE_PATTERN, "|/tests/zoo.test hold-core");
+	pid = start_child(dump_core, NULL);
+	wait_until(!access(CORE_HELPER, F_OK), "nobody reads the core");
+	add("thread that waits until the core of its process is dumped", pid,
+	    wait_for_thread(pid, "beside a core"), 'I', "user", "set", "-", "beside a core",
+	    .threads = 2);
+	add("thread that dumps the core of its process", pid, pid, 'S', "user", "set", "-",
+	    .threads = 2);
 }
 
 static pid_t borrower;
@@ -440,6 +466,8 @@ static void fill_zoo(void)
 	add_dying_thread();
 	add_io_uring();
 	add_user_worker();
+	add_helper();
+	add_core_dump();
 	add_borrower();
 	add_orphan();
 	zoo[animals++] = (struct animal) { "kthreadd, a kernel thread", 2, 2, 'S', "kernel", "NULL",
@@ -574,7 +602,7 @@ static void view_proc(const struct proc_thread *thread, struct view *view)
 	set(view, MM, thread->has_mm || thread->pid == borrower ? "set" : "NULL");
 	set(view, NTHR, "%d", thread->threads);
 	set(view, NOTE, kernel ? thread->pid == borrower ? "borrowed-mm" : "-" :
-			thread->has_mm ? "-" : "exiting");
+			thread->has_mm ? "-" : thread->flags & PF_EXITING ? "exiting" : "pre-exec");
 	/* To a kernel thread's name /proc adds what it is doing, or the rest of it. */
 	if (kernel && known) {
 		comm = (const char *)known->comm;
@@ -836,12 +864,14 @@ static int common_addresses(const struct task_table *one, const struct task_tabl
 	return common;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct proc_thread *before, *after;
 	size_t count_before, count_after;
 	struct task_table *threads, *processes, *again, *raw;
 
+	if (argc > 1)
+		return hold_core();
 	ksft_print_header();
 	load_module("/tests/task_oracle.ko", "");
 	load_taskscope("");

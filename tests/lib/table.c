@@ -83,7 +83,7 @@ static bool take_row(struct task_table *table, struct task_row *row, char **valu
 {
 	static const char * const kinds[] = { "user", "kernel", "worker", "idle", NULL };
 	static const char * const mms[] = { "set", "NULL", NULL };
-	static const char * const notes[] = { "-", "exiting", "borrowed-mm", NULL };
+	static const char * const notes[] = { "-", "exiting", "borrowed-mm", "pre-exec", NULL };
 	unsigned int n[COLUMNS];
 	static const int numbers[] = { TGID, PID, PPID, UID, EUID, NTHR };
 

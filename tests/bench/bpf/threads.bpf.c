@@ -59,6 +59,8 @@ int threads(struct bpf_iter__task *context)
 			note = "borrowed-mm";
 	} else if (!kernel && task->flags & PF_EXITING) {
 		note = "exiting";
+	} else if (!kernel && !(task->flags & (PF_USER_WORKER | PF_IO_WORKER))) {
+		note = "pre-exec";
 	}
 	if (kernel) {
 		open = "[";

@@ -91,7 +91,11 @@ static const char *note_of(const struct record *record)
 {
 	if (is_kernel(record))
 		return record->has_mm ? "borrowed-mm" : NULL;
-	return !record->has_mm && record->flags & PF_EXITING ? "exiting" : NULL;
+	if (record->has_mm)
+		return NULL;
+	if (record->flags & PF_EXITING)
+		return "exiting";
+	return record->flags & (PF_USER_WORKER | PF_IO_WORKER) ? NULL : "pre-exec";
 }
 
 static u32 digits(u32 number)

@@ -25,7 +25,11 @@ static const char *note_of(struct task_struct *task)
 {
 	if (task->flags & PF_KTHREAD)
 		return task->mm ? "borrowed-mm" : "-";
-	return !task->mm && task->flags & PF_EXITING ? "exiting" : "-";
+	if (task->mm)
+		return "-";
+	if (task->flags & PF_EXITING)
+		return "exiting";
+	return task->flags & (PF_USER_WORKER | PF_IO_WORKER) ? "-" : "pre-exec";
 }
 
 static void show_row(struct seq_file *file, struct task_struct *task)

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Programs for the other ABIs of the machine, 32-bit ones and x32: the system call that
+ * they are in, by the table that they made it by, and their frames, as they have noted
+ * themselves where their functions return to.
+ */
+#include <elf.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "guest.h"
+#include "rows.h"
+#include "stand.h"
+
+static bool has(const struct rows *table, size_t row, pid_t pid, const char *column,
+		const char *value)
+{
+	const char *found = row < table->rows && table->pid[row] == pid ?
+			    rows_value(table, row, column) : "no row";
+
+	if (strcmp(found, value))
+		ksft_print_msg("%d: %s is %s, and not %s\n", pid, column, found, value);
+	return !strcmp(found, value);
+}
+
+/* The row is that of /proc/PID/syscall, and the call has that table and that name. */
+static bool is_in_call(pid_t pid, const char *abi, const char *call)
+{
+	static const char * const values[] = {
+		"NR", "ARG0", "ARG1", "ARG2", "ARG3", "ARG4", "ARG5", "SP", "PC",
+	};
+	struct rows *table = rows_read("syscalls");
+	size_t row = rows_find(table, pid);
+	char path[64], *text, *word, *rest;
+	bool good = has(table, row, pid, "ABI", abi) && has(table, row, pid, "CALL", call);
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	text = slurp(path, NULL);
+	rest = text;
+	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+		word = strsep(&rest, " \n");
+		good &= word && has(table, row, pid, values[i], word);
+	}
+	free(text);
+	rows_free(table);
+	return good;
+}
+
+/* The stack pointer of /proc/PID/syscall, and the mapping that it lies in. */
+static bool is_on_stack(pid_t pid)
+{
+	struct rows *table = rows_read("ustacks");
+	size_t row = rows_find(table, pid);
+	unsigned long sp, pc;
+	char path[64], *text, start[20], end[20];
+	struct mapping mapping;
+	bool good;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	text = slurp(path, NULL);
+	if (sscanf(text, "%*s %*s %*s %*s %*s %*s %*s %lx %lx", &sp, &pc) != 2)
+		die("%s is %s", path, text);
+	free(text);
+	good = proc_mapping(pid, sp, &mapping) && !strcmp(mapping.name, "[stack]");
+	snprintf(start, sizeof(start), "%08lx", mapping.start);
+	snprintf(end, sizeof(end), "%08lx", mapping.end);
+	good &= has(table, row, pid, "VALID", "ok") && has(table, row, pid, "START", start) &&
+		has(table, row, pid, "END", end);
+	rows_free(table);
+	return good;
+}
+
+/* A row of uframes: where an address lies by /proc/PID/maps, in the mapping of that name if any. */
+static bool is_frame(const struct rows *table, size_t row, pid_t pid, unsigned long address,
+		     const char *name)
+{
+	struct mapping mapping;
+	char text[20], frame[300];
+
+	if (!proc_mapping(pid, address, &mapping))
+		die("nothing is mapped at %lx", address);
+	snprintf(text, sizeof(text), "%08lx", address);
+	snprintf(frame, sizeof(frame), "%s+0x%lx", mapping.name,
+		 address - mapping.start + mapping.offset);
+	return has(table, row, pid, "ADDRESS", text) && has(table, row, pid, "FRAME", frame) &&
+	       !strcmp(mapping.name, name);
+}
+
+/* The program runs, and what it writes comes out of output; 0 and errno if it cannot be executed. */
+static pid_t start_program(char *program, char *argument, int *output)
+{
+	char *arguments[] = { program, argument, NULL };
+	int out[2], failure[2], error = 0;
+	pid_t pid;
+
+	must(pipe(out));
+	/* Closed when the program is executed. */
+	must(pipe2(failure, O_CLOEXEC));
+	pid = fork_child();
+	if (!pid) {
+		must(dup2(out[1], 1));
+		execv(program, arguments);
+		must(write(failure[1], &errno, sizeof(errno)));
+		_exit(1);
+	}
+	must(close(out[1]));
+	must(close(failure[1]));
+	must(read(failure[0], &error, sizeof(error)));
+	must(close(failure[0]));
+	*output = out[0];
+	if (!error)
+		return pid;
+	must(waitpid(pid, NULL, 0));
+	errno = error;
+	return 0;
+}
+
+#ifdef __x86_64__
+/* As in programs/compat.c. */
+#define RETURNS 5
+
+/*
+ * Such a program: where its innermost function stands, and then the functions that called
+ * it, four calls and the first one; and no more.
+ */
+static void test_program(char *program, char *argument, const char *abi, const char *place,
+			 const char *what)
+{
+	unsigned long long returns_to[RETURNS];
+	int output;
+	pid_t pid = start_program(program, argument, &output);
+	struct rows *table;
+	size_t row;
+	unsigned long pc;
+	bool good;
+
+	if (!pid)
+		die("%s cannot be executed", program);
+	if (must(read(output, returns_to, sizeof(returns_to))) != sizeof(returns_to))
+		die("%s has not said where it is", program);
+	close(output);
+	wait_for_sleep(pid, pid, "S");
+	ksft_test_result(is_in_call(pid, abi, "pause"), "%s: the call by its own table\n", what);
+	ksft_test_result(is_on_stack(pid), "%s: the stack\n", what);
+
+	table = rows_read("uframes");
+	row = rows_find(table, pid);
+	pc = strtoul(rows_value(table, row, "ADDRESS"), NULL, 16);
+	good = is_frame(table, row++, pid, pc, place);
+	for (int i = 0; i < RETURNS; i++)
+		good &= is_frame(table, row++, pid, returns_to[i], program);
+	good &= has(table, row, pid, "FRAME", "end: null");
+	rows_free(table);
+	ksft_test_result(good, "%s: its frames, four calls deep\n", what);
+	end_child(pid);
+}
+
+/* __X32_SYSCALL_BIT */
+#define X32_BIT 0x40000000
+
+static void test_programs(void)
+{
+	bool has_x32 = syscall(X32_BIT | SYS_getpid) == getpid();
+
+	ksft_set_plan(has_x32 ? 9 : 7);
+	test_program("/tests/compat-i386", NULL, "i386", "/tests/compat-i386", "i386 by int $0x80");
+	test_program("/tests/compat-i386", "vdso", "i386", "[vdso]", "i386 by the vdso");
+	if (has_x32)
+		test_program("/tests/compat-x32", NULL, "x32", "/tests/compat-x32", "x32");
+	else
+		ksft_test_result_skip("x32: this kernel has none\n");
+}
+#elif defined(__aarch64__)
+/* In the build root there is no assembler for this program. */
+static const unsigned int pause_for_ever[] = {
+	0xe3a0701d,	/* mov r7, #29, which is pause() */
+	0xef000000,	/* svc #0 */
+	0xeafffffc,	/* b to the first one */
+};
+
+/* Where it is in memory, where it begins in the file, and its second instruction's end. */
+#define BASE 0x10000
+#define CODE (sizeof(Elf32_Ehdr) + sizeof(Elf32_Phdr))
+#define PC (BASE + CODE + 8)
+
+static void write_program(const char *path)
+{
+	size_t size = CODE + sizeof(pause_for_ever);
+	Elf32_Ehdr header = {
+		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB, EV_CURRENT },
+		.e_type = ET_EXEC, .e_machine = EM_ARM, .e_version = EV_CURRENT,
+		.e_entry = BASE + CODE, .e_phoff = sizeof(header), .e_flags = EF_ARM_EABI_VER5,
+		.e_ehsize = sizeof(header), .e_phentsize = sizeof(Elf32_Phdr), .e_phnum = 1,
+	};
+	Elf32_Phdr segment = {
+		.p_type = PT_LOAD, .p_vaddr = BASE, .p_filesz = size, .p_memsz = size,
+		.p_flags = PF_R | PF_X, .p_align = BASE,
+	};
+	int file = must(open(path, O_WRONLY | O_CREAT | O_TRUNC, 0700));
+
+	must(write(file, &header, sizeof(header)));
+	must(write(file, &segment, sizeof(segment)));
+	must(write(file, pause_for_ever, sizeof(pause_for_ever)));
+	must(close(file));
+}
+
+static void test_programs(void)
+{
+	char program[] = "/tmp/compat-arm";
+	struct rows *table;
+	size_t row;
+	pid_t pid;
+	int output;
+
+	write_program(program);
+	pid = start_program(program, NULL, &output);
+	if (!pid && errno == ENOEXEC) {
+		ksft_set_plan(1);
+		ksft_test_result_skip("arm: this machine runs no 32-bit programs\n");
+		return;
+	}
+	if (!pid)
+		die("%s cannot be executed", program);
+	ksft_set_plan(3);
+	wait_for_sleep(pid, pid, "S");
+	ksft_test_result(is_in_call(pid, "arm", "pause"), "arm: the call by its own table\n");
+	ksft_test_result(is_on_stack(pid), "arm: the stack\n");
+	table = rows_read("uframes");
+	row = rows_find(table, pid);
+	ksft_test_result(is_frame(table, row, pid, PC, program) &&
+			 has(table, row + 1, pid, "FRAME", "end: unknown-machine"),
+			 "arm: where it stands, and no frames\n");
+	rows_free(table);
+	end_child(pid);
+}
+#endif
+
+int main(void)
+{
+	ksft_print_header();
+	load_taskscope("");
+	test_programs();
+	ksft_finished();
+}
