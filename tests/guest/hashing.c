@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hashing fails closed: if it cannot be told whether %p hashes, because it prints
+ * neither hashes nor the addresses, every address of the table is hidden. A module
+ * has %p print what it is told to, from the first call on or from a later one, when
+ * rows have hashes already.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <kselftest.h>
+
+#include "crowd.h"
+#include "guest.h"
+#include "rows.h"
+
+#define HIDDEN "(____ptrval____)"
+
+static const struct {
+	const char *what, *mode;
+	int from;
+} unknown[] = {
+	{ "neither hashes nor addresses", "garbage", 0 },
+	{ "neither hashes nor addresses, after hashes", "garbage", 3 },
+	{ "nothing", "short", 0 },
+	{ "more than there is room for", "long", 0 },
+	{ "more than there is room for, after hashes", "long", 3 },
+	{ "no random numbers yet", "placeholder", 0 },
+	{ "half of them hashed", "half", 0 },
+	{ "addresses, after hashes", "raw", 3 },
+};
+
+static const struct {
+	const char *table, *columns[2];
+} tables[] = {
+	{ "threads", { "TASK", "STACK" } },
+	{ "processes", { "TASK", "STACK" } },
+	{ "kstacks", { "BASE" } },
+};
+
+/* How often %p has printed something else. */
+static int broken(void)
+{
+	char *text = slurp("/sys/module/break_hash/parameters/broken", NULL);
+	int times = atoi(text);
+
+	free(text);
+	return times;
+}
+
+static bool is_hidden(const char *value)
+{
+	return !strcmp(value, HIDDEN);
+}
+
+static bool is_hash(const char *value)
+{
+	return is_address(value) && !strncmp(value, "00000000", 8);
+}
+
+static bool is_raw(const char *value)
+{
+	return is_address(value) && !strncmp(value, "ffff", 4);
+}
+
+/* All addresses of a table are of that kind, and there are some. */
+static bool all(const char *name, const char * const columns[2], bool (*is_so)(const char *))
+{
+	struct rows *table = rows_read(name);
+	size_t count = 0, wrong = 0;
+
+	for (size_t i = 0; i < table->rows; i++) {
+		for (int j = 0; j < 2 && columns[j]; j++) {
+			const char *value = rows_value(table, i, columns[j]);
+
+			/* A stack that is released. */
+			if (!strcmp(value, "-"))
+				continue;
+			count++;
+			if (!is_so(value) && !wrong++)
+				ksft_print_msg("%s: %s is %s\n", name, columns[j], value);
+		}
+	}
+	if (wrong)
+		ksft_print_msg("%s: so are %zu of %zu\n", name, wrong, count);
+	rows_free(table);
+	return count > 30 && !wrong;
+}
+
+/* The same of the table that has no rows of threads. */
+static bool all_of_current(bool (*is_so)(const char *))
+{
+	static const char * const keys[] = { "\ntask_struct: ", "\nstack_start: " };
+	char *text = slurp(TABLES "current", NULL);
+	bool good = true;
+
+	for (int i = 0; i < 2; i++) {
+		char *value = strstr(text, keys[i]), word[20];
+
+		if (!value || sscanf(value + strlen(keys[i]), "%19s", word) != 1 || !is_so(word)) {
+			ksft_print_msg("current: %.300s\n", text);
+			good = false;
+		}
+	}
+	free(text);
+	return good;
+}
+
+static void load(const char *mode, int from)
+{
+	char parameters[50];
+
+	snprintf(parameters, sizeof(parameters), "mode=%s from=%d", mode, from);
+	load_module("/tests/break_hash.ko", parameters);
+	load_taskscope("");
+}
+
+static void unload(void)
+{
+	must(unload_module("taskscope") ? -1 : 0);
+	must(unload_module("break_hash") ? -1 : 0);
+}
+
+int main(void)
+{
+	ksft_print_header();
+	ksft_set_plan(ARRAY_SIZE(unknown) + 3);
+	/* So that there are several calls for each table. */
+	start_crowd(50);
+	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++) {
+		bool good = true;
+
+		/* That tables differ shows in the first case alone. */
+		for (size_t j = 0; j < (i ? 1 : ARRAY_SIZE(tables)); j++) {
+			/* What is known of an address is not asked for again. One call is for the log. */
+			load(unknown[i].mode, unknown[i].from ? unknown[i].from + 1 : 0);
+			good = all(tables[j].table, tables[j].columns, is_hidden) && good;
+			good = broken() && good;
+			unload();
+		}
+		ksft_test_result(good, "%%p prints %s: all addresses are hidden\n",
+				 unknown[i].what);
+	}
+
+	load("garbage", 0);
+	ksft_test_result(all_of_current(is_hidden), "current: they are hidden as well\n");
+	unload();
+
+	/* As on a kernel that was told not to hash. */
+	load("raw", 0);
+	ksft_test_result(all("threads", tables[0].columns, is_raw) && all_of_current(is_raw),
+			 "%%p prints the addresses from the first on: so does the table\n");
+	unload();
+
+	load_taskscope("");
+	ksft_test_result(all("threads", tables[0].columns, is_hash) && all_of_current(is_hash),
+			 "%%p prints hashes: so does the table\n");
+	ksft_finished();
+}

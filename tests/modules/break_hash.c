@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Has snprintf() print something else than hashes where taskscope asks for those, by
+ * `%08p`, from the call numbered `from` on: what `mode` says. taskscope is loaded after
+ * this.
+ */
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/string.h>
+
+static char *mode;
+module_param(mode, charp, 0400);
+MODULE_PARM_DESC(mode, "raw, half, placeholder, short, long or garbage");
+
+static int from;
+module_param(from, int, 0400);
+MODULE_PARM_DESC(from, "How many calls print hashes before");
+
+static atomic_t calls;
+static int broken;
+module_param(broken, int, 0400);
+MODULE_PARM_DESC(broken, "How many calls have printed something else");
+
+#define FOUR(format) format format format format
+#define EIGHT(format) FOUR(format) FOUR(format)
+
+/* A format that prints a pointer eight times, the end of which prints it less often. */
+struct format {
+	const char *mode, *text;
+	size_t length;		/* of what prints one */
+};
+
+static const struct format formats[] = {
+	/* As %p on a kernel that was told not to hash. */
+	{ "raw", EIGHT("%08lx"), 5 },
+	{ "half", FOUR("%08p") FOUR("%4lx"), 4 },
+	{ "placeholder", EIGHT("(____ptrval____)"), 16 },
+	{ "short", EIGHT("%.0s"), 4 },
+	{ "long", EIGHT("%32lx"), 5 },
+	{ "garbage", EIGHT("?garbage"), 8 },
+};
+
+static const struct format *format;
+
+static int replace_format(struct kprobe *probe, struct pt_regs *regs)
+{
+#ifdef CONFIG_X86
+	unsigned long *argument = &regs->dx;
+#else
+	unsigned long *argument = (unsigned long *)&regs->regs[2];
+#endif
+	const char *asked = (const char *)*argument;
+	size_t count = strlen(asked) / 4;
+
+	if (count < 1 || count > 8 || strncmp(asked, "%08p", 4))
+		return 0;
+	if (atomic_inc_return(&calls) <= from)
+		return 0;
+	WRITE_ONCE(broken, broken + 1);
+	*argument = (unsigned long)format->text + (8 - count) * format->length;
+	return 0;
+}
+
+static struct kprobe at_snprintf = {
+	.symbol_name = "snprintf",
+	.pre_handler = replace_format,
+};
+
+static int __init break_hash_init(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+		if (!strcmp(formats[i].mode, mode ?: ""))
+			format = &formats[i];
+	return format ? register_kprobe(&at_snprintf) : -EINVAL;
+}
+module_init(break_hash_init);
+
+static void __exit break_hash_exit(void)
+{
+	unregister_kprobe(&at_snprintf);
+}
+module_exit(break_hash_exit);
+
+MODULE_DESCRIPTION("Prints something else than the hashes of pointers");
+MODULE_LICENSE("GPL");
