@@ -15,6 +15,9 @@
 #include "guest.h"
 #include "rows.h"
 
+/* How often %p has printed something else. */
+#define BROKEN "/sys/module/break_hash/parameters/broken"
+
 #define HIDDEN "(____ptrval____)"
 
 static const struct {
@@ -39,10 +42,9 @@ static const struct {
 	{ "kstacks", { "BASE" } },
 };
 
-/* How often %p has printed something else. */
-static int broken(void)
+static bool has_printed_else(void)
 {
-	char *text = slurp("/sys/module/break_hash/parameters/broken", NULL);
+	char *text = slurp(BROKEN, NULL);
 	int times = atoi(text);
 
 	free(text);
@@ -133,10 +135,10 @@ int main(void)
 
 		/* That tables differ shows in the first case alone. */
 		for (size_t j = 0; j < (i ? 1 : ARRAY_SIZE(tables)); j++) {
-			/* What is known of an address is not asked for again. One call is for the log. */
+			/* Known addresses are not hashed again. One call is for the log. */
 			load(unknown[i].mode, unknown[i].from ? unknown[i].from + 1 : 0);
 			good = all(tables[j].table, tables[j].columns, is_hidden) && good;
-			good = broken() && good;
+			good = has_printed_else() && good;
 			unload();
 		}
 		ksft_test_result(good, "%%p prints %s: all addresses are hidden\n",

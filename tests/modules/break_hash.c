@@ -21,26 +21,24 @@ static int broken;
 module_param(broken, int, 0400);
 MODULE_PARM_DESC(broken, "How many calls have printed something else");
 
-#define FOUR(format) format format format format
-#define EIGHT(format) FOUR(format) FOUR(format)
+#define MOST 8
 
-/* A format that prints a pointer eight times, the end of which prints it less often. */
-struct format {
-	const char *mode, *text;
-	size_t length;		/* of what prints one */
-};
-
-static const struct format formats[] = {
+/* What is printed for each of the first four pointers, and for each of the others. */
+static const struct format {
+	const char *mode, *early, *late;
+} formats[] = {
 	/* As %p on a kernel that was told not to hash. */
-	{ "raw", EIGHT("%08lx"), 5 },
-	{ "half", FOUR("%08p") FOUR("%4lx"), 4 },
-	{ "placeholder", EIGHT("(____ptrval____)"), 16 },
-	{ "short", EIGHT("%.0s"), 4 },
-	{ "long", EIGHT("%32lx"), 5 },
-	{ "garbage", EIGHT("?garbage"), 8 },
+	{ "raw", "%08lx", "%08lx" },
+	{ "half", "%08p", "%4lx" },
+	{ "placeholder", "(____ptrval____)", "(____ptrval____)" },
+	{ "short", "%.0s", "%.0s" },
+	{ "long", "%32lx", "%32lx" },
+	{ "garbage", "?garbage", "?garbage" },
 };
 
-static const struct format *format;
+/* The whole of it, and the length of each of its parts. */
+static char text[16 * MOST + 1];
+static size_t length;
 
 static int replace_format(struct kprobe *probe, struct pt_regs *regs)
 {
@@ -52,12 +50,12 @@ static int replace_format(struct kprobe *probe, struct pt_regs *regs)
 	const char *asked = (const char *)*argument;
 	size_t count = strlen(asked) / 4;
 
-	if (count < 1 || count > 8 || strncmp(asked, "%08p", 4))
+	if (count < 1 || count > MOST || strncmp(asked, "%08p", 4))
 		return 0;
 	if (atomic_inc_return(&calls) <= from)
 		return 0;
 	WRITE_ONCE(broken, broken + 1);
-	*argument = (unsigned long)format->text + (8 - count) * format->length;
+	*argument = (unsigned long)text + (MOST - count) * length;
 	return 0;
 }
 
@@ -68,10 +66,14 @@ static struct kprobe at_snprintf = {
 
 static int __init break_hash_init(void)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
-		if (!strcmp(formats[i].mode, mode ?: ""))
-			format = &formats[i];
-	return format ? register_kprobe(&at_snprintf) : -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		if (strcmp(formats[i].mode, mode ?: ""))
+			continue;
+		for (int j = 0; j < MOST; j++)
+			strcat(text, j < 4 ? formats[i].early : formats[i].late);
+		length = strlen(formats[i].early);
+	}
+	return length ? register_kprobe(&at_snprintf) : -EINVAL;
 }
 module_init(break_hash_init);
 

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A fatal signal ends an open and a read of every table, in every phase: while tasks
+ * are walked, threads are visited, addresses are hashed, rows are laid out, and the
+ * rows before an offset are skipped.
+ *
+ * A module counts how often the kernel asks on behalf of a reader whether it is being
+ * killed, and kills it the moment that it asks for the n-th time: then the open fails,
+ * and does nothing more. That it asks often enough, the number of rows says.
+ *
+ * Then readers are killed by the clock, at as many moments of each operation, and how
+ * long they take to be gone is printed. KILLED_THREADS and KILLED_MOMENTS, if set, are
+ * how many threads there are and how many moments: of 100,000 threads each is to be
+ * gone within 50 ms on a machine that has time for it.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "crowd.h"
+#include "guest.h"
+#include "whole.h"
+
+#define PARAMETERS "/sys/module/kill_at/parameters/"
+#define SET_PID TABLES "set_pid"
+
+/* How many rows are made without a question. */
+#define ROWS 1024
+
+/* At how many of the questions a reader is killed. */
+#define TRIES 5
+
+enum operation { OPEN, READ, SKIP, NOTHING };
+static const char * const operations[] = { "open", "read", "skip", "nothing" };
+
+static const struct {
+	const char *name;
+	/* How many tasks are handled in a critical section; 0: it walks none. */
+	long section;
+	/* Whether only those that lead a process are tasks of the table. */
+	bool leaders;
+	/* Whether several rows of a task are laid out as one, when the file is read. */
+	bool one;
+} tables[] = {
+	{ "threads", 1024 },
+	{ "processes", 1024, .leaders = true },
+	{ "kstacks", 1024 },
+	{ "kframes", 64, .one = true },
+	{ "syscalls", 1024 },
+	{ "ustacks", 1024 },
+	{ "uframes", 1024 },
+	{ "segments", 1024, .leaders = true },
+	{ "set_pid", .one = true },
+};
+
+/* What a reader tells the test. */
+static struct {
+	int begun;	/* how many operations */
+} *shared;
+
+/* A table, and what is known of it. */
+struct table {
+	const char *name;
+	size_t size;
+	long rows, sections, laid_out;
+};
+
+/* What was counted on behalf of a reader. */
+struct counts {
+	int asked, sections, asked_before, opened;
+	int status;		/* as of wait() */
+};
+
+static char text[1 << 16];
+
+static int open_table(const struct table *table)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), TABLES "%s", table->name);
+	return must(open(path, O_RDONLY | O_CLOEXEC));
+}
+
+/* An operation, on a descriptor unless it is the open. */
+static void operate(const struct table *table, enum operation operation, int descriptor)
+{
+	switch (operation) {
+	case OPEN:
+		close(open_table(table));
+		break;
+	case READ:
+		must(lseek(descriptor, 0, SEEK_SET));
+		while (must(read(descriptor, text, sizeof(text))))
+			;
+		break;
+	case SKIP:
+		/* The last byte: all rows are made for it. */
+		must(pread(descriptor, text, 1, table->size - 1));
+		break;
+	case NOTHING:
+		memset(text, 0, sizeof(text));
+		break;
+	}
+}
+
+static void write_number(const char *name, int number)
+{
+	char path[100], digits[20];
+
+	snprintf(path, sizeof(path), PARAMETERS "%s", name);
+	snprintf(digits, sizeof(digits), "%d", number);
+	write_file(path, digits);
+}
+
+static int read_number(const char *name)
+{
+	char path[100], *digits;
+	int number;
+
+	snprintf(path, sizeof(path), PARAMETERS "%s", name);
+	digits = slurp(path, NULL);
+	number = atoi(digits);
+	free(digits);
+	return number;
+}
+
+/* Has a child do it, which is killed when it asks for the time numbered `at`. */
+static struct counts count(const struct table *table, enum operation operation, int at)
+{
+	static const char * const names[] = { "asked", "sections", "asked_before", "opened" };
+	struct counts counts;
+	int go[2], ready[2];
+	char byte = 0;
+	pid_t pid;
+
+	must(pipe2(go, O_CLOEXEC));
+	must(pipe2(ready, O_CLOEXEC));
+	pid = fork_child();
+	if (!pid) {
+		int descriptor = operation == OPEN ? -1 : open_table(table);
+
+		must(write(ready[1], &byte, 1));
+		must(read(go[0], &byte, 1));
+		operate(table, operation, descriptor);
+		_exit(0);
+	}
+	must(read(ready[0], &byte, 1));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		write_number(names[i], 0);
+	write_number("at", at);
+	write_number("pid", pid);
+	must(write(go[1], &byte, 1));
+	must(waitpid(pid, &counts.status, 0));
+	write_number("pid", 0);
+	counts.asked = read_number("asked");
+	counts.sections = read_number("sections");
+	counts.asked_before = read_number("asked_before");
+	counts.opened = read_number("opened");
+	close(go[0]);
+	close(go[1]);
+	close(ready[0]);
+	close(ready[1]);
+	return counts;
+}
+
+/* There are so many threads at least, in pairs. */
+static struct table look_at(size_t which, long threads)
+{
+	struct table table = { .name = tables[which].name };
+	long tasks = tables[which].leaders ? threads / 2 : threads;
+	char path[100], *whole;
+
+	snprintf(path, sizeof(path), TABLES "%s", table.name);
+	whole = slurp(path, &table.size);
+	for (size_t i = 0; i < table.size; i++)
+		table.rows += whole[i] == '\n';
+	free(whole);
+	if (tables[which].section) {
+		/* All but the last. */
+		table.sections = (tasks - 1) / tables[which].section;
+		table.laid_out = tables[which].one ? tasks : table.rows;
+	}
+	return table;
+}
+
+static bool was_killed(int status)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+/* Killed whenever it asks, it does nothing more. */
+static bool obeys(const struct table *table, enum operation operation, int questions)
+{
+	/* The list of set_pid is there before it is opened. */
+	bool good = questions || !table->laid_out;
+
+	for (int i = 0; i < TRIES && i < questions; i++) {
+		int at = 1 + (long)i * questions / (questions < TRIES ? questions : TRIES);
+		struct counts counts = count(table, operation, at);
+
+		/* How many threads are visited differs from time to time, by a few. */
+		if (counts.asked < at && at > questions * 9 / 10)
+			continue;
+		if (was_killed(counts.status) && counts.asked == at && !counts.opened)
+			continue;
+		ksft_print_msg("killed at question %d of %d: %d asked, %d opened, status %#x\n", at,
+			       questions, counts.asked, counts.opened, counts.status);
+		good = false;
+	}
+	return good;
+}
+
+static void test_open(const struct table *table)
+{
+	struct counts whole = count(table, OPEN, 0);
+	int after = whole.asked - whole.asked_before;
+
+	ksft_print_msg("%s: %ld rows, %d sections and more, asked %d times, %d of them later\n",
+		       table->name, table->rows, whole.sections, whole.asked, after);
+	ksft_test_result(!whole.status && whole.opened == 1 && whole.sections >= table->sections &&
+			 whole.asked_before >= whole.sections,
+			 "%s: open asks in every section whether it is being killed\n",
+			 table->name);
+	ksft_test_result(after >= table->laid_out / ROWS,
+			 "%s: open asks once for %d rows that are laid out\n", table->name, ROWS);
+	ksft_test_result(obeys(table, OPEN, whole.asked),
+			 "%s: killed at any moment, open fails and does nothing more\n",
+			 table->name);
+}
+
+static void test_skip(const struct table *table)
+{
+	struct counts whole = count(table, SKIP, 0);
+	long rows = table->rows / ROWS;
+
+	ksft_test_result(!whole.status && whole.asked >= rows,
+			 "%s: skipping %ld rows asks %ld times\n", table->name, table->rows, rows);
+	ksft_test_result(obeys(table, SKIP, whole.asked),
+			 "%s: killed at any moment, it skips no more\n", table->name);
+}
+
+static double milliseconds(void)
+{
+	struct timespec time;
+
+	must(clock_gettime(CLOCK_MONOTONIC, &time));
+	return time.tv_sec * 1e3 + time.tv_nsec / 1e6;
+}
+
+static int compare(const void *one, const void *other)
+{
+	double difference = *(double *)one - *(double *)other;
+
+	return (difference > 0) - (difference < 0);
+}
+
+static void repeat(const struct table *table, enum operation operation)
+{
+	int descriptor = operation == OPEN || operation == NOTHING ? -1 : open_table(table);
+
+	for (;;) {
+		__atomic_fetch_add(&shared->begun, 1, __ATOMIC_SEQ_CST);
+		operate(table, operation, descriptor);
+	}
+}
+
+/* Waits until the next operation begins. */
+static void wait_for_next(void)
+{
+	int begun = __atomic_load_n(&shared->begun, __ATOMIC_SEQ_CST);
+
+	while (__atomic_load_n(&shared->begun, __ATOMIC_SEQ_CST) == begun)
+		usleep(10);
+}
+
+/* Kills readers at moments that are spread over an operation. */
+static bool kill_by_the_clock(const struct table *table, enum operation operation, int moments)
+{
+	double *gone = malloc(moments * sizeof(*gone)), length = 0;
+	bool good = true;
+
+	for (int i = 0; i < moments; i++) {
+		pid_t pid = fork_child();
+		double before;
+		int status;
+
+		if (!pid)
+			repeat(table, operation);
+		wait_for_next();
+		wait_for_next();
+		if (!i) {
+			before = milliseconds();
+			wait_for_next();
+			length = milliseconds() - before;
+		}
+		usleep(1e3 * length * (i + 0.5) / moments);
+		before = milliseconds();
+		must(kill(pid, SIGKILL));
+		must(waitpid(pid, &status, 0));
+		gone[i] = milliseconds() - before;
+		good = good && was_killed(status);
+	}
+	ksft_print_msg("%s %s of %.2f ms, killed at %d moments:\n", table->name,
+		       operations[operation], length, moments);
+	qsort(gone, moments, sizeof(*gone), compare);
+	ksft_print_msg("  gone after: median %.2f, 9 of 10 %.2f, most %.2f ms\n",
+		       gone[moments / 2], gone[moments * 9 / 10], gone[moments - 1]);
+	free(gone);
+	return good;
+}
+
+/* All files are there, and whole. */
+static bool all_whole(void)
+{
+	char **names = file_names();
+	bool good = true;
+
+	for (int i = 0; names[i]; i++) {
+		char path[100], *all;
+		const char *problem;
+		size_t size;
+
+		snprintf(path, sizeof(path), TABLES "%s", names[i]);
+		all = slurp(path, &size);
+		problem = whole(names[i], all, size);
+		if (problem) {
+			ksft_print_msg("%s: %s\n", names[i], problem);
+			good = false;
+		}
+		free(all);
+	}
+	return good;
+}
+
+static void list_many(void)
+{
+	int descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
+	char *list = malloc(8 * 20000), *end = list;
+
+	for (int i = 1; i < 20000; i++)
+		end += sprintf(end, "%d ", i);
+	must(write(descriptor, list, end - list));
+	close(descriptor);
+	free(list);
+}
+
+int main(void)
+{
+	long threads = setting("KILLED_THREADS", 3000 / slower());
+	int moments = rounds("KILLED_MOMENTS", 3, 100);
+	struct crowd_shape shape = { .threads = threads, .group = 2 };
+	struct rlimit files = { 100, 100 };
+	bool good = true;
+
+	ksft_print_header();
+	ksft_set_plan(ARRAY_SIZE(tables) * 5 + 2);
+	must(setrlimit(RLIMIT_CORE, &files));
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	load_taskscope("");
+	load_module("/tests/kill_at.ko", "");
+	start_crowd_of(&shape);
+	/* To compare with. */
+	kill_by_the_clock(&(struct table){ .name = "in user space," }, NOTHING, moments);
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		bool lists = !strcmp(tables[i].name, "set_pid");
+		struct table table;
+
+		if (lists)
+			list_many();
+		table = look_at(i, threads);
+		test_open(&table);
+		test_skip(&table);
+		for (enum operation operation = OPEN; operation <= SKIP; operation++)
+			good = kill_by_the_clock(&table, operation, moments) && good;
+		if (lists)
+			close(must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC)));
+	}
+	ksft_test_result(good, "killed at %d moments of each operation: all readers die\n",
+			 moments);
+	ksft_test_result(all_whole(), "every table is whole after that\n");
+	ksft_finished();
+}
