@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The chain of frames that frame pointers make, in memory that nobody vouches for. Pure, and
-//! tested by itself.
+//! The chain of frames that frame pointers make, in untrusted user memory. Pure, and tested by
+//! itself.
 //!
 //! A function that keeps a frame pointer begins by storing its caller's, and the address that it
 //! returns to lies beside it. On every machine that is served here such a *record* is two words, the
@@ -32,6 +32,8 @@ pub(crate) enum End {
     NotResident,
     /// The return address points to where nothing is mapped.
     BadReturn,
+    /// Others have been changing a mapping for too long.
+    Locked,
     /// There are more frames than are read.
     Limit,
     /// Programs for this machine have no such chain.
@@ -50,6 +52,7 @@ impl End {
             Self::NotIncreasing => "not-increasing",
             Self::NotResident => "not-resident",
             Self::BadReturn => "bad-return",
+            Self::Locked => "locked",
             Self::Limit => "limit",
             Self::UnknownMachine => "unknown-machine",
         }
@@ -59,11 +62,15 @@ impl End {
 /// The memory of a program.
 pub(crate) trait Memory {
     /// Returns the mapping that `address` lies in.
-    fn mapping(&self, address: usize) -> Option<Range<usize>>;
+    fn mapping(&mut self, address: usize) -> Result<Range<usize>, End>;
 
-    /// Returns the word of `size` bytes, 4 or 8, at `address`, which is a multiple of that, or why
-    /// it cannot be had.
-    fn word(&self, address: usize, size: usize) -> Result<usize, End>;
+    /// Returns the end of the piece of a stack that goes on at `end`, where another piece ends; past
+    /// a mapping without access, if one is there.
+    fn next_piece(&mut self, end: usize) -> Result<usize, End>;
+
+    /// Returns the two words of `size` bytes each, 4 or 8, at `address`, which is a multiple of that,
+    /// or why they cannot be read.
+    fn words(&mut self, address: usize, size: usize) -> Result<[usize; 2], End>;
 
     /// Returns the address that a return address stands for.
     fn return_address(&self, word: usize) -> usize {
@@ -84,78 +91,136 @@ pub(crate) struct Start {
     pub(crate) user_end: usize,
 }
 
+/// The most pieces of a stack that a chain can lead through.
+const PIECES_MAX: usize = 64;
+
 /// Calls `frame` with each return address of a chain, the innermost first, at most `limit` times,
-/// and returns why the chain ends.
+/// and returns why the chain ends. `frame` may end it, too.
 ///
-/// Every frame lies above the one before, and all of them in the mapping that the stack pointer is
-/// in. There is one exception, once: where a signal handler runs on a stack of its own, its chain
-/// leads over to the stack of what it has interrupted.
+/// Every frame lies above the one before, and all of them on the stack that the stack pointer is
+/// in, which can be in several pieces. There is one exception, once: where a signal handler runs on
+/// a stack of its own, its chain leads over to the stack of what it has interrupted.
 ///
-/// Fails only if `frame` does.
-pub(crate) fn walk(
-    memory: &impl Memory,
+/// # Errors
+///
+/// As `frame`.
+pub(crate) fn walk<M: Memory>(
+    memory: &mut M,
     start: Start,
     limit: usize,
-    mut frame: impl FnMut(usize) -> Result,
+    mut frame: impl FnMut(&mut M, usize) -> Result<Option<End>>,
 ) -> Result<End> {
-    let record = 2 * start.word;
-    let mut fp = start.fp;
-    let mut stack = memory.mapping(start.sp).unwrap_or(0..0);
-    let mut lowest = start.sp;
-    let mut has_switched = false;
+    let mut chain = match Chain::new(memory, start) {
+        Ok(chain) => chain,
+        Err(end) => return Ok(end),
+    };
 
     for depth in 0..limit {
-        if fp == 0 {
-            return Ok(End::Null);
-        }
-        if fp > start.user_end - record {
-            return Ok(End::NotUser);
-        }
-        if fp % start.word != 0 {
-            return Ok(End::Unaligned);
-        }
-        if !stack.contains(&fp) {
-            let Some(other) = memory.mapping(fp) else {
-                return Ok(End::Unmapped);
-            };
-            if depth == 0 || has_switched {
-                return Ok(End::NotOnStack);
-            }
-            has_switched = true;
-            stack = other;
-        } else if fp < lowest {
-            return Ok(End::NotIncreasing);
-        }
-
-        let words = memory.word(fp, start.word).and_then(|next| {
-            let to = memory.word(fp + start.word, start.word)?;
-
-            Ok((next, memory.return_address(to)))
-        });
-        let (next, to) = match words {
-            Ok(words) => words,
+        let to = match chain.step(memory, depth) {
+            Ok(to) => to,
             Err(end) => return Ok(end),
         };
-        if to == 0 {
-            return Ok(End::Null);
+
+        if let Some(end) = frame(memory, to)? {
+            return Ok(end);
         }
-        if memory.mapping(to).is_none() {
-            return Ok(End::BadReturn);
-        }
-        frame(to)?;
-        lowest = fp + record;
-        fp = next;
     }
     Ok(End::Limit)
+}
+
+/// A chain on its way up.
+struct Chain {
+    start: Start,
+    /// The frame pointer.
+    fp: usize,
+    /// The lowest address that it may have on this stack.
+    lowest: usize,
+    /// The part of the stack that has been found.
+    stack: Range<usize>,
+    /// How many more pieces of the stack may be looked at.
+    pieces: usize,
+    /// Whether it has gone over to another stack.
+    has_switched: bool,
+}
+
+impl Chain {
+    /// A chain that has made no step.
+    fn new(memory: &mut impl Memory, start: Start) -> Result<Self, End> {
+        Ok(Self {
+            start,
+            fp: start.fp,
+            lowest: start.sp,
+            stack: match memory.mapping(start.sp) {
+                Err(End::Unmapped) => 0..0,
+                found => found?,
+            },
+            pieces: PIECES_MAX,
+            has_switched: false,
+        })
+    }
+
+    /// Goes up by one frame and returns the return address in it.
+    fn step(&mut self, memory: &mut impl Memory, depth: usize) -> Result<usize, End> {
+        let word = self.start.word;
+        let fp = self.fp;
+
+        if fp == 0 {
+            return Err(End::Null);
+        }
+        if fp > self.start.user_end - 2 * word {
+            return Err(End::NotUser);
+        }
+        if fp % word != 0 {
+            return Err(End::Unaligned);
+        }
+        self.find_stack(memory, depth)?;
+
+        let [next, to] = memory.words(fp, word)?;
+        let to = memory.return_address(to);
+
+        if to == 0 {
+            return Err(End::Null);
+        }
+        self.lowest = fp + 2 * word;
+        self.fp = next;
+        Ok(to)
+    }
+
+    /// Sees to it that the frame pointer is on the stack.
+    fn find_stack(&mut self, memory: &mut impl Memory, depth: usize) -> Result<(), End> {
+        while !self.stack.is_empty() && self.fp >= self.stack.end && self.pieces != 0 {
+            self.pieces -= 1;
+            match memory.next_piece(self.stack.end) {
+                Err(End::Unmapped) => break,
+                end => self.stack.end = end?,
+            }
+        }
+        if self.stack.contains(&self.fp) {
+            return if self.fp < self.lowest {
+                Err(End::NotIncreasing)
+            } else {
+                Ok(())
+            };
+        }
+        let other = memory.mapping(self.fp)?;
+
+        if depth == 0 || self.has_switched {
+            return Err(End::NotOnStack);
+        }
+        self.has_switched = true;
+        self.stack = other;
+        Ok(())
+    }
 }
 
 #[kunit_tests(taskscope_frame_chain)]
 mod tests {
     use super::*;
 
-    /// A code mapping, a stack and another one.
+    /// A code mapping, a stack, the piece of it that follows, and another stack.
     const CODE: usize = 0x1000;
     const STACK: usize = 0x8000;
+    const PIECE: usize = 0x9000;
     const OTHER: usize = 0x6000;
     const SIZE: usize = 0x1000;
     const USER_END: usize = 0x1_0000;
@@ -163,25 +228,45 @@ mod tests {
     /// Memory in which these words are, and nothing else is resident.
     struct Fake<'a>(&'a [(usize, usize)]);
 
+    /// Returns one of the mappings.
+    fn mapping_at(address: usize) -> Option<Range<usize>> {
+        [CODE, OTHER, STACK, PIECE]
+            .map(|start| start..start + SIZE)
+            .into_iter()
+            .find(|mapping| mapping.contains(&address))
+    }
+
     impl Memory for Fake<'_> {
-        fn mapping(&self, address: usize) -> Option<Range<usize>> {
-            [CODE, OTHER, STACK]
-                .map(|start| start..start + SIZE)
-                .into_iter()
-                .find(|mapping| mapping.contains(&address))
+        fn mapping(&mut self, address: usize) -> Result<Range<usize>, End> {
+            mapping_at(address).ok_or(End::Unmapped)
         }
 
-        fn word(&self, address: usize, size: usize) -> Result<usize, End> {
-            assert!(address % size == 0);
-            if self.mapping(address).is_none() {
-                return Err(End::Unmapped);
-            }
-            self.0
-                .iter()
-                .find(|word| word.0 == address)
-                .map(|word| word.1)
-                .ok_or(End::NotResident)
+        fn next_piece(&mut self, end: usize) -> Result<usize, End> {
+            self.mapping(end).map(|piece| piece.end)
         }
+
+        fn words(&mut self, address: usize, size: usize) -> Result<[usize; 2], End> {
+            let mut words = [0; 2];
+
+            assert!(address % size == 0);
+            for (at, word) in words.iter_mut().enumerate() {
+                let address = address + at * size;
+
+                self.mapping(address)?;
+                *word = self
+                    .0
+                    .iter()
+                    .find(|word| word.0 == address)
+                    .map(|word| word.1)
+                    .ok_or(End::NotResident)?;
+            }
+            Ok(words)
+        }
+    }
+
+    /// Ends a chain at a return address to where nothing is mapped.
+    fn check(to: usize) -> Result<Option<End>> {
+        Ok(mapping_at(to).is_none().then_some(End::BadReturn))
     }
 
     /// Whether a chain that begins with `fp` has `frames`, and then `end`.
@@ -194,9 +279,11 @@ mod tests {
         };
         let mut rest = frames.iter();
         let mut is_right = true;
-        let ended = walk(&Fake(words), start, 4, |to| {
-            is_right &= rest.next() == Some(&to);
-            Ok(())
+        let ended = walk(&mut Fake(words), start, 4, |_, to| {
+            let end = check(to)?;
+
+            is_right &= end.is_some() || rest.next() == Some(&to);
+            Ok(end)
         });
 
         is_right && rest.next().is_none() && ended == Ok(end)
@@ -253,9 +340,36 @@ mod tests {
 
     #[test]
     fn a_record_at_the_end_of_a_mapping() {
-        let last = STACK + SIZE - 8;
+        let last = PIECE + SIZE - 8;
 
         assert!(gives(&[(last, 0)], last, &[], End::Unmapped));
+    }
+
+    #[test]
+    fn a_stack_in_pieces() {
+        let words = [
+            (STACK + 0x200, PIECE - 8),
+            (STACK + 0x208, CODE + 1),
+            // A record in two pieces.
+            (PIECE - 8, PIECE + 0x100),
+            (PIECE, CODE + 2),
+            (PIECE + 0x100, STACK + 0x200),
+            (PIECE + 0x108, CODE + 3),
+        ];
+
+        assert!(gives(
+            &words,
+            STACK + 0x200,
+            &[CODE + 1, CODE + 2, CODE + 3],
+            End::NotIncreasing
+        ));
+        // The first frame can be in another piece than the stack pointer.
+        assert!(gives(
+            &words[4..],
+            PIECE + 0x100,
+            &[CODE + 3],
+            End::NotIncreasing
+        ));
     }
 
     #[test]
@@ -317,9 +431,9 @@ mod tests {
             user_end: USER_END,
         };
         let words = [(STACK + 4, 0), (STACK + 8, CODE + 1)];
-        let ended = walk(&Fake(&words), start, 4, |to| {
+        let ended = walk(&mut Fake(&words), start, 4, |_, to| {
             assert_eq!(to, CODE + 1);
-            Ok(())
+            check(to)
         });
 
         assert_eq!(ended, Ok(End::Null));

@@ -190,22 +190,22 @@ unsigned long taskscope_strip_user_pac(unsigned long address)
 	return ptrauth_strip_user_insn_pac(address);
 }
 
+bool taskscope_is_topdown(struct mm_struct *mm);
+bool taskscope_is_topdown(struct mm_struct *mm)
+{
+	return mm_flags_test(MMF_TOPDOWN, mm);
+}
+
 unsigned long taskscope_user_end(void);
 unsigned long taskscope_user_end(void)
 {
 	return TASK_SIZE_MAX;
 }
 
-bool taskscope_fatal_signal_pending(void);
-bool taskscope_fatal_signal_pending(void)
+bool taskscope_fatal_signal_pending(struct task_struct *task);
+bool taskscope_fatal_signal_pending(struct task_struct *task)
 {
-	return fatal_signal_pending(current);
-}
-
-void taskscope_put_page(struct page *page);
-void taskscope_put_page(struct page *page)
-{
-	put_page(page);
+	return fatal_signal_pending(task);
 }
 
 const struct path *taskscope_file_user_path(const struct file *file);

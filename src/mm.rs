@@ -11,24 +11,23 @@
 //!   it is dropped, even when all threads die meanwhile. If it turns out to be the last one, it
 //!   is a worker of the kernel that tears the address space down (`mmput_async()`), never the
 //!   reader.
-//! - [`Locked`] holds the mmap lock for reading. It is never waited for longer than a [`Patience`]
-//!   lasts. Mappings borrow from it. Nothing that is done while it is held waits for anybody:
-//!   memory that is not there is not faulted in, since a fault may be one that a program has to
-//!   serve (userfaultfd, FUSE).
+//! - The mmap lock is not taken. The tree of mappings is read under RCU, and a single mapping is
+//!   locked by its own lock, as `/proc/PID/maps` does: see [`AddressSpace::lock_mapping`]. A writer
+//!   holds that lock only while it changes this very mapping. A [`LockBudget`] limits how long one
+//!   open waits for such writers.
 //! - The kernel stack on which the registers are saved belongs to its thread, and is released after
 //!   the thread has died. Before it dies it gives up its address space, with its task lock held:
 //!   while that lock is held and the address space is there, so is the stack.
 //!
-//! The locks nest in this order: mmap lock, `arg_lock`; mmap lock, task lock.
-//!
 //! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
+//! [`include/linux/mmap_lock.h`](srctree/include/linux/mmap_lock.h),
 //! [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h).
 
+#[cfg(not(CONFIG_PER_VMA_LOCK))]
+compile_error!("taskscope locks single mappings: it needs CONFIG_PER_VMA_LOCK (SMP)");
+
 use crate::{
-    frame_chain::{
-        End,
-        Memory, //
-    },
+    mapping::Mapping,
     sys::{
         self,
         UserRegisters, //
@@ -43,66 +42,85 @@ use core::{
 };
 use kernel::{
     bindings,
-    error::from_err_ptr,
     mm::{
-        virt::VmaRef,
+        Mm,
         MmWithUser,
-        MmWithUserAsync,
-        MmapReadGuard, //
+        MmWithUserAsync, //
     },
     page::{
         PAGE_MASK,
-        PAGE_SHIFT,
         PAGE_SIZE, //
     },
     prelude::*,
-    sync::aref::ARef,
+    sync::{
+        aref::ARef,
+        rcu, //
+    },
     task::Task,
     time::{
-        msecs_to_jiffies,
+        delay::fsleep,
+        Delta,
         Instant,
-        Jiffies,
-        Monotonic,
-        Msecs, //
+        Monotonic, //
     },
 };
 
-/// How long the mmap lock of one address space is waited for, in milliseconds.
-pub(crate) const LOCK_WAIT: Msecs = 100;
+/// How long a mapping of one address space is waited for, in milliseconds.
+pub(crate) const SPACE_WAIT_MS: u32 = 100;
 
-/// How long locks are waited for during one open, all together, in milliseconds.
-pub(crate) const OPEN_WAIT: Msecs = 1000;
+/// How long mappings are waited for during one open, all together, in milliseconds.
+const OPEN_WAIT_MS: u32 = 1000;
 
-/// The most bytes of a name, with the path of a file in it.
-pub(crate) const NAME_MAX: usize = bindings::PATH_MAX as usize;
+/// How long to sleep before a mapping is tried again, in microseconds: about as long as `mmap()`
+/// takes.
+const RETRY_US: i64 = 100;
 
-/// How long a reader is still willing to wait for locks.
-pub(crate) struct Patience {
-    /// In milliseconds.
-    left: i64,
-    /// An address space whose lock was not had. That it is kept makes its address its own.
+/// How long an open still waits for mappings that others are changing, and on whose behalf.
+pub(crate) struct LockBudget {
+    /// The thread that has called `open()`.
+    reader: ARef<Task>,
+    /// What is left for the open, in milliseconds.
+    left_ms: i64,
+    /// The address space that has used up its share. The reference keeps its address from being
+    /// given to another.
     stuck: Option<AddressSpace>,
-    /// How often a lock was not had.
-    pub(crate) failures: usize,
 }
 
-impl Patience {
-    /// The patience for one open.
+impl LockBudget {
+    /// Returns the budget of one open by the calling thread.
     pub(crate) fn new() -> Self {
         Self {
-            left: i64::from(OPEN_WAIT),
+            reader: ARef::from(&**kernel::current!()),
+            left_ms: i64::from(OPEN_WAIT_MS),
             stuck: None,
-            failures: 0,
         }
     }
 
-    /// How long to wait for the lock of `space`, in milliseconds: only once for each, as long as no
-    /// other comes between.
-    fn for_lock(&self, space: &AddressSpace) -> i64 {
+    /// Returns whether `task` is the thread that has called `open()`.
+    ///
+    /// It stays in that system call for as long as the budget is used.
+    fn is_reader(&self, task: &Task) -> bool {
+        ptr::eq(task.as_ptr(), self.reader.as_ptr())
+    }
+
+    /// Returns an error if the reader has been killed.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`.
+    pub(crate) fn check(&self) -> Result {
+        if sys::fatal_signal_pending(&self.reader) {
+            return Err(EINTR);
+        }
+        Ok(())
+    }
+
+    /// Returns how long to wait for a mapping of `space`, in milliseconds.
+    fn share_of(&self, space: &AddressSpace) -> i64 {
         if self.stuck.as_ref().is_some_and(|stuck| stuck.is(space)) {
             0
         } else {
-            self.left.min(i64::from(LOCK_WAIT))
+            self.left_ms.min(i64::from(SPACE_WAIT_MS))
         }
     }
 }
@@ -143,7 +161,7 @@ impl AddressSpace {
     }
 
     /// Returns the address of the `struct mm_struct`.
-    fn as_ptr(&self) -> *mut bindings::mm_struct {
+    pub(crate) fn as_ptr(&self) -> *mut bindings::mm_struct {
         self.0.as_raw()
     }
 
@@ -179,32 +197,107 @@ impl AddressSpace {
         Use::Runs
     }
 
-    /// Takes the mmap lock for reading; [`None`] if it cannot be had in time.
+    /// Returns an identity that no other address space has for as long as it is kept.
+    pub(crate) fn identity(&self) -> ARef<Mm> {
+        let mm: &Mm = &self.0;
+
+        ARef::from(mm)
+    }
+
+    /// Locks the mapping that contains `address`; [`None`] if nothing is mapped there.
     ///
-    /// Sleeps, for `patience` at most. Fails with `EINTR` if the caller is being killed.
-    pub(crate) fn lock(&self, patience: &mut Patience) -> Result<Option<Locked<'_>>> {
-        let wait = patience.for_lock(self);
+    /// May sleep, for as long as `budget` lasts.
+    ///
+    /// # Errors
+    ///
+    /// - `EAGAIN`: writers have changed the mapping for as long as `budget` lasts.
+    /// - `EINTR`: the reader has been killed.
+    pub(crate) fn lock_mapping(
+        &self,
+        address: usize,
+        budget: &mut LockBudget,
+    ) -> Result<Option<Mapping<'_>>> {
+        if let Some(found) = self.try_lock_mapping(address) {
+            return Ok(found);
+        }
         let began = Instant::<Monotonic>::now();
+        let share = budget.share_of(self);
 
         loop {
-            if sys::fatal_signal_pending() {
-                return Err(EINTR);
+            budget.check()?;
+            let found = self.try_lock_mapping(address);
+            let waited = began.elapsed().as_millis();
+
+            if found.is_none() && waited < share {
+                fsleep(Delta::from_micros(RETRY_US));
+                continue;
             }
-            if let Some(guard) = self.0.mmap_read_trylock() {
-                patience.left -= began.elapsed().as_millis();
-                return Ok(Some(Locked {
-                    space: self,
-                    _guard: guard,
-                }));
+            budget.left_ms -= waited;
+            if found.is_none() {
+                budget.stuck = Some(self.clone());
             }
-            if began.elapsed().as_millis() >= wait {
-                patience.left -= began.elapsed().as_millis();
-                patience.stuck = Some(self.clone());
-                patience.failures += 1;
-                return Ok(None);
-            }
-            sleep(msecs_to_jiffies(1));
+            return found.ok_or(EAGAIN);
         }
+    }
+
+    /// As [`AddressSpace::lock_mapping`], without waiting; [`None`] while a writer changes the
+    /// mapping.
+    fn try_lock_mapping(&self, address: usize) -> Option<Option<Mapping<'_>>> {
+        match self.0.lock_vma_under_rcu(address) {
+            Some(guard) => Some(Some(Mapping::new(guard))),
+            None if self.mapped_at(address).is_none() => Some(None),
+            None => None,
+        }
+    }
+
+    /// Returns the addresses of the mapping that contains `address`.
+    pub(crate) fn mapped_at(&self, address: usize) -> Option<Range<usize>> {
+        // SAFETY: `mas_walk()` looks for the entry at the index of the state, in the RCU read-side
+        // critical section that `find` has begun.
+        self.find(address, |state| unsafe { bindings::mas_walk(state) })
+    }
+
+    /// Returns the addresses of the first mapping that ends above `address`.
+    pub(crate) fn mapped_from(&self, address: usize) -> Option<Range<usize>> {
+        // SAFETY: `mas_find()` looks for an entry at or above the index of the state, in the RCU
+        // read-side critical section that `find` has begun.
+        self.find(address, |state| unsafe {
+            bindings::mas_find(state, usize::MAX)
+        })
+    }
+
+    /// Returns the addresses of the last mapping that starts below `address`.
+    pub(crate) fn mapped_below(&self, address: usize) -> Option<Range<usize>> {
+        // SAFETY: `mas_find_rev()` looks for an entry at or below the index of the state, in the RCU
+        // read-side critical section that `find` has begun.
+        self.find(address.checked_sub(1)?, |state| unsafe {
+            bindings::mas_find_rev(state, 0)
+        })
+    }
+
+    /// Looks for a mapping in the tree, beginning at `address`, and returns its addresses.
+    fn find(
+        &self,
+        address: usize,
+        look: impl FnOnce(*mut bindings::ma_state) -> *mut c_void,
+    ) -> Option<Range<usize>> {
+        // SAFETY: The address space exists; no reference is made.
+        let tree = unsafe { &raw mut (*self.as_ptr()).__bindgen_anon_1.mm_mt };
+        // As `MA_STATE()` initialises it.
+        let mut state = bindings::ma_state {
+            tree,
+            index: address,
+            last: address,
+            status: bindings::maple_status_ma_start,
+            max: usize::MAX,
+            ..pin_init::zeroed()
+        };
+        // The tree of an address space with users may be read under RCU (`MM_MT_FLAGS`).
+        let _guard = rcu::read_lock();
+        let vma = look(&mut state);
+
+        // The entry is not followed. The tree itself has its addresses.
+        (!vma.is_null()).then(|| state.index..state.last + 1)
     }
 
     /// Returns where the parts of the program are.
@@ -219,11 +312,11 @@ impl AddressSpace {
 
         /// Reads one field, once.
         macro_rules! part {
-            ($field:ident) => {{
+            ($($field:ident).+) => {{
                 // SAFETY: The address space exists; no reference is made.
-                let field = unsafe { &raw const (*mm).$field };
-                // SAFETY: The field is valid as above, aligned, and a word. `brk()` may write it
-                // without this lock.
+                let field = unsafe { &raw const (*mm).$($field).+ };
+                // SAFETY: The field is valid as above, aligned, and a word. Some are written
+                // without this lock, by `brk()` and by `mremap()` of the vdso.
                 unsafe { sys::read_once(field) }
             }};
         }
@@ -234,19 +327,47 @@ impl AddressSpace {
             args: part!(arg_start)..part!(arg_end),
             env: part!(env_start)..part!(env_end),
             stack: part!(start_stack),
+            vdso: part!(context.vdso).addr(),
+            mmap: MmapArea {
+                base: self.mmap_base(),
+                // SAFETY: The address space exists.
+                is_top_down: unsafe { sys::mm_is_top_down(self.as_ptr()) },
+                end: part!(task_size),
+            },
         };
 
         // SAFETY: The lock has been taken above.
         unsafe { bindings::spin_unlock(lock) };
         parts
     }
-}
 
-/// Sleeps until the time is over or the caller is killed.
-fn sleep(time: Jiffies) {
-    // CAST: A millisecond is few jiffies.
-    // SAFETY: This is process context, and a caller that sleeps holds no lock.
-    unsafe { bindings::schedule_timeout_killable(time as c_long) };
+    /// Returns where the first mapping goes for which the program names no address.
+    ///
+    /// On x86 the kernel has a base of its own for 32-bit system calls (`get_mmap_base()`), which
+    /// are those of a program whose addresses have 32 bits.
+    fn mmap_base(&self) -> usize {
+        // SAFETY: The address space exists; no reference is made.
+        let mm = unsafe { &raw const (*self.as_ptr()).__bindgen_anon_1 };
+        // SAFETY: As above.
+        let base = unsafe { &raw const (*mm).mmap_base };
+
+        #[cfg(CONFIG_HAVE_ARCH_COMPAT_MMAP_BASES)]
+        let base = {
+            // SAFETY: As above.
+            let task_size = unsafe { &raw const (*mm).task_size };
+            // SAFETY: The field is valid as above, aligned, and a word.
+            let is_32_bit = u32::try_from(unsafe { sys::read_once(task_size) }).is_ok();
+
+            if is_32_bit {
+                // SAFETY: As above.
+                unsafe { &raw const (*mm).mmap_compat_base }
+            } else {
+                base
+            }
+        };
+        // SAFETY: The field is valid as above, aligned, and a word.
+        unsafe { sys::read_once(base) }
+    }
 }
 
 /// Where the parts of a program are, as the kernel has noted it when it was loaded.
@@ -264,12 +385,21 @@ pub(crate) struct Parts {
     pub(crate) env: Range<usize>,
     /// The stack pointer with which the program was started.
     pub(crate) stack: usize,
+    /// The start of `[vdso]`, or 0.
+    pub(crate) vdso: usize,
+    /// Where the kernel places new mappings.
+    pub(crate) mmap: MmapArea,
 }
 
-/// An address space whose mappings cannot change.
-pub(crate) struct Locked<'a> {
-    space: &'a AddressSpace,
-    _guard: MmapReadGuard<'a>,
+/// Where the kernel places mappings for which the program names no address.
+#[derive(Clone)]
+pub(crate) struct MmapArea {
+    /// Where the first one goes: `mmap_base`.
+    pub(crate) base: usize,
+    /// Whether the next ones go below it, and not above.
+    pub(crate) is_top_down: bool,
+    /// The first address that the program cannot have: `task_size`.
+    pub(crate) end: usize,
 }
 
 /// A thread in its address space.
@@ -309,21 +439,21 @@ impl Drop for TaskGuard<'_> {
     }
 }
 
-impl<'a> Locked<'a> {
-    /// Returns how `task` stands in this address space.
-    pub(crate) fn standing(&self, task: &Task) -> Standing {
+impl AddressSpace {
+    /// Returns how `task` stands in this address space. May sleep on `PREEMPT_RT`.
+    pub(crate) fn standing(&self, task: &Task, budget: &LockBudget) -> Standing {
         let guard = TaskGuard::new(task);
 
-        match self.space.use_by_locked(&guard) {
+        match self.use_by_locked(&guard) {
             Use::Runs => {}
             Use::Executes => return Standing::Executing,
             Use::Gone => return Standing::Gone,
         }
         let task = guard.0.as_ptr();
-        let is_current = ptr::eq(task, Task::current_raw());
+        let is_reader = budget.is_reader(guard.0);
         let before = moment(guard.0);
 
-        if !is_current && before.is_none() {
+        if !is_reader && before.is_none() {
             return Standing::OnCpu;
         }
         sys::smp_rmb();
@@ -335,42 +465,19 @@ impl<'a> Locked<'a> {
         };
 
         match before {
-            // A caller that is preempted here has still not left the kernel.
-            _ if is_current => Standing::At(registers, Moment(0)),
-            Some(before) if self.is_still(guard.0, before) => Standing::At(registers, before),
+            // The reader does not leave its system call meanwhile.
+            _ if is_reader => Standing::At(registers, Moment(0)),
+            Some(before) if self.is_still(guard.0, before, budget) => {
+                Standing::At(registers, before)
+            }
             _ => Standing::OnCpu,
         }
     }
 
-    /// Returns whether `task` has not run since `moment`.
-    pub(crate) fn is_still(&self, task: &Task, since: Moment) -> bool {
+    /// Returns whether `task` has not run since `since`.
+    pub(crate) fn is_still(&self, task: &Task, since: Moment, budget: &LockBudget) -> bool {
         sys::smp_rmb();
-        ptr::eq(task.as_ptr(), Task::current_raw()) || moment(task) == Some(since)
-    }
-
-    /// Returns the mapping that `address` lies in.
-    pub(crate) fn mapping_at(&self, address: usize) -> Option<Mapping<'_>> {
-        self._guard.vma_lookup(address).map(Mapping)
-    }
-
-    /// Returns all mappings, in ascending order.
-    pub(crate) fn mappings(&self) -> impl Iterator<Item = Mapping<'_>> {
-        let mut from = 0;
-
-        core::iter::from_fn(move || {
-            // SAFETY: The mmap lock of this address space is held.
-            let vma = unsafe { bindings::find_vma(self.space.as_ptr(), from) };
-
-            if vma.is_null() {
-                return None;
-            }
-            // SAFETY: The mapping is valid for as long as the lock is held, which is as long as
-            // `self` is borrowed.
-            let mapping = Mapping(unsafe { VmaRef::from_raw(vma) });
-
-            from = mapping.range().end;
-            Some(mapping)
-        })
+        budget.is_reader(task) || moment(task) == Some(since)
     }
 }
 
@@ -394,210 +501,6 @@ fn moment(task: &Task) -> Option<Moment> {
     });
 
     (on_cpu == 0).then_some(Moment(voluntary.wrapping_add(involuntary)))
-}
-
-impl Memory for Locked<'_> {
-    fn mapping(&self, address: usize) -> Option<Range<usize>> {
-        self.mapping_at(address).map(|mapping| mapping.range())
-    }
-
-    fn word(&self, address: usize, size: usize) -> Result<usize, End> {
-        let offset = address & !PAGE_MASK;
-
-        // Asked for an address beside a stack, `get_user_pages_remote()` complains in the log.
-        if self.mapping_at(address).is_none() {
-            return Err(End::Unmapped);
-        }
-        let mut page = ptr::null_mut();
-        // SAFETY:
-        // - The address space exists and its mmap lock is held, and stays so: no `locked` is given.
-        // - `page` has room for one page.
-        // - `FOLL_NOFAULT` makes it return what is in memory, and nothing else.
-        let count = unsafe {
-            bindings::get_user_pages_remote(
-                self.space.as_ptr(),
-                address & PAGE_MASK,
-                1,
-                bindings::FOLL_NOFAULT,
-                &mut page,
-                ptr::null_mut(),
-            )
-        };
-        if count != 1 {
-            return Err(End::NotResident);
-        }
-        // SAFETY: `get_user_pages_remote()` has returned a page, and a reference to it.
-        let mapped = unsafe { bindings::kmap_local_page(page) };
-        let place = mapped.wrapping_byte_add(offset);
-        let word = if size == size_of::<u64>() {
-            // SAFETY: The word is aligned, hence within the page, which is mapped. Any value is
-            // valid, and the program may be writing it.
-            let word = unsafe { sys::read_once(place.cast::<u64>()) };
-
-            // CAST: A word of a program is no larger than the kernel's.
-            word as usize
-        } else {
-            // SAFETY: As above.
-            let word = unsafe { sys::read_once(place.cast::<u32>()) };
-
-            // CAST: `usize` has at least 32 bits here.
-            word as usize
-        };
-
-        // SAFETY: `kmap_local_page()` has returned this, and nothing was mapped after it.
-        unsafe { bindings::kunmap_local(mapped) };
-        // SAFETY: The reference is from `get_user_pages_remote()`.
-        unsafe { sys::put_page(page) };
-        Ok(word)
-    }
-
-    fn return_address(&self, word: usize) -> usize {
-        sys::strip_user_pac(word)
-    }
-}
-
-/// A mapping of an address space whose mmap lock is held.
-pub(crate) struct Mapping<'a>(&'a VmaRef);
-
-impl Mapping<'_> {
-    /// Returns the addresses.
-    pub(crate) fn range(&self) -> Range<usize> {
-        self.0.start()..self.0.end()
-    }
-
-    /// Returns the file that is mapped, or null.
-    fn file(&self) -> *mut bindings::file {
-        // SAFETY: The mapping is valid, and its file cannot change while the mmap lock is held.
-        unsafe { (*self.0.as_ptr()).vm_file }
-    }
-
-    /// Returns whether a file is mapped.
-    pub(crate) fn is_of_file(&self) -> bool {
-        !self.file().is_null()
-    }
-
-    /// Returns how far `address` is from the start of the mapped file, or else from that of the
-    /// mapping.
-    pub(crate) fn offset(&self, address: usize) -> usize {
-        let offset = address - self.0.start();
-
-        if self.file().is_null() {
-            return offset;
-        }
-        // SAFETY: The mapping is valid, and cannot change while the mmap lock is held.
-        let pages = unsafe { (*self.0.as_ptr()).vm_pgoff };
-
-        offset.wrapping_add(pages << PAGE_SHIFT)
-    }
-
-    /// Returns the name that a mapping of the kernel's making has, `[vdso]` for one.
-    pub(crate) fn special_name(&self) -> Option<&CStr> {
-        let vma = self.0.as_ptr();
-        // SAFETY: The mapping is valid, and cannot change while the mmap lock is held.
-        let ops = unsafe { (*vma).vm_ops };
-
-        if !self.file().is_null() || ops.is_null() {
-            return None;
-        }
-        // SAFETY: The operations are valid for as long as the mapping.
-        let name = unsafe { (*ops).name }?;
-        // SAFETY: This is how `name()` is called for `/proc/PID/maps`, with the same lock.
-        let name = unsafe { name(vma) };
-
-        if name.is_null() {
-            return None;
-        }
-        // SAFETY: It is a string that lasts as long as the mapping.
-        Some(unsafe { CStr::from_char_ptr(name) })
-    }
-
-    /// Returns the name that `/proc/PID/maps` has for the mapping, and `[anon]` where that has none.
-    ///
-    /// `buf` is of [`NAME_MAX`] bytes. Does not wait for anybody.
-    pub(crate) fn name<'b>(&'b self, buf: &'b mut [u8]) -> &'b [u8] {
-        let file = self.file();
-
-        // SAFETY: The mmap lock is held, and the result is used as long as it is.
-        let given = unsafe { sys::anon_vma_name(self.0.as_ptr()) };
-        if !given.is_null() && (!file.is_null() || self.special_name().is_none()) {
-            // SAFETY: The name is a string, and stays for as long as the mmap lock is held.
-            let given = unsafe { CStr::from_char_ptr((*given).name.as_ptr()) };
-            let before: &[u8] = if file.is_null() {
-                b"[anon:"
-            } else {
-                b"[anon_shmem:"
-            };
-
-            if !file.is_null() || self.standing_name().is_none() {
-                return join(buf, &[before, given.to_bytes(), b"]"]);
-            }
-        }
-        if !file.is_null() {
-            return path(file, buf);
-        }
-        if let Some(name) = self.special_name() {
-            return name.to_bytes();
-        }
-        self.standing_name().unwrap_or(b"[anon]")
-    }
-
-    /// Returns the name of the heap and of the first stack.
-    fn standing_name(&self) -> Option<&'static [u8]> {
-        let mm = self.0.mm().as_raw();
-        // SAFETY: The address space exists as long as its mapping; no reference is made.
-        let mm = unsafe { &raw const (*mm).__bindgen_anon_1 };
-        // SAFETY: As above.
-        let fields = unsafe {
-            [
-                &raw const (*mm).start_brk,
-                &raw const (*mm).brk,
-                &raw const (*mm).start_stack,
-            ]
-        };
-        let [start_brk, brk, start_stack] = fields.map(|field| {
-            // SAFETY: The field is valid as above, aligned, and a word.
-            unsafe { sys::read_once(field) }
-        });
-        let Range { start, end } = self.range();
-
-        if start < brk && end > start_brk {
-            Some(b"[heap]")
-        } else if start <= start_stack && end >= start_stack {
-            Some(b"[stack]")
-        } else {
-            None
-        }
-    }
-}
-
-/// Puts `pieces` one after the other into `buf`, as far as it goes.
-fn join<'b>(buf: &'b mut [u8], pieces: &[&[u8]]) -> &'b [u8] {
-    let mut len = 0;
-
-    for piece in pieces {
-        let count = piece.len().min(buf.len() - len);
-
-        buf[len..len + count].copy_from_slice(&piece[..count]);
-        len += count;
-    }
-    &buf[..len]
-}
-
-/// Returns the path of an open file.
-fn path(file: *mut bindings::file, buf: &mut [u8]) -> &[u8] {
-    // SAFETY: The file of a mapping is open for as long as the mapping is valid.
-    let path = unsafe { sys::file_user_path(file) };
-    // CAST: The buffer is of `NAME_MAX` bytes.
-    // SAFETY: The path is that of an open file; `buf` is valid for writes of its length.
-    let name = from_err_ptr(unsafe {
-        bindings::d_path(path, buf.as_mut_ptr().cast(), buf.len() as c_int)
-    });
-
-    match name {
-        // SAFETY: `d_path()` returns a string that lies in `buf`.
-        Ok(name) => unsafe { CStr::from_char_ptr(name) }.to_bytes(),
-        Err(_) => b"[path-too-long]",
-    }
 }
 
 /// Rounds an address up to the start of a page.

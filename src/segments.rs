@@ -2,10 +2,22 @@
 
 //! The segments of a program, worked out from what the kernel has noted of it and from its
 //! mappings. Pure, and tested by itself.
+//!
+//! Each segment takes a few look-ups, however many mappings there are.
 
-use crate::mm::{
-    page_up,
-    Parts, //
+use crate::{
+    mapping::Kind,
+    mm::{
+        page_up,
+        Parts, //
+    },
+    regions::{
+        stack_at,
+        Region,
+        Regions,
+        Stack,
+        PIECES_MAX, //
+    }, //
 };
 use core::ops::Range;
 use kernel::prelude::*;
@@ -18,6 +30,10 @@ pub(crate) const NAMES: [&str; SEGMENTS] = [
     "text", "data", "bss", "heap", "mmap", "stack", "args", "env", "vdso",
 ];
 
+/// The most mappings that one search looks at. The kernel makes a few special mappings; the parts of
+/// the program are passed by as a whole.
+const STEPS_MAX: usize = 32;
+
 /// What is known of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Segment {
@@ -25,45 +41,39 @@ pub(crate) enum Segment {
     At(Range<usize>),
     /// There is none.
     Nothing,
-    /// The mappings could not be looked at.
-    Unknown,
+    /// The mappings could not be looked at in time.
+    Locked,
+    /// A stack with guard pages inside its mapping; the end, if it is known.
+    Guarded(Option<usize>),
+    /// It is in more pieces than are looked at.
+    InPieces,
 }
 
-/// A mapping, as far as it matters here.
-#[derive(Clone)]
-pub(crate) struct Region {
-    /// The addresses.
-    pub(crate) range: Range<usize>,
-    /// What is mapped.
-    pub(crate) kind: RegionKind,
-}
-
-/// What is mapped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RegionKind {
-    /// A file.
-    File,
-    /// Memory of the program's own.
-    Anonymous,
-    /// `[vdso]`.
-    Vdso,
-    /// Something else of the kernel's making.
-    Special,
-}
-
-/// Works out the segments; `regions` are all mappings in ascending order, if they are known.
-pub(crate) fn segments(
-    parts: &Parts,
-    regions: Option<impl Iterator<Item = Region>>,
-) -> [Segment; SEGMENTS] {
-    let [bss, mmap, stack, vdso] = match regions {
-        Some(regions) => {
-            mapped(parts, regions).map(|found| found.map_or(Segment::Nothing, Segment::At))
+impl Segment {
+    /// Returns where it is, if all of that is known.
+    fn range(&self) -> Option<&Range<usize>> {
+        match self {
+            Self::At(range) => Some(range),
+            _ => None,
         }
-        None => [const { Segment::Unknown }; 4],
-    };
+    }
+}
 
-    [
+/// Works out the segments.
+///
+/// # Errors
+///
+/// `EINTR`: the reader has been killed.
+pub(crate) fn segments(parts: &Parts, regions: &mut impl Regions) -> Result<[Segment; SEGMENTS]> {
+    let bss = unless_locked(bss(parts, regions))?;
+    let stack = unless_locked(stack(parts, regions))?;
+    let mmap = match (&bss, &stack) {
+        (Segment::Locked, _) | (_, Segment::Locked) => Segment::Locked,
+        (bss, stack) => unless_locked(mmap(parts, bss, stack, regions))?,
+    };
+    let vdso = unless_locked(vdso(parts, regions))?;
+
+    Ok([
         noted(&parts.text),
         noted(&parts.data),
         bss,
@@ -73,7 +83,7 @@ pub(crate) fn segments(
         noted(&parts.args),
         noted(&parts.env),
         vdso,
-    ]
+    ])
 }
 
 /// A segment that the kernel has noted, unless it has not.
@@ -85,79 +95,217 @@ fn noted(range: &Range<usize>) -> Segment {
     }
 }
 
-/// Finds bss, mmap, stack and vdso among the mappings.
-fn mapped(parts: &Parts, regions: impl Iterator<Item = Region>) -> [Option<Range<usize>>; 4] {
-    let (mut bss, mut mmap, mut stack, mut vdso) = (None::<Range<usize>>, None, None, None);
-    // What of the last page of the data is not in the file belongs to bss, and so does anonymous
-    // memory that joins it, up to where the heap begins.
-    let mut bss_end = page_up(parts.data.end);
-    let heap = parts.heap.start;
+/// Returns what was found, or that a mapping could not be looked at in time.
+///
+/// # Errors
+///
+/// `EINTR`: the reader has been killed.
+fn unless_locked(found: Result<Segment>) -> Result<Segment> {
+    match found {
+        Err(error) if error == EAGAIN => Ok(Segment::Locked),
+        found => found,
+    }
+}
 
-    for Region { range, kind } in regions {
-        let is_stack = range.start <= parts.stack && parts.stack <= range.end;
+/// Finds the stack that the program was started with.
+fn stack(parts: &Parts, regions: &mut impl Regions) -> Result<Segment> {
+    Ok(match stack_at(regions, parts, parts.stack)? {
+        Some(Stack::At(range)) => Segment::At(range),
+        Some(Stack::Guarded(end)) => Segment::Guarded(end),
+        Some(Stack::InPieces) => Segment::InPieces,
+        None => Segment::Nothing,
+    })
+}
 
-        if parts.data.end != 0 && range.contains(&(parts.data.end - 1)) {
-            bss = Some(parts.data.end..bss_end);
-        } else if range.start == bss_end
-            && kind == RegionKind::Anonymous
-            && bss.is_some()
-            && !is_stack
-        {
-            let end = if (range.start..range.end).contains(&heap) {
-                heap
+/// Finds `[vdso]`, which the program may have unmapped.
+fn vdso(parts: &Parts, regions: &mut impl Regions) -> Result<Segment> {
+    Ok(match regions.at(parts.vdso)? {
+        Some(region) if region.kind == Kind::Special => Segment::At(region.range),
+        _ => Segment::Nothing,
+    })
+}
+
+/// Finds the bss. It begins where the part of the data that is in the file ends, and goes on to the
+/// end of that page and through the private memory that follows, up to the heap.
+fn bss(parts: &Parts, regions: &mut impl Regions) -> Result<Segment> {
+    let data_end = parts.data.end;
+    let mut end = page_up(data_end);
+
+    if data_end == 0 || regions.at(data_end - 1)?.is_none() {
+        return Ok(Segment::Nothing);
+    }
+    for _ in 0..PIECES_MAX {
+        let next = regions.at(end)?.filter(|next| {
+            end != parts.heap.start
+                && next.range.start == end
+                && next.kind == Kind::Anonymous
+                && !next.range.contains(&parts.stack)
+        });
+        let Some(next) = next else {
+            return Ok(if end > data_end {
+                Segment::At(data_end..end)
             } else {
-                range.end
-            };
+                Segment::Nothing
+            });
+        };
 
-            // The heap is not yet part of it where it begins right here.
-            if end > bss_end {
-                bss = Some(parts.data.end..end);
-                bss_end = if end == heap { usize::MAX } else { end };
-            }
+        end = if next.range.contains(&parts.heap.start) {
+            parts.heap.start
+        } else {
+            next.range.end
+        };
+    }
+    Ok(Segment::InPieces)
+}
+
+/// What of an address space is none of segment `mmap`, in its area or not.
+struct Others<'a> {
+    image: Range<usize>,
+    heap: Range<usize>,
+    stack: Option<&'a Range<usize>>,
+}
+
+impl Others<'_> {
+    /// Returns where what `region` belongs to is, if it is none of segment `mmap`.
+    fn extent_of(&self, region: &Region) -> Option<Range<usize>> {
+        let overlaps = |other: &&Range<usize>| {
+            region.range.start < other.end && other.start < region.range.end
+        };
+
+        [Some(&self.image), Some(&self.heap), self.stack]
+            .into_iter()
+            .flatten()
+            .find(overlaps)
+            .cloned()
+            .or_else(|| (region.kind == Kind::Special).then(|| region.range.clone()))
+    }
+}
+
+/// Finds the span of the libraries and of what else is mapped in the area where the kernel places
+/// mappings: below `mmap_base` if it goes down from there, and else above.
+///
+/// The parts of the program can lie in that area, and are passed by. So is what the kernel has
+/// mapped of itself.
+fn mmap(
+    parts: &Parts,
+    bss: &Segment,
+    stack: &Segment,
+    regions: &mut impl Regions,
+) -> Result<Segment> {
+    let area = if parts.mmap.is_top_down {
+        0..parts.mmap.base
+    } else {
+        parts.mmap.base..parts.mmap.end
+    };
+    let others = Others {
+        image: image(parts, bss, regions)?,
+        heap: parts.heap.start..page_up(parts.heap.end),
+        stack: stack.range(),
+    };
+    let first = first_in(&area, &others, regions)?;
+    let last = last_in(&area, &others, regions)?;
+
+    Ok(match (first, last) {
+        (Some(first), Some(last)) if first < last => Segment::At(first..last),
+        _ => Segment::Nothing,
+    })
+}
+
+/// Returns where the first mapping in `area` starts that is none of `others`.
+///
+/// # Errors
+///
+/// As [`Regions`]; `EAGAIN` also if there are more special mappings than the kernel makes.
+fn first_in(
+    area: &Range<usize>,
+    others: &Others<'_>,
+    regions: &mut impl Regions,
+) -> Result<Option<usize>> {
+    let mut from = area.start;
+
+    for _ in 0..STEPS_MAX {
+        let Some(region) = regions.first_from(from)? else {
+            return Ok(None);
+        };
+        if region.range.start >= area.end {
+            return Ok(None);
         }
-        if kind == RegionKind::Vdso {
-            vdso = Some(range);
-        } else if kind == RegionKind::Special {
-            // The kernel puts such where there is room, among the libraries or beside the stack.
-        } else if is_stack {
-            stack = Some(range);
-        } else if (page_up(parts.heap.end)..parts.stack).contains(&range.start) {
-            let start = mmap.map_or(range.start, |mmap: Range<usize>| mmap.start);
-
-            mmap = Some(start..range.end);
+        match others.extent_of(&region) {
+            Some(other) => from = other.end.max(region.range.end),
+            // It reaches into the area from below it.
+            None if region.range.start < area.start => from = region.range.end,
+            None => return Ok(Some(region.range.start)),
         }
     }
-    [bss.filter(|bss| !bss.is_empty()), mmap, stack, vdso]
+    Err(EAGAIN)
+}
+
+/// Returns where the last mapping in `area` ends that is none of `others`.
+///
+/// # Errors
+///
+/// As [`first_in`].
+fn last_in(
+    area: &Range<usize>,
+    others: &Others<'_>,
+    regions: &mut impl Regions,
+) -> Result<Option<usize>> {
+    let mut below = area.end;
+
+    for _ in 0..STEPS_MAX {
+        let Some(region) = regions.last_below(below)? else {
+            return Ok(None);
+        };
+        if region.range.start < area.start {
+            return Ok(None);
+        }
+        match others.extent_of(&region) {
+            Some(other) => below = other.start.min(region.range.start),
+            None => return Ok(Some(region.range.end)),
+        }
+    }
+    Err(EAGAIN)
+}
+
+/// Returns where the image of the program is: from the first mapping of its file that is adjacent to
+/// the text, to the end of data and bss.
+fn image(parts: &Parts, bss: &Segment, regions: &mut impl Regions) -> Result<Range<usize>> {
+    if parts.text.start == 0 {
+        return Ok(0..0);
+    }
+    let end = bss.range().map_or(page_up(parts.data.end), |bss| bss.end);
+    let end = end.max(page_up(parts.text.end));
+    let mut start = parts.text.start;
+
+    if let Some(text) = regions.at(start)? {
+        start = text.range.start;
+        for _ in 0..STEPS_MAX {
+            let Some(below) = start.checked_sub(1) else {
+                break;
+            };
+            let Some(region) = regions.at(below)? else {
+                break;
+            };
+            if region.kind != text.kind {
+                break;
+            }
+            start = region.range.start;
+        }
+    }
+    Ok(start..end)
 }
 
 #[kunit_tests(taskscope_segments)]
 mod tests {
     use super::*;
-
-    const PARTS: Parts = Parts {
-        text: 0x1000..0x1f00,
-        data: 0x3000..0x3800,
-        heap: 0x6000..0x6100,
-        args: 0xfa00..0xfa20,
-        env: 0xfa20..0xfa20,
-        stack: 0xf900,
+    use crate::{
+        mm::MmapArea,
+        regions::fake::*, //
     };
 
-    /// A mapping of memory, or of a file.
-    fn region(range: Range<usize>, is_anonymous: bool) -> Region {
-        Region {
-            range,
-            kind: if is_anonymous {
-                RegionKind::Anonymous
-            } else {
-                RegionKind::File
-            },
-        }
-    }
-
-    /// Returns the segment of that name.
-    fn segment(name: &str, parts: &Parts, regions: &[Region]) -> Option<Segment> {
-        let found = segments(parts, Some(regions.iter().cloned()));
+    /// Returns the segment of that name, with the mapping that starts at `busy` being changed.
+    fn with_busy(name: &str, parts: &Parts, regions: &[Region], busy: usize) -> Option<Segment> {
+        let found = segments(parts, &mut Fake { regions, busy }).ok()?;
 
         NAMES
             .iter()
@@ -166,92 +314,182 @@ mod tests {
             .map(|(_, found)| found)
     }
 
+    /// Returns the segment of that name.
+    fn segment(name: &str, parts: &Parts, regions: &[Region]) -> Option<Segment> {
+        with_busy(name, parts, regions, 0)
+    }
+
     #[test]
     fn what_the_kernel_has_noted() {
-        let found = segments(&PARTS, None::<core::iter::Empty<Region>>);
+        let is = |name, expected| assert_eq!(segment(name, &parts(), &[]), Some(expected));
 
-        assert_eq!(found[0], Segment::At(0x1000..0x1f00));
-        assert_eq!(found[2], Segment::Unknown);
-        assert_eq!(found[3], Segment::At(0x6000..0x6100));
-        assert_eq!(found[7], Segment::At(0xfa20..0xfa20));
+        is("text", Segment::At(0x3000..0x3f00));
+        is("heap", Segment::At(0x7000..0x7100));
+        is("env", Segment::At(0xfa20..0xfa20));
+        is("bss", Segment::Nothing);
+        is("mmap", Segment::Nothing);
+        is("stack", Segment::Nothing);
+        is("vdso", Segment::Nothing);
         assert_eq!(noted(&(0..0)), Segment::Nothing);
         assert_eq!(noted(&(2..1)), Segment::Nothing);
     }
 
     #[test]
     fn bss_ends_with_its_page_or_its_memory() {
-        let bss = |parts: &Parts, regions: &[Region]| segment("bss", parts, regions);
-        let file = region(0x3000..0x4000, false);
+        let bss = |regions: &[Region]| segment("bss", &parts(), regions);
+        let data = file(0x5000..0x6000, 1);
 
-        assert_eq!(bss(&PARTS, &[]), Some(Segment::Nothing));
+        assert_eq!(bss(&[data.clone()]), Some(Segment::At(0x5800..0x6000)));
         assert_eq!(
-            bss(&PARTS, &[file.clone()]),
-            Some(Segment::At(0x3800..0x4000))
-        );
-        assert_eq!(
-            bss(&PARTS, &[file.clone(), region(0x4000..0x5000, true)]),
-            Some(Segment::At(0x3800..0x5000))
+            bss(&[data.clone(), memory(0x6000..0x6800)]),
+            Some(Segment::At(0x5800..0x6800))
         );
         // The memory behind it is of a file, or does not join it.
         assert_eq!(
-            bss(&PARTS, &[file.clone(), region(0x4000..0x5000, false)]),
-            Some(Segment::At(0x3800..0x4000))
+            bss(&[data.clone(), file(0x6000..0x7000, 2)]),
+            Some(Segment::At(0x5800..0x6000))
         );
         assert_eq!(
-            bss(&PARTS, &[file.clone(), region(0x5000..0x6000, true)]),
-            Some(Segment::At(0x3800..0x4000))
+            bss(&[data.clone(), memory(0x6800..0x7000)]),
+            Some(Segment::At(0x5800..0x6000))
         );
         // The heap begins where bss ends, in the same mapping or in the next.
         assert_eq!(
-            bss(&PARTS, &[file.clone(), region(0x4000..0x7000, true)]),
-            Some(Segment::At(0x3800..0x6000))
+            bss(&[data.clone(), memory(0x6000..0x9000)]),
+            Some(Segment::At(0x5800..0x7000))
         );
         assert_eq!(
-            bss(
-                &PARTS,
-                &[
-                    file,
-                    region(0x4000..0x6000, true),
-                    region(0x6000..0x7000, true)
-                ]
-            ),
-            Some(Segment::At(0x3800..0x6000))
+            bss(&[data, memory(0x6000..0x7000), memory(0x7000..0x9000)]),
+            Some(Segment::At(0x5800..0x7000))
+        );
+    }
+
+    /// A program, its heap and its stack.
+    fn program() -> [Region; 6] {
+        [
+            file(0x2000..0x3000, 1),
+            file(0x3000..0x4000, 1),
+            file(0x5000..0x6000, 1),
+            memory(0x7000..0x8000),
+            memory(0xf000..0x10000),
+            special(0x10000..0x11000),
+        ]
+    }
+
+    /// Returns segment `mmap` of a program with these mappings beside its own.
+    fn mmap_with(parts: &Parts, more: &[Region]) -> Option<Segment> {
+        let mut regions = KVec::new();
+
+        for region in program().iter().chain(more) {
+            regions.push(region.clone(), GFP_KERNEL).ok()?;
+        }
+        regions.sort_unstable_by_key(|region| region.range.start);
+        segment("mmap", parts, &regions)
+    }
+
+    #[test]
+    fn libraries_above_the_program() {
+        let more = [
+            file(0x9000..0xa000, 2),
+            memory(0xb000..0xc000),
+            special(0xc000..0xd000),
+            // The kernel never places a mapping above the base.
+            memory(0xe000..0xe800),
+        ];
+
+        assert_eq!(mmap_with(&parts(), &[]), Some(Segment::Nothing));
+        assert_eq!(
+            mmap_with(&parts(), &more),
+            Some(Segment::At(0x9000..0xc000))
+        );
+        assert_eq!(
+            mmap_with(&parts(), &more[1..2]),
+            Some(Segment::At(0xb000..0xc000))
         );
     }
 
     #[test]
-    fn the_area_of_the_libraries() {
-        let regions = [
-            region(0x1000..0x2000, false),
-            region(0x6000..0x7000, true),
-            region(0x8000..0x9000, false),
-            region(0xa000..0xb000, true),
-            Region {
-                range: 0xc000..0xd000,
-                kind: RegionKind::Special,
+    fn libraries_below_the_program() {
+        let parts = Parts {
+            mmap: MmapArea {
+                base: 0x1800,
+                ..parts().mmap
             },
-            region(0xf000..0x10000, true),
-            Region {
-                range: 0x11000..0x12000,
-                kind: RegionKind::Vdso,
+            ..parts()
+        };
+        let more = [file(0x800..0xa00, 2), memory(0x1000..0x1200)];
+
+        assert_eq!(mmap_with(&parts, &[]), Some(Segment::Nothing));
+        assert_eq!(mmap_with(&parts, &more), Some(Segment::At(0x800..0x1200)));
+    }
+
+    #[test]
+    fn libraries_upwards() {
+        let parts = Parts {
+            mmap: MmapArea {
+                base: 0x800,
+                is_top_down: false,
+                ..parts().mmap
             },
+            ..parts()
+        };
+        let more = [
+            memory(0x400..0x900),
+            file(0x1000..0x1200, 2),
+            memory(0x1800..0x1900),
+            memory(0x9000..0x9800),
         ];
 
+        assert_eq!(mmap_with(&parts, &[]), Some(Segment::Nothing));
+        // The first one begins below the base.
+        assert_eq!(mmap_with(&parts, &more[..1]), Some(Segment::Nothing));
         assert_eq!(
-            segment("mmap", &PARTS, &regions),
-            Some(Segment::At(0x8000..0xb000))
+            mmap_with(&parts, &more[..3]),
+            Some(Segment::At(0x1000..0x1900))
         );
+        assert_eq!(mmap_with(&parts, &more), Some(Segment::At(0x1000..0x9800)));
+    }
+
+    #[test]
+    fn mappings_beside_the_image_are_of_others() {
+        // Of another file below the text; within the image, between text and data.
+        let more = [file(0x1000..0x2000, 2), file(0x4000..0x5000, 3)];
+
         assert_eq!(
-            segment("stack", &PARTS, &regions),
+            mmap_with(&parts(), &more),
+            Some(Segment::At(0x1000..0x2000))
+        );
+    }
+
+    #[test]
+    fn stack_and_vdso() {
+        let parts = Parts {
+            vdso: 0x10000,
+            ..parts()
+        };
+
+        assert_eq!(
+            segment("stack", &parts, &program()),
             Some(Segment::At(0xf000..0x10000))
         );
         assert_eq!(
-            segment("vdso", &PARTS, &regions),
-            Some(Segment::At(0x11000..0x12000))
+            segment("vdso", &parts, &program()),
+            Some(Segment::At(0x10000..0x11000))
         );
+        // Something else is mapped where it was.
         assert_eq!(
-            segment("mmap", &PARTS, &regions[..2]),
+            segment("vdso", &parts, &[memory(0x10000..0x11000)]),
             Some(Segment::Nothing)
         );
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_locked() {
+        let locked = |name, busy| with_busy(name, &parts(), &program(), busy);
+
+        assert_eq!(locked("stack", 0xf000), Some(Segment::Locked));
+        assert_eq!(locked("mmap", 0xf000), Some(Segment::Locked));
+        assert_eq!(locked("bss", 0x5000), Some(Segment::Locked));
+        assert_eq!(locked("bss", 0xf000), Some(Segment::At(0x5800..0x6000)));
     }
 }

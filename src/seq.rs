@@ -603,7 +603,8 @@ impl<T: Table> Ops<T> {
         let at = item.addr() - 1;
         let rows = open.table.rows();
 
-        if at % const { sys::ROWS_PER_CHECK / T::BLOCK } == 0 && sys::fatal_signal_pending() {
+        if at % const { sys::ROWS_PER_CHECK / T::BLOCK } == 0 && sys::check_fatal_signal().is_err()
+        {
             return EINTR.to_errno();
         }
         match at {

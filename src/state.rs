@@ -4,6 +4,7 @@
 
 use crate::{
     addresses::Addresses,
+    deferred::Queue,
     nmi::Nmis,
     observation::Observation,
     pid_list::PidList,
@@ -34,6 +35,8 @@ pub(crate) struct State {
     pub(crate) addresses: Addresses,
     /// Where snapshots of tasks are made.
     pub(crate) memory: Memory,
+    /// Where the memory of programs is read.
+    pub(crate) memory_readers: Queue,
     /// What provokes the contexts of `contexts`.
     pub(crate) prober: Prober,
     /// The NMIs that have come since the module was loaded.
@@ -50,6 +53,7 @@ impl State {
             selection <- new_mutex!(None),
             addresses <- Addresses::new(raw_pointers),
             memory: Memory::new()?,
+            memory_readers: Queue::unbound(c"taskscope_memory")?,
             prober: Prober::new()?,
             nmis: Nmis::watch()?,
             module_init: Observation::now(),

@@ -24,6 +24,7 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::barrier,
+    task::Task,
     time::Jiffies, //
 };
 
@@ -65,8 +66,8 @@ extern "C" {
     fn taskscope_user_machine(task: *mut bindings::task_struct) -> u16;
     fn taskscope_strip_user_pac(address: c_ulong) -> c_ulong;
     fn taskscope_user_end() -> c_ulong;
-    fn taskscope_fatal_signal_pending() -> bool;
-    fn taskscope_put_page(page: *mut bindings::page);
+    fn taskscope_fatal_signal_pending(task: *mut bindings::task_struct) -> bool;
+    fn taskscope_is_topdown(mm: *mut bindings::mm_struct) -> bool;
     fn taskscope_file_user_path(file: *const bindings::file) -> *const bindings::path;
     fn taskscope_anon_vma_name(
         vma: *mut bindings::vm_area_struct,
@@ -699,11 +700,22 @@ pub(crate) fn user_end() -> usize {
     unsafe { taskscope_user_end() }
 }
 
-/// Returns whether the caller is about to be killed.
+/// Returns whether `task` is being killed.
 #[inline]
-pub(crate) fn fatal_signal_pending() -> bool {
-    // SAFETY: This looks at the current task.
-    unsafe { taskscope_fatal_signal_pending() }
+pub(crate) fn fatal_signal_pending(task: &Task) -> bool {
+    // SAFETY: The task exists for as long as it is borrowed.
+    unsafe { taskscope_fatal_signal_pending(task.as_ptr()) }
+}
+
+/// Returns whether the kernel places mappings from the top of the area for mappings downwards.
+///
+/// # Safety
+///
+/// `mm` points at an address space that exists.
+#[inline]
+pub(crate) unsafe fn mm_is_top_down(mm: *mut bindings::mm_struct) -> bool {
+    // SAFETY: This reads a flag of the address space, which exists by this function's requirements.
+    unsafe { taskscope_is_topdown(mm) }
 }
 
 /// How many rows are made at most between two calls of [`check_fatal_signal`].
@@ -722,22 +734,11 @@ pub(crate) const ROWS_PER_CHECK: usize = 1024;
 /// `EINTR`, and nothing else.
 #[inline]
 pub(crate) fn check_fatal_signal() -> Result {
-    if fatal_signal_pending() {
+    if fatal_signal_pending(kernel::current!()) {
         Err(EINTR)
     } else {
         Ok(())
     }
-}
-
-/// Drops a reference to a page, as `put_page()` does.
-///
-/// # Safety
-///
-/// The caller owns a reference to `page`, and gives it up.
-#[inline]
-pub(crate) unsafe fn put_page(page: *mut bindings::page) {
-    // SAFETY: The reference is the caller's by this function's requirements.
-    unsafe { taskscope_put_page(page) };
 }
 
 /// Returns the path by which a user knows `file`, as `/proc/PID/maps` shows it.

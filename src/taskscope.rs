@@ -16,6 +16,7 @@
 //! state            what the files share
 //! addresses        kernel addresses, hashed or raw
 //! segments         the segments of a program
+//! regions          mappings as the rules for segments and stacks see them
 //! cells            tables as wide as their values
 //! symbols          what a return address lies in
 //! address_map      what is known of addresses
@@ -29,8 +30,10 @@
 //! stack            kernel stacks of threads that do not run               (unsafe)
 //! tasks            the task list under RCU                                (unsafe)
 //! abi              system call tables, and the names in them
+//! user_memory      the memory of other processes                          (unsafe)
 //! mm               address spaces and user registers                      (unsafe)
-//! frame_chain      frame pointers in memory that nobody vouches for
+//! mapping          a mapping of an address space, and its name            (unsafe)
+//! frame_chain      frame pointers in untrusted user memory
 //! line             text that grows inside a borrowed buffer               (unsafe)
 //! spare            memory that a table leaves for the next one            (unsafe)
 //! sys, helpers.c   the C that the `kernel` crate does not wrap            (unsafe)
@@ -53,12 +56,14 @@ mod fault;
 mod frame_chain;
 mod latest;
 mod line;
+mod mapping;
 mod mm;
 mod names;
 mod nmi;
 mod observation;
 mod pid_list;
 mod probe;
+mod regions;
 mod segments;
 mod seq;
 mod snapshot;
@@ -69,6 +74,7 @@ mod symbols;
 mod sys;
 mod tasks;
 mod text;
+mod user_memory;
 mod users;
 mod views;
 mod walk;

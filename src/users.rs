@@ -8,8 +8,7 @@
 use crate::{
     mm::{
         AddressSpace,
-        Locked,
-        Patience,
+        LockBudget,
         Standing,
         Use, //
     },
@@ -22,10 +21,7 @@ use crate::{
         ThreadId, //
     },
     spare::Lent,
-    sys::{
-        self,
-        UserRegisters, //
-    },
+    sys::UserRegisters,
     tasks::RcuTask,
     text::COMM_LEN,
     walk::{
@@ -71,10 +67,14 @@ pub(crate) enum Valid {
     Exec,
     /// The thread has given up its address space, or has not got one yet.
     NoMm,
-    /// The lock of the address space was not had in time.
+    /// Others were changing a mapping for too long.
     Locked,
     /// The stack pointer lies in no mapping.
     Unmapped,
+    /// There are guard pages inside the mapping of the stack, which hide where it begins.
+    Guarded,
+    /// The stack is in more pieces than are looked at.
+    Pieces,
 }
 
 impl Valid {
@@ -87,6 +87,8 @@ impl Valid {
             Self::NoMm => "no-mm",
             Self::Locked => "locked",
             Self::Unmapped => "unmapped",
+            Self::Guarded => "guarded",
+            Self::Pieces => "pieces",
         }
     }
 }
@@ -117,14 +119,6 @@ impl UserThreads {
             threads,
             left_out,
         })
-    }
-
-    /// Returns the threads one after the other, and `EINTR` in place of the next one once the
-    /// caller is being killed.
-    pub(crate) fn each(&self) -> impl Iterator<Item = Result<&UserThread>> {
-        self.threads
-            .iter()
-            .map(|thread| sys::check_fatal_signal().map(|()| thread))
     }
 }
 
@@ -175,35 +169,40 @@ impl UserThread {
         }
     }
 
-    /// Calls `look` with the thread's address space, locked, and the thread's registers, if it has
-    /// both and does not run; returns what its result is worth.
+    /// Calls `look` with the thread's address space and the thread's registers, if it has both and
+    /// does not run; returns what its result is worth.
     ///
-    /// Sleeps, for `patience` at most. Fails with `EINTR` if the caller is being killed, or as
-    /// `look` does.
+    /// Sleeps, for as long as `budget` lasts.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if the reader has been killed, or as `look` does. `EAGAIN` of `look` is no error, but
+    /// [`Valid::Locked`].
     pub(crate) fn visit(
         &self,
-        patience: &mut Patience,
-        mut look: impl FnMut(&Locked<'_>, &UserRegisters) -> Result<Valid>,
+        budget: &mut LockBudget,
+        look: impl FnOnce(&AddressSpace, &UserRegisters, &mut LockBudget) -> Result<Valid>,
     ) -> Result<Valid> {
+        budget.check()?;
         let Some(task) = &self.task else {
             return Ok(Valid::NoMm);
         };
         let Some(space) = AddressSpace::of(task) else {
             return Ok(Valid::NoMm);
         };
-        let Some(locked) = space.lock(patience)? else {
-            return Ok(Valid::Locked);
-        };
 
-        match locked.standing(task) {
+        match space.standing(task, budget) {
             Standing::Gone => Ok(Valid::NoMm),
             Standing::Executing => Ok(Valid::Exec),
             Standing::OnCpu => Ok(Valid::OnCpu),
             Standing::At(registers, moment) => {
-                let valid = look(&locked, &registers)?;
+                let valid = match look(&space, &registers, budget) {
+                    Err(error) if error == EAGAIN => Valid::Locked,
+                    valid => valid?,
+                };
 
                 // What was read of a thread that has run meanwhile is of no one moment.
-                Ok(if locked.is_still(task, moment) {
+                Ok(if space.is_still(task, moment, budget) {
                     valid
                 } else {
                     Valid::OnCpu

@@ -3,6 +3,7 @@
 //! `segments`. The segments of each process.
 
 use crate::{
+    address_map::AddressMap,
     cells::{
         Cell,
         Grid, //
@@ -10,14 +11,12 @@ use crate::{
     line::Line,
     mm::{
         AddressSpace,
-        Locked,
-        Patience,
+        LockBudget,
         Use, //
     },
+    regions::Lookup,
     segments::{
         segments,
-        Region,
-        RegionKind,
         Segment,
         NAMES,
         SEGMENTS, //
@@ -27,6 +26,7 @@ use crate::{
         Table, //
     },
     state::State,
+    sys,
     text::{
         self,
         Side,
@@ -42,7 +42,11 @@ use crate::{
     },
     walk::Scope, //
 };
-use kernel::prelude::*;
+use kernel::{
+    mm::Mm,
+    prelude::*,
+    sync::aref::ARef, //
+};
 
 /// The columns. The last one, COMM, runs to the end of the line.
 static COLUMNS: [(&str, Side); 6] = [
@@ -58,35 +62,49 @@ static COLUMNS: [(&str, Side); 6] = [
 struct Process {
     tgid: u32,
     comm: [u8; COMM_LEN],
-    /// [`None`] while a program is being executed.
-    segments: Option<[Segment; SEGMENTS]>,
+    /// Its number among the programs; [`None`] while a program is being executed.
+    program: Option<usize>,
 }
 
 /// The table `segments`.
 pub(crate) struct Segments {
     processes: KVVec<Process>,
+    programs: KVVec<[Segment; SEGMENTS]>,
     grid: Grid<6>,
     summary: Summary,
 }
 
+impl Segment {
+    /// Returns what the row of this segment is worth.
+    fn valid(&self) -> Valid {
+        match self {
+            Self::At(_) | Self::Nothing => Valid::Ok,
+            Self::Locked => Valid::Locked,
+            Self::Guarded(_) => Valid::Guarded,
+            Self::InPieces => Valid::Pieces,
+        }
+    }
+}
+
 impl Process {
+    /// Returns the segments of the process; [`None`] while a program is being executed.
+    fn segments<'a>(&self, programs: &'a [[Segment; SEGMENTS]]) -> Option<&'a [Segment; SEGMENTS]> {
+        self.program.map(|program| &programs[program])
+    }
+
     /// Returns the values of the columns in the row of segment `at`.
-    fn cells(&self, at: usize) -> [Cell; 6] {
-        let nothing = [Cell::Nothing; 3];
-        let ([start, end, size], valid) = match &self.segments {
-            None => (nothing, Valid::Exec),
-            Some(segments) => match &segments[at] {
-                Segment::At(range) => (
-                    [
-                        Cell::Address(range.start),
-                        Cell::Address(range.end),
-                        Cell::bytes(range.end - range.start),
-                    ],
-                    Valid::Ok,
-                ),
-                Segment::Nothing => (nothing, Valid::Ok),
-                Segment::Unknown => (nothing, Valid::Locked),
-            },
+    fn cells(&self, at: usize, programs: &[[Segment; SEGMENTS]]) -> [Cell; 6] {
+        let segment = self.segments(programs).map(|segments| &segments[at]);
+        let (start, end, size) = match segment {
+            Some(Segment::At(range)) => (
+                Cell::Address(range.start),
+                Cell::Address(range.end),
+                Cell::bytes(range.end - range.start),
+            ),
+            Some(Segment::Guarded(Some(end))) => {
+                (Cell::Nothing, Cell::Address(*end), Cell::Nothing)
+            }
+            _ => (Cell::Nothing, Cell::Nothing, Cell::Nothing),
         };
 
         [
@@ -95,29 +113,63 @@ impl Process {
             start,
             end,
             size,
-            Cell::Word(valid.name()),
+            Cell::Word(segment.map_or(Valid::Exec, Segment::valid).name()),
         ]
+    }
+
+    /// Returns what the rows of the process are worth together.
+    fn valid(&self, programs: &[[Segment; SEGMENTS]]) -> Valid {
+        let Some(segments) = self.segments(programs) else {
+            return Valid::Exec;
+        };
+
+        segments
+            .iter()
+            .map(Segment::valid)
+            .find(|valid| *valid != Valid::Ok)
+            .unwrap_or(Valid::Ok)
     }
 }
 
-/// Returns the mappings of an address space.
-fn regions<'a>(locked: &'a Locked<'_>) -> impl Iterator<Item = Region> + use<'a> {
-    locked.mappings().map(|mapping| Region {
-        range: mapping.range(),
-        kind: match mapping.special_name() {
-            Some(name) if name.to_bytes() == b"[vdso]" => RegionKind::Vdso,
-            Some(_) => RegionKind::Special,
-            None if mapping.is_of_file() => RegionKind::File,
-            None => RegionKind::Anonymous,
-        },
-    })
+/// The address spaces that have been looked at, each once, however many processes share it.
+struct Looked {
+    /// The number of the program in each, by the address of its `struct mm_struct`.
+    programs: AddressMap<usize>,
+    /// References that keep such an address from being given to another address space.
+    kept: KVVec<ARef<Mm>>,
 }
 
-/// Finds the segments of the program in `space`, which has been loaded.
-fn find(space: &AddressSpace, patience: &mut Patience) -> Result<[Segment; SEGMENTS]> {
-    let locked = space.lock(patience)?;
+impl Looked {
+    /// Nothing has been looked at; there is room for `count` address spaces. May sleep.
+    fn new(count: usize) -> Result<Self> {
+        Ok(Self {
+            programs: AddressMap::with_room(count, usize::MAX, GFP_KERNEL)?,
+            kept: KVVec::with_capacity(count, GFP_KERNEL)?,
+        })
+    }
 
-    Ok(segments(&space.parts(), locked.as_ref().map(regions)))
+    /// Returns the number of the program in `space`, whose segments are in `found` then.
+    fn program(
+        &mut self,
+        space: &AddressSpace,
+        found: &mut KVVec<[Segment; SEGMENTS]>,
+        budget: &mut LockBudget,
+    ) -> Result<usize> {
+        let address = space.as_ptr().addr();
+
+        if let Some(program) = self.programs.find(address) {
+            return Ok(*program);
+        }
+        let program = found.len();
+
+        found.push(
+            segments(&space.parts(), &mut Lookup { space, budget })?,
+            GFP_KERNEL,
+        )?;
+        self.kept.push(space.identity(), GFP_KERNEL)?;
+        self.programs.insert(address, program);
+        Ok(program)
+    }
 }
 
 impl Table for Segments {
@@ -128,12 +180,14 @@ impl Table for Segments {
         may_look()?;
         let selection = state.selection();
         let captured = UserThreads::capture(&state.memory, Scope::Processes, selection.as_deref())?;
-        let mut processes = KVVec::with_capacity(captured.threads.len(), GFP_KERNEL)?;
-        let mut patience = Patience::new();
+        let count = captured.threads.len();
+        let mut processes = KVVec::with_capacity(count, GFP_KERNEL)?;
+        let mut programs = KVVec::with_capacity(count, GFP_KERNEL)?;
+        let mut looked = Looked::new(count)?;
+        let mut budget = LockBudget::new();
 
-        for leader in captured.each() {
-            let leader = leader?;
-
+        for leader in captured.threads.iter() {
+            budget.check()?;
             // A process none of whose threads has an address space has no segments.
             let Some((space, program)) = leader.process_space() else {
                 continue;
@@ -143,23 +197,28 @@ impl Table for Segments {
                 Process {
                     tgid: leader.id.tgid,
                     comm: leader.comm,
-                    segments: match program {
-                        Use::Runs => Some(find(&space, &mut patience)?),
+                    program: match program {
+                        Use::Runs => Some(looked.program(&space, &mut programs, &mut budget)?),
                         _ => None,
                     },
                 },
                 GFP_KERNEL,
             )?;
+            sys::cond_resched();
         }
+        let cells = |process: &Process| {
+            core::array::from_fn::<_, SEGMENTS, _>(|at| process.cells(at, &programs))
+        };
+
         Ok(Self {
-            grid: Grid::new(
-                &COLUMNS,
-                processes
-                    .iter()
-                    .flat_map(|process| (0..SEGMENTS).map(|at| process.cells(at))),
-            )?,
-            summary: Summary::new(&captured, processes.len(), &patience, selection.is_some()),
+            grid: Grid::new(&COLUMNS, processes.iter().flat_map(cells))?,
+            summary: Summary::new(
+                &captured,
+                processes.iter().map(|process| process.valid(&programs)),
+                selection.is_some(),
+            ),
             processes,
+            programs,
         })
     }
 
@@ -174,7 +233,8 @@ impl Table for Segments {
     fn row(&self, at: usize, line: &mut Line<'_>) {
         let process = &self.processes[at / SEGMENTS];
 
-        self.grid.row(line, process.cells(at % SEGMENTS));
+        self.grid
+            .row(line, process.cells(at % SEGMENTS, &self.programs));
         text::add_comm(line, &process.comm, false);
         line.byte(b'\n');
     }

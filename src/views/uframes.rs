@@ -10,15 +10,30 @@ use crate::{
     frame_chain::{
         self,
         End,
+        Memory,
         Start, //
     },
     line::Line,
-    mm::{
-        Locked,
-        Patience,
+    mapping::{
+        Access,
+        Kind,
+        Mapping,
+        Name,
+        Path,
+        PathId,
         NAME_MAX, //
     },
+    mm::{
+        AddressSpace,
+        LockBudget,
+        Parts, //
+    },
     names::Names,
+    regions::{
+        piece_above,
+        Lookup,
+        Regions, //
+    },
     seq::{
         ReadOnly,
         Table, //
@@ -33,7 +48,12 @@ use crate::{
         self,
         Side, //
     },
+    user_memory::{
+        self,
+        Borrowed, //
+    },
     users::{
+        UserThread,
         UserThreads,
         Valid, //
     },
@@ -43,6 +63,7 @@ use crate::{
     },
     walk::Scope, //
 };
+use core::ops::Range;
 use kernel::{
     bindings,
     prelude::*, //
@@ -51,14 +72,14 @@ use kernel::{
 /// The most frames of a thread that are shown, the innermost included.
 const FRAMES_MAX: usize = 128;
 
-/// The most names of mappings that are kept, so that who has mapped very many files under long names
-/// cannot make the table take much memory.
+/// The most names of mappings that are kept, so that a program that maps thousands of files under long
+/// names does not make the table take much memory.
 ///
 /// Beside names, a thread costs `FRAMES_MAX` rows and an end, which take no more than its own stack in
 /// the kernel.
 const NAMES_MAX: usize = 2048;
 
-/// What stands for the names that are not kept.
+/// What is printed instead of a name that is not kept.
 const UNNAMED: &[u8] = b"[too-many-names]";
 
 /// The columns. The last one, FRAME, runs to the end of the line.
@@ -75,8 +96,8 @@ enum Frame {
     /// An address in a mapping.
     At {
         address: usize,
-        /// The name of the mapping, as its number among the names, if it is kept.
-        name: Option<u32>,
+        /// The name of the mapping.
+        name: FrameName,
         /// Where that is in the mapping, or in the file.
         offset: usize,
     },
@@ -88,6 +109,17 @@ enum Frame {
     NoChain(Valid),
 }
 
+/// The name of the mapping of a frame.
+#[derive(Clone, Copy)]
+enum FrameName {
+    /// The path of a file, by its number among the paths.
+    Path(usize),
+    /// Another name, by its number among the names.
+    Text(u32),
+    /// There are too many others.
+    NotKept,
+}
+
 /// A row.
 struct Row {
     id: ThreadId,
@@ -95,10 +127,76 @@ struct Row {
     frame: Frame,
 }
 
+/// The paths of files, each kept once, and no more than [`NAMES_MAX`].
+///
+/// The worker that finds them cannot print them: a path is printed as the reader sees it, from the
+/// reader's root on.
+///
+/// # Invariants
+///
+/// `sorted` holds the identity of each of `paths` with its number, in ascending order.
+struct Paths {
+    paths: KVVec<Path>,
+    sorted: KVVec<(PathId, usize)>,
+}
+
+impl Paths {
+    /// No paths yet.
+    fn new() -> Self {
+        // INVARIANT: There are none.
+        Self {
+            paths: KVVec::new(),
+            sorted: KVVec::new(),
+        }
+    }
+
+    /// Has room for one more path. May sleep.
+    fn reserve(&mut self) -> Result {
+        self.paths.reserve(1, GFP_KERNEL)?;
+        self.sorted.reserve(1, GFP_KERNEL)?;
+        Ok(())
+    }
+
+    /// Keeps the path of `mapping`, which is `id`, and returns its number; [`None`] if there are too
+    /// many others. Room for it has been reserved. Does not sleep.
+    fn add(&mut self, id: PathId, mapping: &Mapping<'_>) -> Result<Option<usize>> {
+        let place = match self.sorted.binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(place) => return Ok(Some(self.sorted[place].1)),
+            Err(_) if self.paths.len() >= NAMES_MAX => return Ok(None),
+            Err(place) => place,
+        };
+        let Some(path) = mapping.path(id) else {
+            return Ok(None);
+        };
+        let number = self.paths.len();
+
+        self.paths.push_within_capacity(path)?;
+        // INVARIANT: The path has the next number, which goes where the search has ended.
+        self.sorted.insert_within_capacity(place, (id, number))?;
+        Ok(Some(number))
+    }
+}
+
+/// What the worker finds.
+struct Found {
+    rows: KVVec<Row>,
+    /// What was found of each thread.
+    valid: KVVec<Valid>,
+    names: Names,
+    paths: Paths,
+    /// How many chains end in a library.
+    in_libraries: usize,
+    /// Room for a name.
+    buf: KVVec<u8>,
+}
+
 /// The table `uframes`.
 pub(crate) struct UserFrames {
     rows: KVVec<Row>,
     names: Names,
+    /// The numbers of the paths among the names; [`None`] for those that are not kept.
+    paths: KVVec<Option<u32>>,
+    in_libraries: usize,
     grid: Grid<4>,
     summary: Summary,
 }
@@ -118,19 +216,6 @@ impl Row {
     }
 }
 
-/// Returns what is at `address`.
-fn frame(space: &Locked<'_>, address: usize, names: &mut Names, buf: &mut [u8]) -> Result<Frame> {
-    let Some(mapping) = space.mapping_at(address) else {
-        return Ok(Frame::Nowhere { address });
-    };
-
-    Ok(Frame::At {
-        address,
-        name: names.add(mapping.name(buf))?,
-        offset: mapping.offset(address),
-    })
-}
-
 /// Returns the size of a word in the programs for a machine, if these have frames as here.
 fn word(machine: u16) -> Option<usize> {
     match machine.into() {
@@ -140,35 +225,276 @@ fn word(machine: u16) -> Option<usize> {
     }
 }
 
-/// Adds the frames of a thread to `rows`, from the innermost on, and why there are no more.
-fn add_frames(
-    space: &Locked<'_>,
-    registers: &UserRegisters,
-    names: &mut Names,
-    buf: &mut [u8],
-    mut add: impl FnMut(Frame) -> Result,
-) -> Result {
-    add(frame(space, registers.pc, names, buf)?)?;
-    let end = match word(registers.machine) {
-        Some(word) => {
-            let start = Start {
-                sp: registers.sp,
-                fp: registers.fp,
-                word,
-                user_end: sys::user_end(),
-            };
+/// The memory of a program, as a chain of frames is looked for in it.
+struct ProgramMemory<'a> {
+    borrowed: &'a Borrowed,
+    parts: Parts,
+    budget: &'a mut LockBudget,
+}
 
-            frame_chain::walk(space, start, FRAMES_MAX - 1, |address| {
-                add(frame(space, address, names, buf)?)
-            })?
+/// Returns why a chain ends where a mapping could not be looked at.
+fn end_of(error: Error) -> End {
+    // If the reader has been killed, the next thread is not visited.
+    let _ = error;
+
+    End::Locked
+}
+
+impl ProgramMemory<'_> {
+    /// Returns the mappings of the program.
+    fn lookup(&mut self) -> Lookup<'_> {
+        Lookup {
+            space: self.borrowed.space(),
+            budget: self.budget,
         }
-        None => End::UnknownMachine,
-    };
+    }
 
-    add(Frame::End(end))
+    /// Returns the `N` bytes at `address`.
+    fn read<const N: usize>(&mut self, address: usize) -> Result<[u8; N], End> {
+        let mapping = self
+            .borrowed
+            .space()
+            .lock_mapping(address, self.budget)
+            .map_err(end_of)?
+            .ok_or(End::Unmapped)?;
+
+        if address + N > mapping.range().end {
+            return Err(End::Unmapped);
+        }
+        // The mapping is locked until the load is done: nothing takes the place of memory.
+        if !mapping.is_memory() {
+            return Err(End::NotResident);
+        }
+        self.borrowed.read(address).ok_or(End::NotResident)
+    }
+
+    /// Returns the word of `size` bytes at `address`.
+    fn word(&mut self, address: usize, size: usize) -> Result<usize, End> {
+        // CAST: `usize` has 64 bits here.
+        Ok(if size == size_of::<u64>() {
+            u64::from_ne_bytes(self.read(address)?) as usize
+        } else {
+            u32::from_ne_bytes(self.read(address)?) as usize
+        })
+    }
+}
+
+impl Memory for ProgramMemory<'_> {
+    fn mapping(&mut self, address: usize) -> Result<Range<usize>, End> {
+        let found = self.borrowed.space().mapped_at(address);
+
+        found.ok_or(End::Unmapped)
+    }
+
+    fn next_piece(&mut self, end: usize) -> Result<usize, End> {
+        let parts = self.parts.clone();
+        let mut lookup = self.lookup();
+        let next = lookup.at(end).map_err(end_of)?.ok_or(End::Unmapped)?;
+        let start = if next.kind == Kind::Anonymous && next.access == Access::None {
+            next.range.end
+        } else {
+            end
+        };
+        let piece = piece_above(&mut lookup, &parts, start).map_err(end_of)?;
+
+        piece.map(|piece| piece.range.end).ok_or(End::Unmapped)
+    }
+
+    fn words(&mut self, address: usize, size: usize) -> Result<[usize; 2], End> {
+        Ok([self.word(address, size)?, self.word(address + size, size)?])
+    }
+
+    fn return_address(&self, word: usize) -> usize {
+        sys::strip_user_pac(word)
+    }
+}
+
+impl Found {
+    /// Nothing has been found yet, of `count` threads.
+    fn new(count: usize) -> Result<Self> {
+        Ok(Self {
+            rows: KVVec::with_capacity(2 * count, GFP_KERNEL)?,
+            valid: KVVec::with_capacity(count, GFP_KERNEL)?,
+            names: Names::new(NAMES_MAX),
+            paths: Paths::new(),
+            in_libraries: 0,
+            buf: KVVec::from_elem(0, NAME_MAX, GFP_KERNEL)?,
+        })
+    }
+
+    /// Returns what is at `address`, and whether that is a file; [`None`] if nothing is mapped there.
+    fn frame(
+        &mut self,
+        space: &AddressSpace,
+        address: usize,
+        budget: &mut LockBudget,
+    ) -> Result<Option<(Frame, bool)>> {
+        // No memory is asked for while the mapping is locked.
+        self.paths.reserve()?;
+        let Some(mapping) = space.lock_mapping(address, budget)? else {
+            return Ok(None);
+        };
+        let offset = mapping.offset(address);
+        let (name, is_file) = match mapping.name(&mut self.buf) {
+            Name::Path(id) => {
+                let path = self.paths.add(id, &mapping)?;
+
+                (path.map_or(FrameName::NotKept, FrameName::Path), true)
+            }
+            Name::Text(len) => {
+                drop(mapping);
+                let name = self.names.add(&self.buf[..len])?;
+
+                (name.map_or(FrameName::NotKept, FrameName::Text), false)
+            }
+        };
+        let frame = Frame::At {
+            address,
+            name,
+            offset,
+        };
+
+        Ok(Some((frame, is_file)))
+    }
+
+    /// Adds a row for `thread`, whose rows begin with row `first`.
+    fn add_row(&mut self, id: ThreadId, first: usize, frame: Frame) -> Result {
+        // CAST: There are at most `FRAMES_MAX`, and an end.
+        let depth = (self.rows.len() - first) as u32;
+
+        self.rows.push(Row { id, depth, frame }, GFP_KERNEL)?;
+        Ok(())
+    }
+
+    /// Adds the rows of thread `id`: its frames from the innermost on, and why there are no more.
+    /// Returns what they are worth, and whether the chain ends in a library.
+    fn add_frames(
+        &mut self,
+        id: ThreadId,
+        borrowed: &Borrowed,
+        registers: &UserRegisters,
+        budget: &mut LockBudget,
+    ) -> Result<(Valid, bool)> {
+        let space = borrowed.space();
+        let parts = space.parts();
+        let text = parts.text.clone();
+        let first = self.rows.len();
+        let pc = registers.pc;
+        let found = self.frame(space, pc, budget)?;
+        let mut is_in_library = found.is_some_and(|(_, is_file)| is_file && !text.contains(&pc));
+
+        self.add_row(
+            id,
+            first,
+            found.map_or(Frame::Nowhere { address: pc }, |(frame, _)| frame),
+        )?;
+        let end = match word(registers.machine) {
+            Some(word) => {
+                let start = Start {
+                    sp: registers.sp,
+                    fp: registers.fp,
+                    word,
+                    user_end: sys::user_end(),
+                };
+                let mut memory = ProgramMemory {
+                    borrowed,
+                    parts,
+                    budget,
+                };
+
+                frame_chain::walk(&mut memory, start, FRAMES_MAX - 1, |memory, address| {
+                    let (frame, is_file) = match self.frame(space, address, memory.budget) {
+                        Ok(Some(found)) => found,
+                        Ok(None) => return Ok(Some(End::BadReturn)),
+                        Err(error) if error == EAGAIN => return Ok(Some(End::Locked)),
+                        Err(error) => return Err(error),
+                    };
+
+                    is_in_library = is_file && !text.contains(&address);
+                    self.add_row(id, first, frame)?;
+                    Ok(None)
+                })?
+            }
+            None => End::UnknownMachine,
+        };
+
+        self.add_row(id, first, Frame::End(end))?;
+        let valid = if end == End::Locked {
+            Valid::Locked
+        } else {
+            Valid::Ok
+        };
+
+        Ok((valid, is_in_library))
+    }
+
+    /// Visits `thread` and adds its rows. The calling kernel thread uses `borrowed`, which this may
+    /// replace.
+    fn add_thread(
+        &mut self,
+        thread: &UserThread,
+        borrowed: &mut Option<Borrowed>,
+        budget: &mut LockBudget,
+    ) -> Result {
+        let id = thread.id;
+        let first = self.rows.len();
+        let mut worth = (Valid::Ok, false);
+        let visited = thread.visit(budget, |space, registers, budget| {
+            let borrowed = borrow(borrowed, space)?;
+
+            worth = self.add_frames(id, borrowed, registers, budget)?;
+            Ok(Valid::Ok)
+        })?;
+
+        if visited == Valid::Ok {
+            self.in_libraries += usize::from(worth.1);
+            self.valid.push(worth.0, GFP_KERNEL)?;
+        } else {
+            self.rows.truncate(first);
+            self.add_row(id, first, Frame::NoChain(visited))?;
+            self.valid.push(visited, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+}
+
+/// Has the calling kernel thread use `space`, unless it does.
+fn borrow<'a>(borrowed: &'a mut Option<Borrowed>, space: &AddressSpace) -> Result<&'a Borrowed> {
+    if borrowed
+        .as_ref()
+        .is_none_or(|borrowed| !borrowed.space().is(space))
+    {
+        // A thread uses one at a time.
+        *borrowed = None;
+        *borrowed = Borrowed::new(space.clone());
+    }
+    borrowed.as_ref().ok_or(EINVAL)
+}
+
+/// Finds the frames of `threads`, in a kernel thread.
+fn find(threads: &[UserThread], budget: &mut LockBudget) -> Result<Found> {
+    let mut found = Found::new(threads.len())?;
+    let mut borrowed = None;
+
+    for thread in threads {
+        found.add_thread(thread, &mut borrowed, budget)?;
+        sys::cond_resched();
+    }
+    Ok(found)
 }
 
 impl UserFrames {
+    /// Returns a name, unless it is not kept.
+    fn name(&self, name: FrameName) -> Option<&[u8]> {
+        let number = match name {
+            FrameName::Path(path) => self.paths[path]?,
+            FrameName::Text(number) => number,
+            FrameName::NotKept => return None,
+        };
+
+        Some(self.names.get(number))
+    }
+
     /// Returns in how many rows `is_counted` holds for what is in column FRAME.
     fn count(&self, is_counted: impl Fn(Frame) -> bool) -> usize {
         let rows = self.rows.iter();
@@ -185,45 +511,27 @@ impl Table for UserFrames {
         may_look()?;
         let selection = state.selection();
         let captured = UserThreads::capture(&state.memory, Scope::Threads, selection.as_deref())?;
-        let mut rows = KVVec::with_capacity(2 * captured.threads.len(), GFP_KERNEL)?;
-        let mut names = Names::new(NAMES_MAX);
-        let mut buf = KVVec::from_elem(0, NAME_MAX, GFP_KERNEL)?;
-        let mut patience = Patience::new();
-        let mut with = 0;
+        let mut budget = LockBudget::new();
+        let (captured, found) = user_memory::run(&state.memory_readers, move || {
+            let found = find(&captured.threads, &mut budget);
 
-        for thread in captured.each() {
-            let thread = thread?;
-            let first = rows.len();
-            let id = thread.id;
-            let valid = thread.visit(&mut patience, |space, registers| {
-                add_frames(space, registers, &mut names, &mut buf, |frame| {
-                    // CAST: There are at most `FRAMES_MAX`, and an end.
-                    let depth = (rows.len() - first) as u32;
+            (captured, found)
+        })?;
+        let mut found = found?;
+        let mut paths = KVVec::with_capacity(found.paths.paths.len(), GFP_KERNEL)?;
 
-                    rows.push(Row { id, depth, frame }, GFP_KERNEL)?;
-                    Ok(())
-                })?;
-                Ok(Valid::Ok)
-            })?;
+        for path in found.paths.paths.iter() {
+            let name = found.names.add(path.write(&mut found.buf))?;
 
-            with += usize::from(valid != Valid::NoMm);
-            if valid != Valid::Ok {
-                rows.truncate(first);
-                rows.push(
-                    Row {
-                        id,
-                        depth: 0,
-                        frame: Frame::NoChain(valid),
-                    },
-                    GFP_KERNEL,
-                )?;
-            }
+            paths.push(name, GFP_KERNEL)?;
         }
         Ok(Self {
-            grid: Grid::new(&COLUMNS, rows.iter().map(Row::cells))?,
-            rows,
-            names,
-            summary: Summary::new(&captured, with, &patience, selection.is_some()),
+            grid: Grid::new(&COLUMNS, found.rows.iter().map(Row::cells))?,
+            summary: Summary::new(&captured, found.valid.iter().copied(), selection.is_some()),
+            rows: found.rows,
+            names: found.names,
+            paths,
+            in_libraries: found.in_libraries,
         })
     }
 
@@ -241,7 +549,7 @@ impl Table for UserFrames {
         self.grid.row(line, row.cells());
         match row.frame {
             Frame::At { name, offset, .. } => {
-                text::add_escaped(line, name.map_or(UNNAMED, |name| self.names.get(name)));
+                text::add_escaped(line, self.name(name).unwrap_or(UNNAMED));
                 line.bytes(b"+0x");
                 text::add_short_hexadecimal(line, offset);
             }
@@ -261,7 +569,8 @@ impl Table for UserFrames {
     fn summary(&self, line: &mut Line<'_>) {
         let frames = self.count(|frame| matches!(frame, Frame::At { .. } | Frame::Nowhere { .. }));
         let truncated = self.count(|frame| matches!(frame, Frame::End(End::Limit)));
-        let unnamed = self.count(|frame| matches!(frame, Frame::At { name: None, .. }));
+        let unnamed = self
+            .count(|frame| matches!(frame, Frame::At { name, .. } if self.name(name).is_none()));
 
         self.summary.add_to(line, "threads");
         line.bytes(b"# ");
@@ -273,6 +582,13 @@ impl Table for UserFrames {
             line.bytes(b" stacks truncated, to the innermost ");
             text::add_count(line, FRAMES_MAX);
             line.bytes(b" frames\n");
+        }
+        if self.in_libraries != 0 {
+            line.bytes(b"# ");
+            text::add_count(line, self.in_libraries);
+            line.bytes(
+                b" chains end in a library: callers are missing if it has no frame pointers\n",
+            );
         }
         if unnamed != 0 {
             line.bytes(b"# ");

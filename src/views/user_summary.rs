@@ -4,12 +4,13 @@
 
 use crate::{
     line::Line,
-    mm::{
-        Patience,
-        LOCK_WAIT, //
-    },
+    mm::SPACE_WAIT_MS,
+    regions::PIECES_MAX,
     text,
-    users::UserThreads, //
+    users::{
+        UserThreads,
+        Valid, //
+    }, //
 };
 
 /// What the summary of such a table counts.
@@ -18,24 +19,27 @@ pub(crate) struct Summary {
     without: usize,
     left_out: usize,
     locked: usize,
+    in_pieces: usize,
     /// Whether the choice of threads was in force.
     selected: bool,
 }
 
 impl Summary {
-    /// Counts what was captured, and what was visited with `patience`: `with` of them had an
-    /// address space then.
+    /// Counts what was captured: `valid` is what was found of each that has a row.
     pub(crate) fn new(
         captured: &UserThreads,
-        with: usize,
-        patience: &Patience,
+        valid: impl Iterator<Item = Valid> + Clone,
         selected: bool,
     ) -> Self {
+        let count = |word| valid.clone().filter(|valid| *valid == word).count();
+        let with = valid.clone().count() - count(Valid::NoMm);
+
         Self {
             with,
             without: captured.threads.len() + captured.others - with,
             left_out: captured.left_out,
-            locked: patience.failures,
+            locked: count(Valid::Locked),
+            in_pieces: count(Valid::Pieces),
             selected,
         }
     }
@@ -60,9 +64,18 @@ impl Summary {
             text::add_count(line, self.locked);
             line.byte(b' ');
             line.bytes(noun.as_bytes());
-            line.bytes(b" cut short: the address space was locked for ");
-            text::add_decimal(line, LOCK_WAIT);
+            line.bytes(b" cut short: others were changing a mapping for ");
+            text::add_decimal(line, SPACE_WAIT_MS);
             line.bytes(b" ms, or the time for all was over\n");
+        }
+        if self.in_pieces != 0 {
+            line.bytes(b"# ");
+            text::add_count(line, self.in_pieces);
+            line.byte(b' ');
+            line.bytes(noun.as_bytes());
+            line.bytes(b" with a stack or bss in more than ");
+            text::add_count(line, PIECES_MAX);
+            line.bytes(b" pieces, which is not measured\n");
         }
     }
 }

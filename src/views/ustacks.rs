@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `ustacks`. The mapping that each thread's user stack pointer is in.
+//! `ustacks`. The user stack of each thread: the one that its stack pointer is in.
 
 use crate::{
     cells::{
@@ -8,13 +8,19 @@ use crate::{
         Grid, //
     },
     line::Line,
-    mm::Patience,
+    mm::LockBudget,
+    regions::{
+        stack_at,
+        Lookup,
+        Stack, //
+    },
     seq::{
         ReadOnly,
         Table, //
     },
     snapshot::ThreadId,
     state::State,
+    sys,
     text::{
         self,
         Side,
@@ -30,7 +36,6 @@ use crate::{
     },
     walk::Scope, //
 };
-use core::ops::Range;
 use kernel::prelude::*;
 
 /// The columns. The last one, COMM, runs to the end of the line.
@@ -53,7 +58,8 @@ struct Row {
     comm: [u8; COMM_LEN],
     stack_limits: [u64; 2],
     sp: Option<usize>,
-    mapping: Option<Range<usize>>,
+    start: Option<usize>,
+    end: Option<usize>,
     valid: Valid,
 }
 
@@ -71,27 +77,21 @@ impl Row {
             u64::MAX => Cell::Word("unlimited"),
             limit => Cell::Number(limit),
         });
-        let [start, end, size] = match &self.mapping {
-            Some(Range { start, end }) => [
-                Cell::Address(*start),
-                Cell::Address(*end),
-                Cell::bytes(end - start),
-            ],
-            None => [Cell::Nothing; 3],
-        };
-        let used = match (&self.mapping, self.sp) {
-            (Some(mapping), Some(sp)) => Cell::bytes(mapping.end - sp),
+        let address = |address: Option<usize>| address.map_or(Cell::Nothing, Cell::Address);
+        // From the first address to the second.
+        let bytes = |from: Option<usize>, to: Option<usize>| match (from, to) {
+            (Some(from), Some(to)) => Cell::bytes(to - from),
             _ => Cell::Nothing,
         };
 
         [
             Cell::Number(self.id.tgid.into()),
             Cell::Number(self.id.pid.into()),
-            self.sp.map_or(Cell::Nothing, Cell::Address),
-            start,
-            end,
-            size,
-            used,
+            address(self.sp),
+            address(self.start),
+            address(self.end),
+            bytes(self.start, self.end),
+            bytes(self.sp, self.end),
             soft,
             hard,
             Cell::Word(self.valid.name()),
@@ -108,47 +108,49 @@ impl Table for UserStacks {
         let selection = state.selection();
         let captured = UserThreads::capture(&state.memory, Scope::Threads, selection.as_deref())?;
         let mut rows = KVVec::with_capacity(captured.threads.len(), GFP_KERNEL)?;
-        let mut patience = Patience::new();
+        let mut budget = LockBudget::new();
 
-        for thread in captured.each() {
-            let thread = thread?;
-            let mut found = (None, None);
-            let valid = thread.visit(&mut patience, |space, registers| {
-                let mapping = space.mapping_at(registers.sp);
-
-                found = (
-                    Some(registers.sp),
-                    mapping.as_ref().map(|mapping| mapping.range()),
-                );
-                Ok(if mapping.is_some() {
-                    Valid::Ok
-                } else {
-                    Valid::Unmapped
-                })
-            })?;
-            let (sp, mapping) = match valid {
-                Valid::Ok | Valid::Unmapped => found,
-                _ => (None, None),
+        for thread in captured.threads.iter() {
+            let mut row = Row {
+                id: thread.id,
+                comm: thread.comm,
+                stack_limits: thread.stack_limits,
+                sp: None,
+                start: None,
+                end: None,
+                valid: Valid::Ok,
             };
 
-            rows.push(
-                Row {
-                    id: thread.id,
-                    comm: thread.comm,
-                    stack_limits: thread.stack_limits,
-                    sp,
-                    mapping,
-                    valid,
-                },
-                GFP_KERNEL,
-            )?;
+            let (mut sp, mut stack) = (0, None);
+            row.valid = thread.visit(&mut budget, |space, registers, budget| {
+                sp = registers.sp;
+                stack = stack_at(&mut Lookup { space, budget }, &space.parts(), sp)?;
+                Ok(match stack {
+                    Some(Stack::At(_)) => Valid::Ok,
+                    Some(Stack::Guarded(_)) => Valid::Guarded,
+                    Some(Stack::InPieces) => Valid::Pieces,
+                    None => Valid::Unmapped,
+                })
+            })?;
+            if matches!(
+                row.valid,
+                Valid::Ok | Valid::Guarded | Valid::Pieces | Valid::Unmapped
+            ) {
+                row.sp = Some(sp);
+                (row.start, row.end) = match stack {
+                    Some(Stack::At(range)) => (Some(range.start), Some(range.end)),
+                    Some(Stack::Guarded(end)) => (None, end),
+                    Some(Stack::InPieces) | None => (None, None),
+                };
+            }
+            rows.push(row, GFP_KERNEL)?;
+            sys::cond_resched();
         }
         Ok(Self {
             grid: Grid::new(&COLUMNS, rows.iter().map(Row::cells))?,
             summary: Summary::new(
                 &captured,
-                rows.iter().filter(|row| row.valid != Valid::NoMm).count(),
-                &patience,
+                rows.iter().map(|row| row.valid),
                 selection.is_some(),
             ),
             rows,

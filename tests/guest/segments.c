@@ -367,7 +367,7 @@ static void test_leaving(void)
 	struct rows *table;
 	bool met = false;
 
-	snprintf(parameters, sizeof(parameters), "pid=%d", before);
+	snprintf(parameters, sizeof(parameters), "pid=%d mappings=1", before);
 	load_module("/tests/hold_mmap.ko", parameters);
 	for (time_t end = seconds() + WAIT_LIMIT; !met;) {
 		memset(talk, 0, sizeof(*talk));

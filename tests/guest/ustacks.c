@@ -442,7 +442,7 @@ static void test_set_pid(void)
 	close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC)));
 }
 
-/* With the mmap lock of a process held by somebody who does not let go. */
+/* With the locks of an address space and of its mappings held for ever. */
 static void test_lock(void)
 {
 	static const char * const tables[] = { "ustacks", "uframes", "segments" };
@@ -455,7 +455,7 @@ static void test_lock(void)
 	shared->there = 0;
 	pid = start_child(move_down, NULL);
 	wait_there(pid, pid);
-	snprintf(parameters, sizeof(parameters), "pid=%d", pid);
+	snprintf(parameters, sizeof(parameters), "pid=%d mappings=1", pid);
 	load_module("/tests/hold_mmap.ko", parameters);
 	for (int i = 0; i < 3; i++) {
 		began = seconds();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Holds the mmap lock of the process `pid` for writing, for as long as the module
- * is loaded: as one would that waits for ever with it held.
+ * is loaded: as one would that waits for ever with it held. With `mappings`, also the
+ * locks of all its mappings.
  */
 #include <linux/completion.h>
 #include <linux/kthread.h>
@@ -16,12 +17,24 @@ static int pid;
 module_param(pid, int, 0);
 MODULE_PARM_DESC(pid, "Whose mmap lock");
 
+static bool mappings;
+module_param(mappings, bool, 0);
+MODULE_PARM_DESC(mappings, "The locks of its mappings too");
+
 static DECLARE_COMPLETION(held);
 static struct task_struct *holder;
 
-static int hold(void *mm)
+static int hold(void *space)
 {
+	struct mm_struct *mm = space;
+	VMA_ITERATOR(mapping, mm, 0);
+	struct vm_area_struct *vma;
+
 	mmap_write_lock(mm);
+	/* Those are let go with the mmap lock. */
+	if (mappings)
+		for_each_vma(mapping, vma)
+			vma_start_write(vma);
 	complete(&held);
 	set_current_state(TASK_IDLE);
 	while (!kthread_should_stop()) {

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The mappings of an address space as the rules for segments and stacks see them, and the rule for
+//! stacks.
+
+use crate::{
+    mapping::{
+        Access,
+        Kind,
+        Mapping, //
+    },
+    mm::{
+        AddressSpace,
+        LockBudget,
+        Parts, //
+    }, //
+};
+use core::ops::Range;
+use kernel::prelude::*;
+
+/// The most pieces of a stack that are looked at, so that a program that has cut its stack into
+/// thousands does not make others wait.
+pub(crate) const PIECES_MAX: usize = 64;
+
+/// A mapping.
+#[derive(Clone)]
+pub(crate) struct Region {
+    /// The addresses.
+    pub(crate) range: Range<usize>,
+    /// What is mapped.
+    pub(crate) kind: Kind,
+    /// What the program may do there.
+    pub(crate) access: Access,
+    /// Whether there may be guard pages inside.
+    pub(crate) may_have_guards: bool,
+}
+
+/// Where mappings are looked up. Each answer is of the moment of the call.
+///
+/// # Errors
+///
+/// `EAGAIN`: a mapping could not be looked at in time. `EINTR`: the reader has been killed.
+pub(crate) trait Regions {
+    /// Returns the mapping that contains `address`.
+    fn at(&mut self, address: usize) -> Result<Option<Region>>;
+
+    /// Returns the first mapping that ends above `address`.
+    fn first_from(&mut self, address: usize) -> Result<Option<Region>>;
+
+    /// Returns the last mapping that starts below `address`.
+    fn last_below(&mut self, address: usize) -> Result<Option<Region>>;
+}
+
+impl Region {
+    /// Returns whether the mapping is a piece of a stack, if one is next to it: private memory to
+    /// read and write that is not the heap.
+    pub(crate) fn is_stack_piece(&self, heap: &Range<usize>) -> bool {
+        self.kind == Kind::Anonymous
+            && self.access == Access::ReadWrite
+            && !(self.range.start < heap.end && heap.start < self.range.end)
+    }
+}
+
+impl From<Mapping<'_>> for Region {
+    fn from(mapping: Mapping<'_>) -> Self {
+        Self {
+            range: mapping.range(),
+            kind: mapping.kind(),
+            access: mapping.access(),
+            may_have_guards: mapping.may_have_guards(),
+        }
+    }
+}
+
+/// The mappings of an address space, and how long they may be waited for.
+pub(crate) struct Lookup<'a> {
+    /// The address space.
+    pub(crate) space: &'a AddressSpace,
+    /// The budget of the open.
+    pub(crate) budget: &'a mut LockBudget,
+}
+
+impl Lookup<'_> {
+    /// Returns the mapping that `find` finds.
+    fn region(&mut self, find: impl Fn(&AddressSpace) -> Option<usize>) -> Result<Option<Region>> {
+        // It can be gone before it is locked; then another one is found, or none.
+        while let Some(start) = find(self.space) {
+            if let Some(mapping) = self.space.lock_mapping(start, self.budget)? {
+                return Ok(Some(mapping.into()));
+            }
+            self.budget.check()?;
+        }
+        Ok(None)
+    }
+}
+
+impl Regions for Lookup<'_> {
+    fn at(&mut self, address: usize) -> Result<Option<Region>> {
+        let mapping = self.space.lock_mapping(address, self.budget)?;
+
+        Ok(mapping.map(Region::from))
+    }
+
+    fn first_from(&mut self, address: usize) -> Result<Option<Region>> {
+        self.region(|space| space.mapped_from(address).map(|range| range.start))
+    }
+
+    fn last_below(&mut self, address: usize) -> Result<Option<Region>> {
+        self.region(|space| space.mapped_below(address).map(|range| range.start))
+    }
+}
+
+/// Where a stack is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stack {
+    /// From here to there.
+    At(Range<usize>),
+    /// There are guard pages inside the mapping, which can hold the stacks of several threads. The
+    /// end is known if this is the first stack.
+    Guarded(Option<usize>),
+    /// It is in more pieces than are looked at.
+    InPieces,
+}
+
+/// Returns the stack that `address` lies in; [`None`] if nothing is mapped there.
+///
+/// A stack is all adjacent pieces of it: a program splits the mapping when it locks some pages of it,
+/// or changes how others may be used. A mapping that is no piece of a stack is taken for one by
+/// itself, since the stack pointer is in it.
+///
+/// # Errors
+///
+/// As [`Regions`].
+pub(crate) fn stack_at(
+    regions: &mut impl Regions,
+    parts: &Parts,
+    address: usize,
+) -> Result<Option<Stack>> {
+    let Some(first) = regions.at(address)? else {
+        return Ok(None);
+    };
+    let mut range = first.range.clone();
+    let mut has_guards = first.may_have_guards;
+    let mut pieces = 1;
+
+    if first.is_stack_piece(&parts.heap) {
+        while let Some(piece) = piece_below(regions, parts, range.start)? {
+            range.start = piece.range.start;
+            has_guards |= piece.may_have_guards;
+            pieces += 1;
+            if pieces > PIECES_MAX {
+                return Ok(Some(Stack::InPieces));
+            }
+        }
+        while let Some(piece) = piece_above(regions, parts, range.end)? {
+            range.end = piece.range.end;
+            has_guards |= piece.may_have_guards;
+            pieces += 1;
+            if pieces > PIECES_MAX {
+                return Ok(Some(Stack::InPieces));
+            }
+        }
+    }
+    Ok(Some(if has_guards {
+        Stack::Guarded(range.contains(&parts.stack).then_some(range.end))
+    } else {
+        Stack::At(range)
+    }))
+}
+
+/// Returns the piece of a stack that ends at `start`.
+fn piece_below(regions: &mut impl Regions, parts: &Parts, start: usize) -> Result<Option<Region>> {
+    let Some(below) = start.checked_sub(1) else {
+        return Ok(None);
+    };
+
+    Ok(regions
+        .at(below)?
+        .filter(|region| region.is_stack_piece(&parts.heap)))
+}
+
+/// Returns the piece of a stack that starts at `end`.
+pub(crate) fn piece_above(
+    regions: &mut impl Regions,
+    parts: &Parts,
+    end: usize,
+) -> Result<Option<Region>> {
+    Ok(regions
+        .at(end)?
+        .filter(|region| region.is_stack_piece(&parts.heap)))
+}
+
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) mod fake {
+    //! Mappings for tests.
+
+    use super::*;
+    use crate::mm::MmapArea;
+
+    /// Mappings in ascending order; those that start at `busy` cannot be looked at.
+    pub(crate) struct Fake<'a> {
+        pub(crate) regions: &'a [Region],
+        pub(crate) busy: usize,
+    }
+
+    impl Fake<'_> {
+        /// Returns `found`, unless it is busy.
+        fn answer(&self, found: Option<&Region>) -> Result<Option<Region>> {
+            match found {
+                Some(region) if region.range.start == self.busy => Err(EAGAIN),
+                found => Ok(found.cloned()),
+            }
+        }
+    }
+
+    impl Regions for Fake<'_> {
+        fn at(&mut self, address: usize) -> Result<Option<Region>> {
+            let mut regions = self.regions.iter();
+
+            self.answer(regions.find(|region| region.range.contains(&address)))
+        }
+
+        fn first_from(&mut self, address: usize) -> Result<Option<Region>> {
+            let mut regions = self.regions.iter();
+
+            self.answer(regions.find(|region| region.range.end > address))
+        }
+
+        fn last_below(&mut self, address: usize) -> Result<Option<Region>> {
+            let mut regions = self.regions.iter().rev();
+
+            self.answer(regions.find(|region| region.range.start < address))
+        }
+    }
+
+    /// Returns private memory to read and write.
+    pub(crate) fn memory(range: Range<usize>) -> Region {
+        Region {
+            range,
+            kind: Kind::Anonymous,
+            access: Access::ReadWrite,
+            may_have_guards: false,
+        }
+    }
+
+    /// Returns a mapping of the file with this inode.
+    pub(crate) fn file(range: Range<usize>, inode: usize) -> Region {
+        Region {
+            kind: Kind::File(inode),
+            access: Access::Some,
+            ..memory(range)
+        }
+    }
+
+    /// Returns a mapping that the kernel has made.
+    pub(crate) fn special(range: Range<usize>) -> Region {
+        Region {
+            kind: Kind::Special,
+            access: Access::Some,
+            ..memory(range)
+        }
+    }
+
+    /// Returns private memory without access.
+    pub(crate) fn guard(range: Range<usize>) -> Region {
+        Region {
+            access: Access::None,
+            ..memory(range)
+        }
+    }
+
+    /// Returns the parts of a program whose stack begins at 0xf900.
+    pub(crate) fn parts() -> Parts {
+        Parts {
+            text: 0x3000..0x3f00,
+            data: 0x5000..0x5800,
+            heap: 0x7000..0x7100,
+            args: 0xfa00..0xfa20,
+            env: 0xfa20..0xfa20,
+            stack: 0xf900,
+            vdso: 0,
+            mmap: MmapArea {
+                base: 0xe000,
+                is_top_down: true,
+                end: 0x10000,
+            },
+        }
+    }
+}
+
+#[kunit_tests(taskscope_regions)]
+mod tests {
+    use super::{
+        fake::*,
+        *, //
+    };
+
+    /// Returns the stack at `address`.
+    fn stack(regions: &[Region], address: usize) -> Result<Option<Stack>> {
+        stack_at(&mut Fake { regions, busy: 0 }, &parts(), address)
+    }
+
+    #[test]
+    fn adjacent_pieces_are_one_stack() {
+        let regions = [
+            memory(0xa000..0xb000),
+            memory(0xc000..0xd000),
+            memory(0xd000..0xe000),
+            memory(0xe000..0xf000),
+        ];
+
+        for address in [0xc000, 0xd800, 0xefff] {
+            assert_eq!(
+                stack(&regions, address),
+                Ok(Some(Stack::At(0xc000..0xf000)))
+            );
+        }
+        assert_eq!(stack(&regions, 0xf000), Ok(None));
+    }
+
+    #[test]
+    fn other_mappings_end_a_stack() {
+        let middle = Ok(Some(Stack::At(0xc000..0xd000)));
+        let mut regions = [
+            guard(0xb000..0xc000),
+            memory(0xc000..0xd000),
+            file(0xd000..0xe000, 1),
+        ];
+
+        assert_eq!(stack(&regions, 0xc800), middle);
+        regions[2] = special(0xd000..0xe000);
+        regions[0].access = Access::Some;
+        assert_eq!(stack(&regions, 0xc800), middle);
+        // The heap is at 0x7000.
+        let regions = [memory(0x6000..0x8000), memory(0x8000..0x9000)];
+        assert_eq!(stack(&regions, 0x8800), Ok(Some(Stack::At(0x8000..0x9000))));
+    }
+
+    #[test]
+    fn a_stack_pointer_in_a_file_has_the_mapping() {
+        let regions = [memory(0xb000..0xc000), file(0xc000..0xd000, 1)];
+
+        assert_eq!(stack(&regions, 0xc800), Ok(Some(Stack::At(0xc000..0xd000))));
+    }
+
+    #[test]
+    fn guards_hide_the_start() {
+        let mut regions = [memory(0xb000..0xc000), memory(0xf000..0x10000)];
+
+        for region in &mut regions {
+            region.may_have_guards = true;
+        }
+        assert_eq!(stack(&regions, 0xb800), Ok(Some(Stack::Guarded(None))));
+        assert_eq!(
+            stack(&regions, 0xf800),
+            Ok(Some(Stack::Guarded(Some(0x10000))))
+        );
+    }
+
+    #[test]
+    fn pieces_are_limited() -> Result {
+        let mut regions = KVec::new();
+
+        for at in 0..PIECES_MAX + 1 {
+            let start = 0x10_0000 + 0x1000 * at;
+
+            regions.push(memory(start..start + 0x1000), GFP_KERNEL)?;
+        }
+        assert_eq!(stack(&regions, 0x10_0000), Ok(Some(Stack::InPieces)));
+        let last = regions[PIECES_MAX].range.end - 1;
+        assert_eq!(stack(&regions, last), Ok(Some(Stack::InPieces)));
+        assert_eq!(
+            stack(&regions[1..], last),
+            Ok(Some(Stack::At(0x10_1000..last + 1)))
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_piece_that_cannot_be_looked_at_is_an_error() {
+        let regions = [memory(0xc000..0xd000), memory(0xd000..0xe000)];
+        let mut busy = Fake {
+            regions: &regions,
+            busy: 0xd000,
+        };
+
+        assert_eq!(stack_at(&mut busy, &parts(), 0xc800), Err(EAGAIN));
+    }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The memory of other processes, read without their mmap lock.
+//!
+//! The kernel has one way to read the memory of a process that neither takes the lock of its address
+//! space nor waits for pages: a load from an address of user space, with page faults disabled. For
+//! that the address space has to be that of the processor, and only a kernel thread can borrow one
+//! (`kthread_use_mm()`). So [`run`] has a worker of a workqueue do what reads memory, and
+//! [`Borrowed`] is an address space that the worker uses meanwhile.
+//!
+//! C headers: [`include/linux/kthread.h`](srctree/include/linux/kthread.h),
+//! [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h).
+
+use crate::{
+    deferred::Queue,
+    mm::AddressSpace,
+    tasks::RcuTask, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::{
+        new_mutex,
+        rcu,
+        Arc,
+        Completion,
+        Mutex, //
+    },
+    types::NotThreadSafe, //
+};
+
+/// What a worker has to return, and that it has.
+#[pin_data]
+struct Answer<T> {
+    #[pin]
+    value: Mutex<Option<T>>,
+    #[pin]
+    done: Completion,
+}
+
+/// Runs `read` in a worker of `queue`, and returns what it returns.
+///
+/// Sleeps until it has returned. A signal does not end that: `read` has to look after the caller's
+/// signals itself.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn run<T: Send + Unpin + 'static>(
+    queue: &Queue,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let answer = Arc::pin_init(
+        pin_init!(Answer {
+            value <- new_mutex!(None),
+            done <- Completion::new(),
+        }),
+        GFP_KERNEL,
+    )?;
+    let answer_of_worker = answer.clone();
+
+    queue.as_queue().try_spawn(GFP_KERNEL, move || {
+        let value = read();
+
+        *answer_of_worker.value.lock() = Some(value);
+        answer_of_worker.done.complete_all();
+    })?;
+    answer.done.wait_for_completion();
+    // Bound, so that the lock is released before `answer` is dropped.
+    let value = answer.value.lock().take();
+    value.ok_or(ENOMEM)
+}
+
+/// An address space that the calling kernel thread uses.
+///
+/// # Invariants
+///
+/// The thread that has made this is a kernel thread, and uses `space` since then.
+pub(crate) struct Borrowed {
+    space: AddressSpace,
+    _not_thread_safe: NotThreadSafe,
+}
+
+impl Borrowed {
+    /// Has the calling thread use `space`; [`None`] unless it is a kernel thread that uses none.
+    pub(crate) fn new(space: AddressSpace) -> Option<Self> {
+        let (is_kernel_thread, has_mm) = {
+            let guard = rcu::read_lock();
+            let current = RcuTask::current(&guard);
+
+            (
+                current.flags() & bindings::PF_KTHREAD != 0,
+                current.has_mm(),
+            )
+        };
+
+        if !is_kernel_thread || has_mm {
+            return None;
+        }
+        // SAFETY: The calling thread is a kernel thread without an address space. `space` is a
+        // reference to the users of the address space, and is kept until it is used no more.
+        unsafe { bindings::kthread_use_mm(space.as_ptr()) };
+        // INVARIANT: As above.
+        Some(Self {
+            space,
+            _not_thread_safe: NotThreadSafe,
+        })
+    }
+
+    /// Returns the address space.
+    pub(crate) fn space(&self) -> &AddressSpace {
+        &self.space
+    }
+
+    /// Returns the `N` bytes at a user address; [`None`] if they are not in memory, or the program
+    /// may not read them.
+    ///
+    /// The caller has to know that a load there has no effect: see [`Mapping::is_memory`]. Does not
+    /// sleep.
+    ///
+    /// [`Mapping::is_memory`]: crate::mapping::Mapping::is_memory
+    pub(crate) fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        // SAFETY: `bytes` is valid for writes of `N` bytes. What is no address of user space is
+        // refused, and a fault ends the copy.
+        let error = unsafe {
+            bindings::copy_from_user_nofault(
+                bytes.as_mut_ptr().cast(),
+                core::ptr::without_provenance(address),
+                N,
+            )
+        };
+
+        (error == 0).then_some(bytes)
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the calling thread, which is the one that has made this,
+        // since this is not `Send`, is a kernel thread that uses the address space.
+        unsafe { bindings::kthread_unuse_mm(self.space.as_ptr()) };
+    }
+}
