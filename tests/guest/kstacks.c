@@ -16,7 +16,10 @@
 #include "rows.h"
 #include "spinner.h"
 
-/* More than the kernel's own part of a sleep takes, below who sleeps. */
+/*
+ * More than the kernel's own part of a sleep takes, below who sleeps; or an interrupt and
+ * the loss of the processor, below who runs.
+ */
 #define SLEEP 1024
 
 /* The threads of the module deep_stack, as it describes them. */
@@ -80,6 +83,53 @@ static void test_measured(const struct rows *table)
 	ksft_test_result(based, "BASE is what %%p prints\n");
 	ksft_test_result(bounded, "USED reaches from below the sleeper to the high end\n");
 	ksft_test_result(exact, "USED differs by what the threads themselves measured, exactly\n");
+}
+
+static long busy_thread(const char *parameter)
+{
+	char path[80], *text;
+	long number;
+
+	snprintf(path, sizeof(path), "/sys/module/busy_thread/parameters/%s", parameter);
+	text = slurp(path, NULL);
+	number = strtol(text, NULL, 10);
+	free(text);
+	return number;
+}
+
+/*
+ * A thread that never sleeps, and that another one has taken the processor from: it is
+ * ready to run, and does not. Its function has so many bytes of the stack in use.
+ */
+static bool is_preempted(const struct rows *table, pid_t pid, long own)
+{
+	size_t row = rows_find(table, pid);
+	long used = row < table->rows ? rows_number(table, row, "USED") : 0;
+
+	ksft_print_msg("preempted: itself %ld, USED %ld\n", own, used);
+	return proc_state(pid, pid) == 'R' && has(table, row, "VALID", "ok") && used > own &&
+	       used < own + SLEEP;
+}
+
+static void test_preempted(pid_t spinner)
+{
+	pid_t busy, taker = start_spinner();
+	char parameters[30];
+	struct rows *table;
+
+	/* All three on the processor of the spinners. */
+	snprintf(parameters, sizeof(parameters), "cpu=%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
+	load_module("/tests/busy_thread.ko", parameters);
+	busy = busy_thread("pid");
+	table = read_beside_spinner(taker, "kstacks");
+	ksft_test_result(is_preempted(table, spinner, 0),
+			 "a thread that was preempted in user space is ok\n");
+	ksft_test_result(is_preempted(table, busy, busy_thread("used")),
+			 "so is one that was preempted in the kernel\n");
+	rows_free(table);
+	end_child(taker);
+	if (unload_module("busy_thread"))
+		die("busy_thread cannot be unloaded");
 }
 
 /* What every row must be, whoever it is of. Returns how many are not. */
@@ -156,7 +206,7 @@ int main(void)
 	size_t row;
 
 	ksft_print_header();
-	ksft_set_plan(12);
+	ksft_set_plan(14);
 	load_taskscope("");
 	load_module("/tests/deep_stack.ko", "");
 	read_deep();
@@ -188,6 +238,7 @@ int main(void)
 			 "a zombie's stack is released\n");
 	rows_free(table);
 	must(waitpid(zombie, NULL, 0));
+	test_preempted(spinner);
 
 	snprintf(pids, sizeof(pids), "%d %d", sleeper, deep[0].pid);
 	write_file(TABLES "set_pid", pids);
