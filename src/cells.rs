@@ -6,12 +6,13 @@
 use crate::{
     line::Line,
     sys,
-    text::Side, //
+    text::{
+        self,
+        Side,
+        ADDRESS_DIGITS, //
+    }, //
 };
 use kernel::prelude::*;
-
-/// The most characters that a number has.
-const NUMBER_MAX: usize = 20;
 
 /// The fewest digits of a user address, as in `/proc/PID/maps`.
 const ADDRESS_MIN: usize = 8;
@@ -29,30 +30,123 @@ pub(crate) enum Cell {
     Nothing,
 }
 
+/// What is printed for [`Cell::Nothing`].
+const NOTHING: &str = "-";
+
 impl Cell {
     /// A number of bytes.
     pub(crate) fn bytes(count: usize) -> Self {
         Self::Number(count as u64)
     }
 
-    /// Calls `write` with the characters of the value.
-    fn with_text<T>(self, write: impl FnOnce(&[u8]) -> T) -> T {
-        let mut buf = [0; NUMBER_MAX];
-        let (mut value, base, min) = match self {
-            Self::Word(word) => return write(word.as_bytes()),
-            Self::Nothing => return write(b"-"),
-            Self::Number(value) => (value, 10, 1),
-            Self::Address(value) => (value as u64, 16, ADDRESS_MIN),
-        };
-        let mut start = buf.len();
+    /// Writes the value into `field`, which is wide enough and has spaces in it, at its left or right
+    /// end.
+    #[inline]
+    fn write(self, field: &mut [u8], side: Side) {
+        match self {
+            Self::Number(value) => write_decimal(field, value),
+            Self::Address(value) => {
+                let digits = text::address(value);
+                let width = address_width(value);
+                let start = field.len().saturating_sub(width);
 
-        while value != 0 || buf.len() - start < min {
-            start -= 1;
-            // CAST: The remainder is below 16.
-            buf[start] = b"0123456789abcdef"[(value % base) as usize];
-            value /= base;
+                field[start..].copy_from_slice(&digits[ADDRESS_DIGITS - width..]);
+            }
+            Self::Word(word) => write_word(field, word, side),
+            Self::Nothing => write_word(field, NOTHING, side),
         }
-        write(&buf[start..])
+    }
+}
+
+/// Returns how many digits a user address has.
+#[inline]
+fn address_width(address: usize) -> usize {
+    // CAST: There are at most 16 digits.
+    let digits = address
+        .checked_ilog2()
+        .map_or(1, |log| log as usize / 4 + 1);
+
+    digits.max(ADDRESS_MIN)
+}
+
+/// Writes a number at the right end of `field`.
+#[inline]
+fn write_decimal(field: &mut [u8], value: u64) {
+    /// As many digits as are written apart from those before them.
+    const DIGITS: usize = 8;
+    const BASE: u64 = 10u64.pow(DIGITS as u32);
+
+    if let Ok(value) = u32::try_from(value) {
+        return text::decimal(field, value);
+    }
+    let (high, low) = field.split_at_mut(field.len().saturating_sub(DIGITS));
+
+    low.fill(b'0');
+    // CAST: The remainder has eight digits.
+    text::decimal(low, (value % BASE) as u32);
+    write_decimal(high, value / BASE);
+}
+
+/// Writes a word at one end of `field`.
+#[inline]
+fn write_word(field: &mut [u8], word: &str, side: Side) {
+    let start = match side {
+        Side::Left => 0,
+        Side::Right => field.len().saturating_sub(word.len()),
+    };
+
+    for (place, byte) in field[start..].iter_mut().zip(word.bytes()) {
+        *place = byte;
+    }
+}
+
+/// A row of a table, without its last column.
+pub(crate) trait Cells {
+    /// Calls `add` with the value of each column.
+    fn cells(&self, add: impl FnMut(Cell));
+}
+
+/// The largest values of a column. How wide these are is worked out once.
+#[derive(Clone, Copy)]
+struct Largest {
+    number: u64,
+    address: usize,
+    word: usize,
+}
+
+impl Largest {
+    /// The largest values of a column with only a name.
+    fn new(name: &str) -> Self {
+        Self {
+            number: 0,
+            address: 0,
+            word: name.len(),
+        }
+    }
+
+    /// Takes a value into account.
+    #[inline]
+    fn add(&mut self, cell: Cell) {
+        match cell {
+            Cell::Number(value) => self.number = self.number.max(value),
+            Cell::Address(value) => self.address = self.address.max(value),
+            Cell::Word(word) => self.word = self.word.max(word.len()),
+            // The name of a column is not shorter.
+            Cell::Nothing => {}
+        }
+    }
+
+    /// Returns how wide the column has to be.
+    fn width(&self) -> usize {
+        let digits = self.number.checked_ilog10();
+        // CAST: There are at most 20 digits.
+        let digits = digits.map_or(1, |log| log as usize + 1);
+        let address = match self.address {
+            0 => 0,
+            address => address_width(address),
+        };
+
+        digits.max(address).max(self.word)
     }
 }
 
@@ -60,6 +154,20 @@ impl Cell {
 pub(crate) struct Grid<const N: usize> {
     columns: &'static [(&'static str, Side); N],
     widths: [usize; N],
+    /// Of all columns, and a space behind each.
+    width: usize,
+}
+
+/// The names of the columns.
+struct Names<const N: usize>(&'static [(&'static str, Side); N]);
+
+impl<const N: usize> Cells for Names<N> {
+    fn cells(&self, add: impl FnMut(Cell)) {
+        self.0
+            .map(|(name, _)| Cell::Word(name))
+            .into_iter()
+            .for_each(add);
+    }
 }
 
 impl<const N: usize> Grid<N> {
@@ -68,43 +176,56 @@ impl<const N: usize> Grid<N> {
     /// # Errors
     ///
     /// `EINTR` if the caller is being killed.
-    pub(crate) fn new(
+    pub(crate) fn new<R: Cells>(
         columns: &'static [(&'static str, Side); N],
-        rows: impl Iterator<Item = [Cell; N]>,
+        rows: impl Iterator<Item = R>,
     ) -> Result<Self> {
-        let mut widths = columns.map(|(name, _)| name.len());
+        let mut largest = columns.map(|(name, _)| Largest::new(name));
 
-        for (at, cells) in rows.enumerate() {
+        for (at, row) in rows.enumerate() {
             if at % sys::ROWS_PER_CHECK == 0 {
                 sys::check_fatal_signal()?;
             }
-            for (width, cell) in widths.iter_mut().zip(cells) {
-                *width = (*width).max(cell.with_text(<[u8]>::len));
-            }
+            let mut columns = largest.iter_mut();
+
+            row.cells(|cell| {
+                if let Some(column) = columns.next() {
+                    column.add(cell);
+                }
+            });
         }
-        Ok(Self { columns, widths })
+        let widths = largest.map(|column| column.width());
+
+        Ok(Self {
+            columns,
+            widths,
+            width: widths.iter().sum::<usize>() + N,
+        })
     }
 
     /// Adds the header: the names of the columns, and `last` for the one that ends each line.
     pub(crate) fn header(&self, line: &mut Line<'_>, last: &str) {
-        self.row(line, self.columns.map(|(name, _)| Cell::Word(name)));
+        self.row(line, &Names(self.columns));
         line.bytes(last.as_bytes());
         line.byte(b'\n');
     }
 
     /// Adds a row without its last column, and the space before that.
-    pub(crate) fn row(&self, line: &mut Line<'_>, cells: [Cell; N]) {
-        for ((cell, width), (_, side)) in cells.into_iter().zip(self.widths).zip(self.columns) {
-            cell.with_text(|text| {
-                if let Some(field) = line.blank(width + 1) {
-                    let start = match side {
-                        Side::Left => 0,
-                        Side::Right => width - text.len(),
-                    };
-                    field[start..start + text.len()].copy_from_slice(text);
-                }
-            });
-        }
+    pub(crate) fn row(&self, line: &mut Line<'_>, row: &impl Cells) {
+        let Some(mut rest) = line.blank(self.width) else {
+            return;
+        };
+        let mut columns = self.widths.iter().zip(self.columns);
+
+        row.cells(|cell| {
+            let Some((width, (_, side))) = columns.next() else {
+                return;
+            };
+            let (field, after) = core::mem::take(&mut rest).split_at_mut(*width);
+
+            cell.write(field, *side);
+            rest = &mut after[1..];
+        });
     }
 }
 
@@ -120,6 +241,15 @@ mod tests {
             ("SP", Side::Right),
             ("VALID", Side::Left),
         ];
+        /// A row.
+        struct Row([Cell; 3]);
+
+        impl Cells for &Row {
+            fn cells(&self, add: impl FnMut(Cell)) {
+                self.0.into_iter().for_each(add);
+            }
+        }
+
         let rows = [
             [
                 Cell::Number(u64::MAX),
@@ -127,14 +257,15 @@ mod tests {
                 Cell::Word("ok"),
             ],
             [Cell::Number(0), Cell::Nothing, Cell::Word("on-cpu")],
-        ];
-        let grid = Grid::new(&COLUMNS, rows.into_iter())?;
+        ]
+        .map(Row);
+        let grid = Grid::new(&COLUMNS, rows.iter())?;
         let mut buf = [MaybeUninit::uninit(); 256];
         let mut line = Line::new(&mut buf);
 
         grid.header(&mut line, "COMM");
-        for cells in rows {
-            grid.row(&mut line, cells);
+        for row in &rows {
+            grid.row(&mut line, &row);
             line.byte(b'\n');
         }
         assert_eq!(
@@ -148,11 +279,25 @@ mod tests {
 
     #[test]
     fn addresses_are_as_in_maps() {
-        let is = |cell: Cell, text: &[u8]| cell.with_text(|bytes| bytes == text);
+        let is = |cell: Cell, text: &[u8]| {
+            let mut largest = Largest::new("");
+            let mut field = [b' '; 24];
 
-        assert!(is(Cell::Address(0), b"00000000"));
+            largest.add(cell);
+            cell.write(&mut field, Side::Right);
+            largest.width() == text.len() && field.trim_ascii() == text
+        };
+
+        assert!(is(Cell::Address(1), b"00000001"));
         assert!(is(Cell::Address(0x7ffd_1234_5678), b"7ffd12345678"));
         assert!(is(Cell::Address(usize::MAX), b"ffffffffffffffff"));
         assert!(is(Cell::bytes(132 * 1024), b"135168"));
+        assert!(is(Cell::Number(0), b"0"));
+        assert!(is(Cell::Number(4_294_967_296), b"4294967296"));
+        assert!(is(
+            Cell::Number(100_000_000_000_000_007),
+            b"100000000000000007"
+        ));
+        assert!(is(Cell::Number(u64::MAX), b"18446744073709551615"));
     }
 }

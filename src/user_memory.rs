@@ -112,26 +112,25 @@ impl Borrowed {
         &self.space
     }
 
-    /// Returns the `N` bytes at a user address; [`None`] if they are not in memory, or the program
-    /// may not read them.
+    /// Reads the memory at a user address into `bytes`, and returns whether all of it is in memory
+    /// and the program may read it.
     ///
     /// The caller has to know that a load there has no effect: see [`Mapping::is_memory`]. Does not
     /// sleep.
     ///
     /// [`Mapping::is_memory`]: crate::mapping::Mapping::is_memory
-    pub(crate) fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
-        let mut bytes = [0; N];
-        // SAFETY: `bytes` is valid for writes of `N` bytes. What is no address of user space is
+    pub(crate) fn read(&self, address: usize, bytes: &mut [u8]) -> bool {
+        // SAFETY: `bytes` is valid for writes of its length. What is no address of user space is
         // refused, and a fault ends the copy.
         let error = unsafe {
             bindings::copy_from_user_nofault(
                 bytes.as_mut_ptr().cast(),
                 core::ptr::without_provenance(address),
-                N,
+                bytes.len(),
             )
         };
 
-        (error == 0).then_some(bytes)
+        error == 0
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     address_map::AddressMap,
     cells::{
         Cell,
+        Cells,
         Grid, //
     },
     line::Line,
@@ -92,31 +93,6 @@ impl Process {
         self.program.map(|program| &programs[program])
     }
 
-    /// Returns the values of the columns in the row of segment `at`.
-    fn cells(&self, at: usize, programs: &[[Segment; SEGMENTS]]) -> [Cell; 6] {
-        let segment = self.segments(programs).map(|segments| &segments[at]);
-        let (start, end, size) = match segment {
-            Some(Segment::At(range)) => (
-                Cell::Address(range.start),
-                Cell::Address(range.end),
-                Cell::bytes(range.end - range.start),
-            ),
-            Some(Segment::Guarded(Some(end))) => {
-                (Cell::Nothing, Cell::Address(*end), Cell::Nothing)
-            }
-            _ => (Cell::Nothing, Cell::Nothing, Cell::Nothing),
-        };
-
-        [
-            Cell::Number(self.tgid.into()),
-            Cell::Word(NAMES[at]),
-            start,
-            end,
-            size,
-            Cell::Word(segment.map_or(Valid::Exec, Segment::valid).name()),
-        ]
-    }
-
     /// Returns what the rows of the process are worth together.
     fn valid(&self, programs: &[[Segment; SEGMENTS]]) -> Valid {
         let Some(segments) = self.segments(programs) else {
@@ -128,6 +104,51 @@ impl Process {
             .map(Segment::valid)
             .find(|valid| *valid != Valid::Ok)
             .unwrap_or(Valid::Ok)
+    }
+}
+
+/// The row of a segment.
+struct Row<'a> {
+    tgid: u32,
+    name: &'static str,
+    /// [`None`] while a program is being executed.
+    segment: Option<&'a Segment>,
+}
+
+impl<'a> Row<'a> {
+    /// Returns the row of segment `at` of `process`.
+    fn new(process: &Process, programs: &'a [[Segment; SEGMENTS]], at: usize) -> Self {
+        Self {
+            tgid: process.tgid,
+            name: NAMES[at],
+            segment: process.segments(programs).map(|segments| &segments[at]),
+        }
+    }
+}
+
+impl Cells for Row<'_> {
+    #[inline]
+    fn cells(&self, mut add: impl FnMut(Cell)) {
+        let (start, end, size) = match self.segment {
+            Some(Segment::At(range)) => (
+                Cell::Address(range.start),
+                Cell::Address(range.end),
+                Cell::bytes(range.end - range.start),
+            ),
+            Some(Segment::Guarded(Some(end))) => {
+                (Cell::Nothing, Cell::Address(*end), Cell::Nothing)
+            }
+            _ => (Cell::Nothing, Cell::Nothing, Cell::Nothing),
+        };
+
+        add(Cell::Number(self.tgid.into()));
+        add(Cell::Word(self.name));
+        add(start);
+        add(end);
+        add(size);
+        add(Cell::Word(
+            self.segment.map_or(Valid::Exec, Segment::valid).name(),
+        ));
     }
 }
 
@@ -206,12 +227,12 @@ impl Table for Segments {
             )?;
             sys::cond_resched();
         }
-        let cells = |process: &Process| {
-            core::array::from_fn::<_, SEGMENTS, _>(|at| process.cells(at, &programs))
-        };
+        let rows = processes
+            .iter()
+            .flat_map(|process| (0..SEGMENTS).map(|at| Row::new(process, &programs, at)));
 
         Ok(Self {
-            grid: Grid::new(&COLUMNS, processes.iter().flat_map(cells))?,
+            grid: Grid::new(&COLUMNS, rows)?,
             summary: Summary::new(
                 &captured,
                 processes.iter().map(|process| process.valid(&programs)),
@@ -234,7 +255,7 @@ impl Table for Segments {
         let process = &self.processes[at / SEGMENTS];
 
         self.grid
-            .row(line, process.cells(at % SEGMENTS, &self.programs));
+            .row(line, &Row::new(process, &self.programs, at % SEGMENTS));
         text::add_comm(line, &process.comm, false);
         line.byte(b'\n');
     }

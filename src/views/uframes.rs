@@ -5,6 +5,7 @@
 use crate::{
     cells::{
         Cell,
+        Cells,
         Grid, //
     },
     frame_chain::{
@@ -201,18 +202,16 @@ pub(crate) struct UserFrames {
     summary: Summary,
 }
 
-impl Row {
-    /// Returns the values of the columns.
-    fn cells(&self) -> [Cell; 4] {
-        [
-            Cell::Number(self.id.tgid.into()),
-            Cell::Number(self.id.pid.into()),
-            Cell::Number(self.depth.into()),
-            match self.frame {
-                Frame::At { address, .. } | Frame::Nowhere { address } => Cell::Address(address),
-                Frame::End(_) | Frame::NoChain(_) => Cell::Nothing,
-            },
-        ]
+impl Cells for &Row {
+    #[inline]
+    fn cells(&self, mut add: impl FnMut(Cell)) {
+        add(Cell::Number(self.id.tgid.into()));
+        add(Cell::Number(self.id.pid.into()));
+        add(Cell::Number(self.depth.into()));
+        add(match self.frame {
+            Frame::At { address, .. } | Frame::Nowhere { address } => Cell::Address(address),
+            Frame::End(_) | Frame::NoChain(_) => Cell::Nothing,
+        });
     }
 }
 
@@ -249,33 +248,26 @@ impl ProgramMemory<'_> {
         }
     }
 
-    /// Returns the `N` bytes at `address`.
-    fn read<const N: usize>(&mut self, address: usize) -> Result<[u8; N], End> {
-        let mapping = self
-            .borrowed
-            .space()
-            .lock_mapping(address, self.budget)
-            .map_err(end_of)?
-            .ok_or(End::Unmapped)?;
+    /// Reads the memory at `address` into `bytes`, which can be in several mappings.
+    fn read(&mut self, mut address: usize, mut bytes: &mut [u8]) -> Result<(), End> {
+        while !bytes.is_empty() {
+            let mapping = self
+                .borrowed
+                .space()
+                .lock_mapping(address, self.budget)
+                .map_err(end_of)?
+                .ok_or(End::Unmapped)?;
+            let count = bytes.len().min(mapping.range().end - address);
+            let (here, rest) = bytes.split_at_mut(count);
 
-        if address + N > mapping.range().end {
-            return Err(End::Unmapped);
+            // The mapping is locked until the load is done: no device takes the place of memory.
+            if !mapping.is_memory() || !self.borrowed.read(address, here) {
+                return Err(End::NotResident);
+            }
+            address += count;
+            bytes = rest;
         }
-        // The mapping is locked until the load is done: nothing takes the place of memory.
-        if !mapping.is_memory() {
-            return Err(End::NotResident);
-        }
-        self.borrowed.read(address).ok_or(End::NotResident)
-    }
-
-    /// Returns the word of `size` bytes at `address`.
-    fn word(&mut self, address: usize, size: usize) -> Result<usize, End> {
-        // CAST: `usize` has 64 bits here.
-        Ok(if size == size_of::<u64>() {
-            u64::from_ne_bytes(self.read(address)?) as usize
-        } else {
-            u32::from_ne_bytes(self.read(address)?) as usize
-        })
+        Ok(())
     }
 }
 
@@ -301,7 +293,18 @@ impl Memory for ProgramMemory<'_> {
     }
 
     fn words(&mut self, address: usize, size: usize) -> Result<[usize; 2], End> {
-        Ok([self.word(address, size)?, self.word(address + size, size)?])
+        let mut bytes = [[0; size_of::<u64>()]; 2];
+
+        if size == size_of::<u64>() {
+            self.read(address, bytes.as_flattened_mut())?;
+        } else {
+            let mut halves = [[0; size_of::<u32>()]; 2];
+
+            self.read(address, halves.as_flattened_mut())?;
+            bytes = halves.map(|half| u64::from(u32::from_ne_bytes(half)).to_ne_bytes());
+        }
+        // CAST: `usize` has 64 bits here.
+        Ok(bytes.map(|word| u64::from_ne_bytes(word) as usize))
     }
 
     fn return_address(&self, word: usize) -> usize {
@@ -526,7 +529,7 @@ impl Table for UserFrames {
             paths.push(name, GFP_KERNEL)?;
         }
         Ok(Self {
-            grid: Grid::new(&COLUMNS, found.rows.iter().map(Row::cells))?,
+            grid: Grid::new(&COLUMNS, found.rows.iter())?,
             summary: Summary::new(&captured, found.valid.iter().copied(), selection.is_some()),
             rows: found.rows,
             names: found.names,
@@ -546,7 +549,7 @@ impl Table for UserFrames {
     fn row(&self, at: usize, line: &mut Line<'_>) {
         let row = &self.rows[at];
 
-        self.grid.row(line, row.cells());
+        self.grid.row(line, &row);
         match row.frame {
             Frame::At { name, offset, .. } => {
                 text::add_escaped(line, self.name(name).unwrap_or(UNNAMED));

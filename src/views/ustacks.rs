@@ -5,6 +5,7 @@
 use crate::{
     cells::{
         Cell,
+        Cells,
         Grid, //
     },
     line::Line,
@@ -70,9 +71,9 @@ pub(crate) struct UserStacks {
     summary: Summary,
 }
 
-impl Row {
-    /// Returns the values of the columns.
-    fn cells(&self) -> [Cell; 10] {
+impl Cells for &Row {
+    #[inline]
+    fn cells(&self, mut add: impl FnMut(Cell)) {
         let [soft, hard] = self.stack_limits.map(|limit| match limit {
             u64::MAX => Cell::Word("unlimited"),
             limit => Cell::Number(limit),
@@ -84,18 +85,16 @@ impl Row {
             _ => Cell::Nothing,
         };
 
-        [
-            Cell::Number(self.id.tgid.into()),
-            Cell::Number(self.id.pid.into()),
-            address(self.sp),
-            address(self.start),
-            address(self.end),
-            bytes(self.start, self.end),
-            bytes(self.sp, self.end),
-            soft,
-            hard,
-            Cell::Word(self.valid.name()),
-        ]
+        add(Cell::Number(self.id.tgid.into()));
+        add(Cell::Number(self.id.pid.into()));
+        add(address(self.sp));
+        add(address(self.start));
+        add(address(self.end));
+        add(bytes(self.start, self.end));
+        add(bytes(self.sp, self.end));
+        add(soft);
+        add(hard);
+        add(Cell::Word(self.valid.name()));
     }
 }
 
@@ -147,7 +146,7 @@ impl Table for UserStacks {
             sys::cond_resched();
         }
         Ok(Self {
-            grid: Grid::new(&COLUMNS, rows.iter().map(Row::cells))?,
+            grid: Grid::new(&COLUMNS, rows.iter())?,
             summary: Summary::new(
                 &captured,
                 rows.iter().map(|row| row.valid),
@@ -168,7 +167,7 @@ impl Table for UserStacks {
     fn row(&self, at: usize, line: &mut Line<'_>) {
         let row = &self.rows[at];
 
-        self.grid.row(line, row.cells());
+        self.grid.row(line, &row);
         text::add_comm(line, &row.comm, false);
         line.byte(b'\n');
     }
