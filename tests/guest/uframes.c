@@ -4,6 +4,7 @@
  * and chains that lead astray, each with the reason for which it ends.
  */
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -561,6 +563,92 @@ static void test_page_let_go(void)
 	close(file);
 }
 
+/* A load from a device can have an effect: the memory of one is not read. */
+static void test_device(void)
+{
+	unsigned long address[] = { (unsigned long)stand_pc };
+	glob_t files;
+	unsigned long *device = MAP_FAILED;
+	pid_t pid;
+
+	/* The first memory of a PCI device that can be mapped; others are I/O ports. */
+	if (!glob("/sys/bus/pci/devices/*/resource[0-9]", 0, NULL, &files))
+		for (size_t i = 0; i < files.gl_pathc && device == MAP_FAILED; i++) {
+			int file = open(files.gl_pathv[i], O_RDWR);
+
+			if (file < 0)
+				continue;
+			device = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0);
+			close(file);
+		}
+	if (device == MAP_FAILED)
+		die("no PCI device has memory that can be mapped");
+	globfree(&files);
+	pid = start_standing((unsigned long)device, (unsigned long)device + 0x10);
+	table = rows_read("uframes");
+	ksft_test_result(has_frames(pid, address, 1, "not-resident"),
+			 "a frame pointer into a device: not read\n");
+	rows_free(table);
+}
+
+/* The path of a file that is in a frame is kept for as long as the open takes. */
+static void test_path_let_go(void)
+{
+	static const char place[] = "/tmp/mounted";
+	pid_t pid;
+	char *code;
+	size_t row;
+
+	must(mkdir(place, 0700));
+	must(mount("none", place, "tmpfs", 0, NULL));
+	code = map_file("/tmp/mounted/code");
+	new_stack(1);
+	put_record(0x200, 0, (unsigned long)code + 0x10);
+	pid = start_standing(at(0x100), at(0x200));
+	table = rows_read("uframes");
+	row = rows_find(table, pid) + 1;
+	ksft_test_result(row < table->rows &&
+			 !strcmp(rows_value(table, row, "FRAME"), "/tmp/mounted/code+0x10"),
+			 "a frame in a file system of its own\n");
+	rows_free(table);
+	must(munmap(code, PAGE));
+	ksft_test_result(!umount(place), "which can be unmounted then\n");
+	rmdir(place);
+}
+
+/* Selects a thread that stands, with one record, and says whether the line is there. */
+static bool ends_in_library(unsigned long to)
+{
+	static const char line[] =
+		"\n# 1 chains end in a library: callers are missing if it has no frame pointers\n";
+	char list[16];
+	bool found;
+
+	new_stack(1);
+	put_record(0x200, 0, to);
+	snprintf(list, sizeof(list), "%d\n", start_standing(at(0x100), at(0x200)));
+	select_threads(list);
+	table = rows_read("uframes");
+	found = strstr(table->summary, line);
+	if (!found && strstr(table->summary, "in a library"))
+		die("the summary counts another number of chains");
+	rows_free(table);
+	select_threads("\n");
+	return found;
+}
+
+static void test_libraries(void)
+{
+	char *library = map_file("/tmp/library.so");
+
+	ksft_test_result(ends_in_library((unsigned long)library + 0x10),
+			 "a chain that ends in another file: the summary counts it\n");
+	ksft_test_result(!ends_in_library(CODE(1)),
+			 "a chain that ends in the program: the summary does not\n");
+	ksft_test_result(!ends_in_library((unsigned long)map(PAGE)),
+			 "nor one that ends in anonymous memory\n");
+}
+
 /* As many records as there can be frames beside the innermost, all to the same place. */
 #define RECORDS (FRAMES_MAX - 1)
 
@@ -669,7 +757,7 @@ static void test_no_chain(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(48);
+	ksft_set_plan(54);
 	load_taskscope("");
 	test_chains();
 	test_edges();
@@ -679,6 +767,9 @@ int main(void)
 	test_names();
 	test_userfault();
 	test_page_let_go();
+	test_device();
+	test_path_let_go();
+	test_libraries();
 	test_one_moment();
 	test_no_chain();
 	test_long_names();
