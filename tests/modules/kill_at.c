@@ -32,21 +32,22 @@ static int opened;
 module_param(opened, int, 0600);
 MODULE_PARM_DESC(opened, "How many tables it has captured");
 
-static bool is_watched(void)
+static bool is_watched(struct task_struct *task)
 {
-	return current->tgid == READ_ONCE(pid);
+	return task->tgid == READ_ONCE(pid);
 }
 
-/* Called in the place of the function that says whether the caller is being killed. */
-static bool kill_instead(void)
+/* Called in the place of the function that says whether a task is being killed. */
+static bool kill_instead(struct task_struct *task)
 {
-	send_sig(SIGKILL, current, 1);
-	return fatal_signal_pending(current);
+	send_sig(SIGKILL, task, 1);
+	return fatal_signal_pending(task);
 }
 
 static int count_question(struct kprobe *probe, struct pt_regs *regs)
 {
-	if (!is_watched())
+	/* A thread of the kernel may ask on its behalf. */
+	if (!is_watched((struct task_struct *)regs_get_kernel_argument(regs, 0)))
 		return 0;
 	WRITE_ONCE(asked, asked + 1);
 	if (asked != at)
@@ -57,7 +58,7 @@ static int count_question(struct kprobe *probe, struct pt_regs *regs)
 
 static int count_section(struct kprobe *probe, struct pt_regs *regs)
 {
-	if (is_watched()) {
+	if (is_watched(current)) {
 		WRITE_ONCE(sections, sections + 1);
 		WRITE_ONCE(asked_before, asked);
 	}
@@ -67,7 +68,7 @@ static int count_section(struct kprobe *probe, struct pt_regs *regs)
 /* An address space is visited. */
 static int count_visit(struct kprobe *probe, struct pt_regs *regs)
 {
-	if (is_watched())
+	if (is_watched(current))
 		WRITE_ONCE(asked_before, asked);
 	return 0;
 }
@@ -75,7 +76,7 @@ static int count_visit(struct kprobe *probe, struct pt_regs *regs)
 /* It is called by an open when the table is there. */
 static int count_open(struct kprobe *probe, struct pt_regs *regs)
 {
-	if (is_watched())
+	if (is_watched(current))
 		WRITE_ONCE(opened, opened + 1);
 	return 0;
 }
