@@ -11,6 +11,7 @@
 #include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
+#include <linux/mmap_lock.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/rcupdate.h>
@@ -188,6 +189,18 @@ unsigned long taskscope_strip_user_pac(unsigned long address);
 unsigned long taskscope_strip_user_pac(unsigned long address)
 {
 	return ptrauth_strip_user_insn_pac(address);
+}
+
+bool taskscope_mmap_speculate_begin(struct mm_struct *mm, unsigned int *seq);
+bool taskscope_mmap_speculate_begin(struct mm_struct *mm, unsigned int *seq)
+{
+	return mmap_lock_speculate_try_begin(mm, seq);
+}
+
+bool taskscope_mmap_speculate_retry(struct mm_struct *mm, unsigned int seq);
+bool taskscope_mmap_speculate_retry(struct mm_struct *mm, unsigned int seq)
+{
+	return mmap_lock_speculate_retry(mm, seq);
 }
 
 bool taskscope_is_topdown(struct mm_struct *mm);

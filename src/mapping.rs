@@ -29,10 +29,24 @@ pub(crate) const NAME_MAX: usize = bindings::PATH_MAX as usize;
 /// A thread that holds one must not sleep, so that those writers wait for a moment only.
 pub(crate) struct Mapping<'a>(VmaReadGuard<'a>);
 
+/// What the rules for segments and stacks ask of a mapping.
+#[derive(Clone)]
+pub(crate) struct Region {
+    /// The addresses.
+    pub(crate) range: Range<usize>,
+    /// What is mapped.
+    pub(crate) kind: Kind,
+    /// What the program may do there.
+    pub(crate) access: Access,
+    /// Whether there may be guard pages inside: `VM_MAYBE_GUARD`, which `MADV_GUARD_INSTALL` sets.
+    pub(crate) may_have_guards: bool,
+}
+
 /// What is mapped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A file, known by its inode. Shared anonymous memory is a file, too.
+    /// An open file, known by the address of its `struct file`. The parts of a program are mappings
+    /// of one open file. Shared anonymous memory is a file, too.
     File(usize),
     /// Private memory.
     Anonymous,
@@ -76,46 +90,9 @@ impl<'a> Mapping<'a> {
         unsafe { (*self.0.as_ptr()).vm_file }
     }
 
-    /// Returns whether the mapping has operations: it is of a file, or the kernel has made it.
-    fn has_operations(&self) -> bool {
-        // SAFETY: The mapping is locked by `self.0`: it is valid, and its operations do not change.
-        !unsafe { (*self.0.as_ptr()).vm_ops }.is_null()
-    }
-
     /// Returns whether the mapping has a flag of [`flags`].
     fn has(&self, flag: vm_flags_t) -> bool {
         self.0.flags() & flag != 0
-    }
-
-    /// Returns what is mapped.
-    pub(crate) fn kind(&self) -> Kind {
-        let file = self.file();
-
-        if !file.is_null() {
-            // SAFETY: A mapping holds a reference to its file, whose inode never changes.
-            Kind::File(unsafe { (*file).f_inode }.addr())
-        } else if self.has_operations() {
-            Kind::Special
-        } else {
-            Kind::Anonymous
-        }
-    }
-
-    /// Returns what the program may do with the mapping.
-    pub(crate) fn access(&self) -> Access {
-        if self.has(flags::READ) && self.has(flags::WRITE) {
-            Access::ReadWrite
-        } else if self.has(flags::READ | flags::WRITE | flags::EXEC) {
-            Access::Some
-        } else {
-            Access::None
-        }
-    }
-
-    /// Returns whether there may be guard pages inside: `VM_MAYBE_GUARD`, which
-    /// `MADV_GUARD_INSTALL` sets.
-    pub(crate) fn may_have_guards(&self) -> bool {
-        self.has(1 << bindings::VMA_MAYBE_GUARD_BIT)
     }
 
     /// Returns whether the mapping is memory: a load from a device may have an effect.
@@ -231,6 +208,58 @@ impl<'a> Mapping<'a> {
             Some(b"[stack]")
         } else {
             None
+        }
+    }
+}
+
+impl From<Mapping<'_>> for Region {
+    fn from(mapping: Mapping<'_>) -> Self {
+        // SAFETY: The mapping is locked by `mapping.0`, and hence valid.
+        unsafe { Self::read(mapping.0.as_ptr(), mapping.range()) }
+    }
+}
+
+impl Region {
+    /// Reads what is asked of the mapping `vma`, whose addresses are `range`. Each field is read once:
+    /// unless the mapping is locked, the result can be a mixture.
+    ///
+    /// # Safety
+    ///
+    /// `vma` points at memory that is a `struct vm_area_struct` for as long as this runs.
+    #[inline]
+    pub(crate) unsafe fn read(vma: *const bindings::vm_area_struct, range: Range<usize>) -> Self {
+        // SAFETY: `vma` is valid for reads by this function's requirements; no reference is made.
+        let fields = unsafe {
+            (
+                &raw const (*vma).vm_file,
+                &raw const (*vma).vm_ops,
+                &raw const (*vma).__bindgen_anon_2.vm_flags,
+            )
+        };
+        // SAFETY: The field is valid as above, aligned, and a pointer, which is not followed.
+        let file = unsafe { sys::read_once(fields.0) };
+        // SAFETY: As for the file.
+        let operations = unsafe { sys::read_once(fields.1) };
+        // SAFETY: The field is valid as above, aligned, and a word.
+        let flags = unsafe { sys::read_once(fields.2) };
+
+        Self {
+            range,
+            kind: if !file.is_null() {
+                Kind::File(file.addr())
+            } else if !operations.is_null() {
+                Kind::Special
+            } else {
+                Kind::Anonymous
+            },
+            access: if flags & flags::READ != 0 && flags & flags::WRITE != 0 {
+                Access::ReadWrite
+            } else if flags & (flags::READ | flags::WRITE | flags::EXEC) != 0 {
+                Access::Some
+            } else {
+                Access::None
+            },
+            may_have_guards: flags & 1 << bindings::VMA_MAYBE_GUARD_BIT != 0,
         }
     }
 }

@@ -281,23 +281,27 @@ impl AddressSpace {
         address: usize,
         look: impl FnOnce(*mut bindings::ma_state) -> *mut c_void,
     ) -> Option<Range<usize>> {
-        // SAFETY: The address space exists; no reference is made.
-        let tree = unsafe { &raw mut (*self.as_ptr()).__bindgen_anon_1.mm_mt };
-        // As `MA_STATE()` initialises it.
-        let mut state = bindings::ma_state {
-            tree,
-            index: address,
-            last: address,
-            status: bindings::maple_status_ma_start,
-            max: usize::MAX,
-            ..pin_init::zeroed()
-        };
+        let mut state = self.tree_state(address);
         // The tree of an address space with users may be read under RCU (`MM_MT_FLAGS`).
         let _guard = rcu::read_lock();
         let vma = look(&mut state);
 
         // The entry is not followed. The tree itself has its addresses.
         (!vma.is_null()).then(|| state.index..state.last + 1)
+    }
+
+    /// Returns the state of a search in the tree of mappings that begins at `address`, as
+    /// `MA_STATE()` initialises it.
+    pub(crate) fn tree_state(&self, address: usize) -> bindings::ma_state {
+        bindings::ma_state {
+            // SAFETY: The address space exists; no reference is made.
+            tree: unsafe { &raw mut (*self.as_ptr()).__bindgen_anon_1.mm_mt },
+            index: address,
+            last: address,
+            status: bindings::maple_status_ma_start,
+            max: usize::MAX,
+            ..pin_init::zeroed()
+        }
     }
 
     /// Returns where the parts of the program are.

@@ -7,13 +7,14 @@ use crate::{
     mapping::{
         Access,
         Kind,
-        Mapping, //
+        Region, //
     },
     mm::{
         AddressSpace,
         LockBudget,
         Parts, //
-    }, //
+    },
+    speculation::Speculation, //
 };
 use core::ops::Range;
 use kernel::prelude::*;
@@ -21,19 +22,6 @@ use kernel::prelude::*;
 /// The most pieces of a stack that are looked at, so that a program that has cut its stack into
 /// thousands does not make others wait.
 pub(crate) const PIECES_MAX: usize = 64;
-
-/// A mapping.
-#[derive(Clone)]
-pub(crate) struct Region {
-    /// The addresses.
-    pub(crate) range: Range<usize>,
-    /// What is mapped.
-    pub(crate) kind: Kind,
-    /// What the program may do there.
-    pub(crate) access: Access,
-    /// Whether there may be guard pages inside.
-    pub(crate) may_have_guards: bool,
-}
 
 /// Where mappings are looked up. Each answer is of the moment of the call.
 ///
@@ -61,18 +49,44 @@ impl Region {
     }
 }
 
-impl From<Mapping<'_>> for Region {
-    fn from(mapping: Mapping<'_>) -> Self {
-        Self {
-            range: mapping.range(),
-            kind: mapping.kind(),
-            access: mapping.access(),
-            may_have_guards: mapping.may_have_guards(),
-        }
+impl Regions for Speculation<'_> {
+    fn at(&mut self, address: usize) -> Result<Option<Region>> {
+        Ok(Speculation::at(self, address))
+    }
+
+    fn first_from(&mut self, address: usize) -> Result<Option<Region>> {
+        Ok(Speculation::first_from(self, address))
+    }
+
+    fn last_below(&mut self, address: usize) -> Result<Option<Region>> {
+        Ok(Speculation::last_below(self, address))
     }
 }
 
-/// The mappings of an address space, and how long they may be waited for.
+/// Returns what `look` finds in the parts and the mappings of `space`.
+///
+/// If no writer comes between, all of it is of one moment. Else `look` is called again, and each
+/// mapping is as it is at the moment of the look-up. May sleep, for as long as `budget` lasts.
+///
+/// # Errors
+///
+/// As [`Regions`], or as `look`.
+pub(crate) fn look<T>(
+    space: &AddressSpace,
+    budget: &mut LockBudget,
+    look: impl Fn(&Parts, &mut dyn Regions) -> Result<T>,
+) -> Result<T> {
+    if let Some(mut speculation) = Speculation::begin(space) {
+        let found = look(&space.parts(), &mut speculation);
+
+        if speculation.is_valid() {
+            return found;
+        }
+    }
+    look(&space.parts(), &mut Lookup { space, budget })
+}
+
+/// The mappings of an address space, each locked while it is looked at.
 pub(crate) struct Lookup<'a> {
     /// The address space.
     pub(crate) space: &'a AddressSpace,
@@ -132,7 +146,7 @@ pub(crate) enum Stack {
 ///
 /// As [`Regions`].
 pub(crate) fn stack_at(
-    regions: &mut impl Regions,
+    regions: &mut dyn Regions,
     parts: &Parts,
     address: usize,
 ) -> Result<Option<Stack>> {
@@ -169,7 +183,7 @@ pub(crate) fn stack_at(
 }
 
 /// Returns the piece of a stack that ends at `start`.
-fn piece_below(regions: &mut impl Regions, parts: &Parts, start: usize) -> Result<Option<Region>> {
+fn piece_below(regions: &mut dyn Regions, parts: &Parts, start: usize) -> Result<Option<Region>> {
     let Some(below) = start.checked_sub(1) else {
         return Ok(None);
     };
@@ -181,7 +195,7 @@ fn piece_below(regions: &mut impl Regions, parts: &Parts, start: usize) -> Resul
 
 /// Returns the piece of a stack that starts at `end`.
 pub(crate) fn piece_above(
-    regions: &mut impl Regions,
+    regions: &mut dyn Regions,
     parts: &Parts,
     end: usize,
 ) -> Result<Option<Region>> {

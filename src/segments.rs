@@ -6,14 +6,16 @@
 //! Each segment takes a few look-ups, however many mappings there are.
 
 use crate::{
-    mapping::Kind,
+    mapping::{
+        Kind,
+        Region, //
+    },
     mm::{
         page_up,
         Parts, //
     },
     regions::{
         stack_at,
-        Region,
         Regions,
         Stack,
         PIECES_MAX, //
@@ -64,7 +66,7 @@ impl Segment {
 /// # Errors
 ///
 /// `EINTR`: the reader has been killed.
-pub(crate) fn segments(parts: &Parts, regions: &mut impl Regions) -> Result<[Segment; SEGMENTS]> {
+pub(crate) fn segments(parts: &Parts, regions: &mut dyn Regions) -> Result<[Segment; SEGMENTS]> {
     let bss = unless_locked(bss(parts, regions))?;
     let stack = unless_locked(stack(parts, regions))?;
     let mmap = match (&bss, &stack) {
@@ -108,7 +110,7 @@ fn unless_locked(found: Result<Segment>) -> Result<Segment> {
 }
 
 /// Finds the stack that the program was started with.
-fn stack(parts: &Parts, regions: &mut impl Regions) -> Result<Segment> {
+fn stack(parts: &Parts, regions: &mut dyn Regions) -> Result<Segment> {
     Ok(match stack_at(regions, parts, parts.stack)? {
         Some(Stack::At(range)) => Segment::At(range),
         Some(Stack::Guarded(end)) => Segment::Guarded(end),
@@ -118,7 +120,7 @@ fn stack(parts: &Parts, regions: &mut impl Regions) -> Result<Segment> {
 }
 
 /// Finds `[vdso]`, which the program may have unmapped.
-fn vdso(parts: &Parts, regions: &mut impl Regions) -> Result<Segment> {
+fn vdso(parts: &Parts, regions: &mut dyn Regions) -> Result<Segment> {
     Ok(match regions.at(parts.vdso)? {
         Some(region) if region.kind == Kind::Special => Segment::At(region.range),
         _ => Segment::Nothing,
@@ -127,7 +129,7 @@ fn vdso(parts: &Parts, regions: &mut impl Regions) -> Result<Segment> {
 
 /// Finds the bss. It begins where the part of the data that is in the file ends, and goes on to the
 /// end of that page and through the private memory that follows, up to the heap.
-fn bss(parts: &Parts, regions: &mut impl Regions) -> Result<Segment> {
+fn bss(parts: &Parts, regions: &mut dyn Regions) -> Result<Segment> {
     let data_end = parts.data.end;
     let mut end = page_up(data_end);
 
@@ -190,7 +192,7 @@ fn mmap(
     parts: &Parts,
     bss: &Segment,
     stack: &Segment,
-    regions: &mut impl Regions,
+    regions: &mut dyn Regions,
 ) -> Result<Segment> {
     let area = if parts.mmap.is_top_down {
         0..parts.mmap.base
@@ -219,7 +221,7 @@ fn mmap(
 fn first_in(
     area: &Range<usize>,
     others: &Others<'_>,
-    regions: &mut impl Regions,
+    regions: &mut dyn Regions,
 ) -> Result<Option<usize>> {
     let mut from = area.start;
 
@@ -248,7 +250,7 @@ fn first_in(
 fn last_in(
     area: &Range<usize>,
     others: &Others<'_>,
-    regions: &mut impl Regions,
+    regions: &mut dyn Regions,
 ) -> Result<Option<usize>> {
     let mut below = area.end;
 
@@ -269,7 +271,7 @@ fn last_in(
 
 /// Returns where the image of the program is: from the first mapping of its file that is adjacent to
 /// the text, to the end of data and bss.
-fn image(parts: &Parts, bss: &Segment, regions: &mut impl Regions) -> Result<Range<usize>> {
+fn image(parts: &Parts, bss: &Segment, regions: &mut dyn Regions) -> Result<Range<usize>> {
     if parts.text.start == 0 {
         return Ok(0..0);
     }

@@ -67,6 +67,8 @@ extern "C" {
     fn taskscope_strip_user_pac(address: c_ulong) -> c_ulong;
     fn taskscope_user_end() -> c_ulong;
     fn taskscope_fatal_signal_pending(task: *mut bindings::task_struct) -> bool;
+    fn taskscope_mmap_speculate_begin(mm: *mut bindings::mm_struct, seq: *mut c_uint) -> bool;
+    fn taskscope_mmap_speculate_retry(mm: *mut bindings::mm_struct, seq: c_uint) -> bool;
     fn taskscope_is_topdown(mm: *mut bindings::mm_struct) -> bool;
     fn taskscope_file_user_path(file: *const bindings::file) -> *const bindings::path;
     fn taskscope_anon_vma_name(
@@ -724,6 +726,30 @@ pub(crate) fn user_end() -> usize {
 pub(crate) fn fatal_signal_pending(task: &Task) -> bool {
     // SAFETY: The task exists for as long as it is borrowed.
     unsafe { taskscope_fatal_signal_pending(task.as_ptr()) }
+}
+
+/// Returns the sequence count of the mmap lock of `mm`; [`None`] while a writer holds it.
+///
+/// # Safety
+///
+/// `mm` points at an address space that exists.
+#[inline]
+pub(crate) unsafe fn mmap_speculate_begin(mm: *mut bindings::mm_struct) -> Option<u32> {
+    let mut seq = 0;
+
+    // SAFETY: The address space exists by this function's requirements; `seq` is valid for writes.
+    unsafe { taskscope_mmap_speculate_begin(mm, &mut seq) }.then_some(seq)
+}
+
+/// Returns whether a writer has held the mmap lock of `mm` since the sequence count was `seq`.
+///
+/// # Safety
+///
+/// `mm` points at an address space that exists.
+#[inline]
+pub(crate) unsafe fn mmap_speculate_retry(mm: *mut bindings::mm_struct, seq: u32) -> bool {
+    // SAFETY: The address space exists by this function's requirements.
+    unsafe { taskscope_mmap_speculate_retry(mm, seq) }
 }
 
 /// Returns whether the kernel places mappings from the top of the area for mappings downwards.

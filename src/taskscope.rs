@@ -31,6 +31,7 @@
 //! tasks            the task list under RCU                                (unsafe)
 //! abi              system call tables, and the names in them
 //! user_memory      the memory of other processes                          (unsafe)
+//! speculation      mappings read without a lock                           (unsafe)
 //! mm               address spaces and user registers                      (unsafe)
 //! mapping          a mapping of an address space, and its name            (unsafe)
 //! frame_chain      frame pointers in untrusted user memory
@@ -68,6 +69,7 @@ mod segments;
 mod seq;
 mod snapshot;
 mod spare;
+mod speculation;
 mod stack;
 mod state;
 mod symbols;

@@ -15,7 +15,7 @@ use crate::{
         LockBudget,
         Use, //
     },
-    regions::Lookup,
+    regions::look,
     segments::{
         segments,
         Segment,
@@ -183,10 +183,7 @@ impl Looked {
         }
         let program = found.len();
 
-        found.push(
-            segments(&space.parts(), &mut Lookup { space, budget })?,
-            GFP_KERNEL,
-        )?;
+        found.push(look(space, budget, segments)?, GFP_KERNEL)?;
         self.kept.push(space.identity(), GFP_KERNEL)?;
         self.programs.insert(address, program);
         Ok(program)

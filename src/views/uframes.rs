@@ -40,6 +40,7 @@ use crate::{
         Table, //
     },
     snapshot::ThreadId,
+    speculation::Version,
     state::State,
     sys::{
         self,
@@ -67,6 +68,10 @@ use crate::{
 use core::ops::Range;
 use kernel::{
     bindings,
+    page::{
+        PAGE_MASK,
+        PAGE_SIZE, //
+    },
     prelude::*, //
 };
 
@@ -178,6 +183,73 @@ impl Paths {
     }
 }
 
+/// How many mappings are remembered: those of a program and of a few libraries.
+const KNOWN: usize = 4;
+
+/// A mapping that frames of a thread lie in.
+#[derive(Clone)]
+struct Known {
+    range: Range<usize>,
+    name: FrameName,
+    is_file: bool,
+    /// What is to be added to an address in it.
+    offset: usize,
+}
+
+impl Known {
+    /// Returns what is at `address`, which lies in the mapping, and whether that is a file.
+    fn frame(&self, address: usize) -> (Frame, bool) {
+        let frame = Frame::At {
+            address,
+            name: self.name,
+            offset: address.wrapping_add(self.offset),
+        };
+
+        (frame, self.is_file)
+    }
+}
+
+/// The mappings that the latest frames of a thread lie in. They are as they were for as long as no
+/// writer has been at the address space.
+struct Recent {
+    version: Option<Version>,
+    known: [Option<Known>; KNOWN],
+    next: usize,
+}
+
+impl Recent {
+    /// Nothing is known of `space` yet.
+    fn new(space: &AddressSpace) -> Self {
+        Self {
+            version: Version::of(space),
+            known: [const { None }; KNOWN],
+            next: 0,
+        }
+    }
+
+    /// Returns the mapping of `space` that contains `address`, if it is known.
+    fn find(&self, space: &AddressSpace, address: usize) -> Option<&Known> {
+        let known = self.known.iter().flatten();
+
+        known
+            .clone()
+            .find(|known| known.range.contains(&address))
+            .filter(|_| self.is_current(space))
+    }
+
+    /// Returns whether no writer has been at `space` since.
+    fn is_current(&self, space: &AddressSpace) -> bool {
+        self.version
+            .is_some_and(|version| version.is_current(space))
+    }
+
+    /// Remembers a mapping, in the place of the oldest one.
+    fn add(&mut self, known: Known) {
+        self.known[self.next] = Some(known);
+        self.next = (self.next + 1) % KNOWN;
+    }
+}
+
 /// What the worker finds.
 struct Found {
     rows: KVVec<Row>,
@@ -224,11 +296,20 @@ fn word(machine: u16) -> Option<usize> {
     }
 }
 
+/// As many bytes of a stack as are read at once: the records of a few frames.
+const WINDOW: usize = 512;
+
 /// The memory of a program, as a chain of frames is looked for in it.
 struct ProgramMemory<'a> {
     borrowed: &'a Borrowed,
     parts: Parts,
     budget: &'a mut LockBudget,
+    /// What has been read last.
+    window: [u8; WINDOW],
+    /// Where that is.
+    window_start: usize,
+    /// How much of it there is.
+    window_len: usize,
 }
 
 /// Returns why a chain ends where a mapping could not be looked at.
@@ -248,26 +329,52 @@ impl ProgramMemory<'_> {
         }
     }
 
-    /// Reads the memory at `address` into `bytes`, which can be in several mappings.
-    fn read(&mut self, mut address: usize, mut bytes: &mut [u8]) -> Result<(), End> {
-        while !bytes.is_empty() {
-            let mapping = self
-                .borrowed
-                .space()
-                .lock_mapping(address, self.budget)
-                .map_err(end_of)?
-                .ok_or(End::Unmapped)?;
-            let count = bytes.len().min(mapping.range().end - address);
-            let (here, rest) = bytes.split_at_mut(count);
+    /// Reads the memory at `address` into the window, up to the end of its page or mapping, and
+    /// returns it.
+    fn read(&mut self, address: usize) -> Result<&[u8], End> {
+        let mapping = self
+            .borrowed
+            .space()
+            .lock_mapping(address, self.budget)
+            .map_err(end_of)?
+            .ok_or(End::Unmapped)?;
+        let end = mapping.range().end.min((address & PAGE_MASK) + PAGE_SIZE);
+        let len = WINDOW.min(end - address);
 
-            // The mapping is locked until the load is done: no device takes the place of memory.
-            if !mapping.is_memory() || !self.borrowed.read(address, here) {
-                return Err(End::NotResident);
-            }
-            address += count;
-            bytes = rest;
+        self.window_len = 0;
+        // The mapping is locked until the load is done: no device takes the place of memory.
+        if !mapping.is_memory() || !self.borrowed.read(address, &mut self.window[..len]) {
+            return Err(End::NotResident);
         }
-        Ok(())
+        self.window_start = address;
+        self.window_len = len;
+        Ok(&self.window[..len])
+    }
+
+    /// Returns the `N` bytes at `address`.
+    fn bytes<const N: usize>(&mut self, address: usize) -> Result<[u8; N], End> {
+        let window = &self.window[..self.window_len];
+        let in_window = address
+            .checked_sub(self.window_start)
+            .and_then(|offset| window.get(offset..)?.first_chunk());
+
+        if let Some(bytes) = in_window {
+            return Ok(*bytes);
+        }
+        // A word is aligned, so that all of it is in one page and one mapping.
+        let bytes = self.read(address)?.first_chunk();
+
+        bytes.copied().ok_or(End::Unmapped)
+    }
+
+    /// Returns the word of `size` bytes at `address`.
+    fn word(&mut self, address: usize, size: usize) -> Result<usize, End> {
+        // CAST: `usize` has 64 bits here.
+        Ok(if size == size_of::<u64>() {
+            u64::from_ne_bytes(self.bytes(address)?) as usize
+        } else {
+            u32::from_ne_bytes(self.bytes(address)?) as usize
+        })
     }
 }
 
@@ -293,18 +400,7 @@ impl Memory for ProgramMemory<'_> {
     }
 
     fn words(&mut self, address: usize, size: usize) -> Result<[usize; 2], End> {
-        let mut bytes = [[0; size_of::<u64>()]; 2];
-
-        if size == size_of::<u64>() {
-            self.read(address, bytes.as_flattened_mut())?;
-        } else {
-            let mut halves = [[0; size_of::<u32>()]; 2];
-
-            self.read(address, halves.as_flattened_mut())?;
-            bytes = halves.map(|half| u64::from(u32::from_ne_bytes(half)).to_ne_bytes());
-        }
-        // CAST: `usize` has 64 bits here.
-        Ok(bytes.map(|word| u64::from_ne_bytes(word) as usize))
+        Ok([self.word(address, size)?, self.word(address + size, size)?])
     }
 
     fn return_address(&self, word: usize) -> usize {
@@ -330,14 +426,19 @@ impl Found {
         &mut self,
         space: &AddressSpace,
         address: usize,
+        recent: &mut Recent,
         budget: &mut LockBudget,
     ) -> Result<Option<(Frame, bool)>> {
+        if let Some(known) = recent.find(space, address) {
+            return Ok(Some(known.frame(address)));
+        }
         // No memory is asked for while the mapping is locked.
         self.paths.reserve()?;
         let Some(mapping) = space.lock_mapping(address, budget)? else {
             return Ok(None);
         };
-        let offset = mapping.offset(address);
+        let range = mapping.range();
+        let offset = mapping.offset(address).wrapping_sub(address);
         let (name, is_file) = match mapping.name(&mut self.buf) {
             Name::Path(id) => {
                 let path = self.paths.add(id, &mapping)?;
@@ -351,16 +452,19 @@ impl Found {
                 (name.map_or(FrameName::NotKept, FrameName::Text), false)
             }
         };
-        let frame = Frame::At {
-            address,
+        let known = Known {
+            range,
             name,
+            is_file,
             offset,
         };
+        let frame = known.frame(address);
 
-        Ok(Some((frame, is_file)))
+        recent.add(known);
+        Ok(Some(frame))
     }
 
-    /// Adds a row for `thread`, whose rows begin with row `first`.
+    /// Adds a row for thread `id`, whose rows begin with row `first`.
     fn add_row(&mut self, id: ThreadId, first: usize, frame: Frame) -> Result {
         // CAST: There are at most `FRAMES_MAX`, and an end.
         let depth = (self.rows.len() - first) as u32;
@@ -383,7 +487,8 @@ impl Found {
         let text = parts.text.clone();
         let first = self.rows.len();
         let pc = registers.pc;
-        let found = self.frame(space, pc, budget)?;
+        let mut recent = Recent::new(space);
+        let found = self.frame(space, pc, &mut recent, budget)?;
         let mut is_in_library = found.is_some_and(|(_, is_file)| is_file && !text.contains(&pc));
 
         self.add_row(
@@ -403,15 +508,19 @@ impl Found {
                     borrowed,
                     parts,
                     budget,
+                    window: [0; WINDOW],
+                    window_start: 0,
+                    window_len: 0,
                 };
 
                 frame_chain::walk(&mut memory, start, FRAMES_MAX - 1, |memory, address| {
-                    let (frame, is_file) = match self.frame(space, address, memory.budget) {
-                        Ok(Some(found)) => found,
-                        Ok(None) => return Ok(Some(End::BadReturn)),
-                        Err(error) if error == EAGAIN => return Ok(Some(End::Locked)),
-                        Err(error) => return Err(error),
-                    };
+                    let (frame, is_file) =
+                        match self.frame(space, address, &mut recent, memory.budget) {
+                            Ok(Some(found)) => found,
+                            Ok(None) => return Ok(Some(End::BadReturn)),
+                            Err(error) if error == EAGAIN => return Ok(Some(End::Locked)),
+                            Err(error) => return Err(error),
+                        };
 
                     is_in_library = is_file && !text.contains(&address);
                     self.add_row(id, first, frame)?;

@@ -11,8 +11,8 @@ use crate::{
     line::Line,
     mm::LockBudget,
     regions::{
+        look,
         stack_at,
-        Lookup,
         Stack, //
     },
     seq::{
@@ -123,7 +123,7 @@ impl Table for UserStacks {
             let (mut sp, mut stack) = (0, None);
             row.valid = thread.visit(&mut budget, |space, registers, budget| {
                 sp = registers.sp;
-                stack = stack_at(&mut Lookup { space, budget }, &space.parts(), sp)?;
+                stack = look(space, budget, |parts, regions| stack_at(regions, parts, sp))?;
                 Ok(match stack {
                     Some(Stack::At(_)) => Valid::Ok,
                     Some(Stack::Guarded(_)) => Valid::Guarded,
