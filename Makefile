@@ -2,8 +2,11 @@
 #
 # What a user types; `make help` lists it. What kbuild reads is Kbuild.
 
-export KERNEL CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS MUTANTS LAB MINUTES THOROUGH GUESTS TURNS QUICK
-export CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS
+variables := KERNEL KDIR CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS MUTANTS LAB MINUTES THOROUGH GUESTS TURNS QUICK \
+	CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS
+# As they were typed: make would expand a `$` in them.
+$(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
+export $(variables)
 
 .PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
 .PHONY: headers update lint doctor clean distclean help
@@ -11,7 +14,7 @@ export CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS
 # With KDIR, that kernel tree and the host's own tools; otherwise the kernel
 # that KERNEL names, in the build root.
 all:
-	@$(if $(KDIR),scripts/build-for "$(KDIR)",scripts/launch build)
+	@$(if $(KDIR),scripts/build-for "$$KDIR",scripts/launch build)
 
 run test soak shell:
 	@scripts/launch $@
@@ -32,10 +35,10 @@ bench-check bench-baseline bench-profile bench-loop:
 	@tests/bench/run $(@:bench-%=%)
 
 headers:
-	@scripts/rust-headers $(KERNEL)
+	@scripts/rust-headers $${KERNEL:+"$$KERNEL"}
 
 update:
-	@scripts/rust-headers --newest $(KERNEL)
+	@scripts/rust-headers --newest $${KERNEL:+"$$KERNEL"}
 
 lint:
 	@scripts/in-root scripts/lint
