@@ -4,12 +4,28 @@
 # Sourced by the scripts of this project: where things are kept, how a script
 # speaks to its user, and how it fails.
 
+# What a user has set for an interactive shell, or for other programs, changes nothing
+# here, nor in what these scripts start. Their first line has bash ignore BASH_ENV and
+# exported functions (-p).
+unset CDPATH BASH_ENV ENV BASH_COMPAT TMOUT LANGUAGE TAR_OPTIONS GREP_OPTIONS
+unset POSIXLY_CORRECT && shopt -u inherit_errexit
+export LC_ALL=C.UTF-8
+# What is made here is read by other users too: those of the guest.
+umask 022
+# A closed standard input would be the number of the next file that is opened.
+[[ -e /proc/self/fd/0 ]] || exec </dev/null
+
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
-cache=${TASKSCOPE_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/taskscope}
+# cron and systemd set no HOME; the password database has it.
+export HOME=${HOME:-$(unset HOME; echo ~)}
+cache=${TASKSCOPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/taskscope}
 [[ $cache == /* ]] || cache=$PWD/$cache
 # So that a script run by this one, wherever, finds the same cache.
 export TASKSCOPE_CACHE=$cache
+
+# What the host's apt.conf says of proxies.
+proxies=$cache/apt/proxies
 
 # The Debian release of the build root; its backports hold the kernels.
 suite=trixie
@@ -50,9 +66,20 @@ if [[ $- == *e* ]]; then
 	trap 'unforeseen "$LINENO" "$BASH_COMMAND"' ERR
 fi
 
-# make takes no such names, and apt and QEMU want them quoted in their own ways.
-[[ $top$cache != *[[:space:]:,]* ]] ||
-	die "the paths of the project and of its cache must have no space, colon or comma: $top, $cache"
+# check_path WHAT PATH: make, kbuild, apt and QEMU each give a meaning to other characters
+check_path() {
+	local others=${2//[[:alnum:]\/._+@~-]/}
+	[[ ! $others ]] ||
+		die "$1 has '${others:0:1}' in its path, where only letters, digits and . _ + @ ~ - work: $2"
+}
+check_path "the project" "$top"
+check_path "its cache" "$cache"
+
+# need_writable: the project's directory, where what is built comes to
+need_writable() {
+	[[ -w $top ]] ||
+		die "$top may not be written here, and what is built comes to it: copy the project to where you may write"
+}
 
 # open_cache: the directory, marked as one that may be removed whole. One with
 # something else in it is somebody's own.
@@ -111,9 +138,12 @@ need_space() {
 # logged LOG WHAT COMMAND...: runs a long command with its output in LOG; if it
 # fails, shows the end of that and says why, as far as can be told.
 logged() {
+	"${@:3}" >"$1" 2>&1 || failed "$1" "$2"
+}
+
+# failed LOG WHAT: ends with the reason that the log of a failed command gives
+failed() {
 	local log=$1 what=$2 reason=''
-	shift 2
-	"$@" >"$log" 2>&1 && return
 	tail -n 15 "$log" >&2
 	if grep -qi 'no space left on device' "$log"; then
 		reason=': the disk is full'
@@ -121,6 +151,35 @@ logged() {
 		reason=': the package archive cannot be reached; is there a network?'
 	fi
 	die "$what failed$reason (whole output: $log)"
+}
+
+# write_makefile TREE LINE...: TREE/GNUmakefile, which make prefers to another. In the
+# build root it sets what LINEs say, so that what is built in this tree is built for its
+# kernel. Elsewhere it has make run there: this host may have other tools, or none.
+write_makefile() {
+	local tree=$1 text
+	shift
+	text=$(
+		cat <<-END
+			# Made by scripts/rust-headers.
+			ifdef TASKSCOPE_TOOLS
+		END
+		printf '%s\n' "$@"
+		cat <<-END
+			include Makefile
+			else
+			goals := \$(or \$(MAKECMDGOALS),_all)
+			export M MO INSTALL_MOD_PATH
+			export TASKSCOPE_CACHE := $cache
+			.PHONY: in-root \$(goals)
+			\$(goals): in-root; @:
+			in-root:; @$top/scripts/make-in-root "\$(CURDIR)" \$(MAKECMDGOALS)
+			endif
+		END
+	)
+	[[ $(cat "$tree/GNUmakefile" 2>/dev/null) != "$text" ]] || return 0
+	echo "$text" >"$tree/GNUmakefile.$$"
+	mv "$tree/GNUmakefile.$$" "$tree/GNUmakefile"
 }
 
 # Every run of a guest has a directory, locked while it runs.

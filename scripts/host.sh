@@ -16,6 +16,34 @@ host_has_tools() {
 		dpkg-query --show "${root_packages[@]}" >/dev/null 2>&1
 }
 
+# apt_proxies: what the host's apt.conf says of proxies, as a file of that kind. A program
+# that finds one is asked here, for it is not in the root.
+apt_proxies() {
+	local name detect=''
+	command -v apt-config >/dev/null || return 0
+	apt-config dump --format '%f "%v";%n' | grep -E '^Acquire::(http|https)::Proxy(::[^ ]*)? "' || true
+	for name in Proxy-Auto-Detect ProxyAutoDetect; do
+		eval "$(apt-config shell detect "Acquire::http::$name")"
+		[[ ! $detect ]] || echo "Acquire::http::Proxy \"$("$detect" || echo DIRECT)\";"
+	done
+}
+
+# note_proxies: into the file that apt reads in the root
+note_proxies() {
+	mkdir -p "${proxies%/*}"
+	apt_proxies >"$proxies.$$"
+	mv "$proxies.$$" "$proxies"
+}
+
+# remove_tree DIRECTORY: in which a user's own directories may be read-only, or belong to
+# an id that only a namespace of the user has
+remove_tree() {
+	local around=()
+	((EUID == 0)) || around=(unshare --user --map-root-user --map-auto)
+	"${around[@]}" true 2>/dev/null || around=(unshare --user --map-root-user)
+	"${around[@]}" rm -rf --one-file-system "$1"
+}
+
 # What the host must have to make a root: mmdebstrap, the archive's keys, and for
 # an ordinary user newuidmap.
 host_packages=(mmdebstrap debian-archive-keyring gpg)
@@ -30,17 +58,35 @@ may_install() {
 	command -v apt-get >/dev/null && { ((EUID == 0)) || sudo -n true 2>/dev/null; }
 }
 
-# user_lacks: why an ordinary user cannot make or enter a root, if so
+# The namespaces in which the root is entered.
+namespaces=(--mount --pid --fork --kill-child=KILL)
+((EUID == 0)) || namespaces+=(--user --map-root-user)
+
+# user_lacks: why this user cannot make or enter a root, if so
 user_lacks() {
 	local kind
-	((EUID != 0)) || return 0
-	if ! unshare --user --map-root-user --mount true 2>/dev/null; then
+	if ((EUID != 0)) && ! unshare --user --map-root-user true 2>/dev/null; then
 		echo "user namespaces are not allowed here: run as root, or ask for" \
 			"sysctl kernel.unprivileged_userns_clone=1 (Debian)," \
 			"sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)"
 		return
 	fi
-	[[ ! -d $root ]] || return 0
+	# A namespace that is allowed says nothing of mounts: one is made.
+	if ! unshare "${namespaces[@]}" mount -t tmpfs tmpfs /proc 2>/dev/null; then
+		if ((EUID == 0)); then
+			echo "this root may not mount: it lacks CAP_SYS_ADMIN, as in most containers;" \
+				"give that to the container (docker run --privileged), or run outside of it"
+		else
+			echo "user namespaces are allowed here, but mounts in them are not: run as root," \
+				"or ask for sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)"
+		fi
+		return
+	fi
+	((EUID != 0)) && [[ ! -d $root ]] || return 0
+	if ! unshare --help | grep -q -- --map-auto; then
+		echo "to make a build root as $(id -un), unshare must be of util-linux 2.38 or newer: run as root"
+		return
+	fi
 	for kind in uid gid; do
 		grep -qs "^\($(id -un)\|$(id -u)\):" "/etc/sub$kind" || {
 			echo "$(id -un) has no subordinate ids: sudo usermod --add-subuids" \

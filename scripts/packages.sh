@@ -23,10 +23,26 @@ update_lists() (
 # So that apt knows the packages; a run that goes on may have lists no more.
 need_lists() { [[ -e $apt_lists/lock ]] || update_lists; }
 
+# fetch DIRECTORY WHAT COMMAND...: runs a command of apt's that downloads into DIRECTORY.
+# Where the archive has a file no more that the lists name, it runs once again with new
+# lists, and without what the old ones have brought.
+fetch() {
+	local log=$cache/log/download directory=$1 what=$2
+	shift 2
+	"$@" >"$log" 2>&1 && return
+	if ! grep -qE '\b404\b|Not Found|File not found|No such file|unexpected size|Hash Sum mismatch' "$log"; then
+		failed "$log" "$what"
+	fi
+	say "the lists of packages have grown old; asking for new ones"
+	rm -f "$directory"/*.deb
+	update_lists
+	logged "$log" "$what" "$@"
+}
+
 # download DIRECTORY PACKAGE[=VERSION]...: a package that is there is not asked for again
 download() (
 	mkdir -p "$1"
 	cd "$1" || exit
 	shift
-	logged "$cache/log/download" "downloading $*" apt-get "${apt_options[@]}" download "$@"
+	fetch . "downloading $*" apt-get "${apt_options[@]}" download "$@"
 )

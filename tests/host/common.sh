@@ -56,6 +56,18 @@ copy() {
 	echo "$scratch/$1"
 }
 
+# A cache with the real build root in it, and nothing else.
+new_cache() {
+	local name=$scratch/cache-$1
+	mkdir -p "$name"/{kernels,log}
+	cp "$cache/CACHEDIR.TAG" "$name/"
+	ln -s "$cache"/root-* "$name/"
+	echo "$name"
+}
+
+# with_cache CACHE COMMAND...
+with_cache() { TASKSCOPE_CACHE=$1 "${@:2}"; }
+
 # In the guest, with the environment that the arguments before -- set.
 vm() {
 	local settings=()
