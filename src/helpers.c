@@ -17,6 +17,7 @@
 #include <linux/rcupdate.h>
 #include <linux/regset.h>
 #include <linux/sched.h>
+#include <linux/sched/isolation.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
@@ -273,6 +274,24 @@ bool taskscope_irq_work_is_busy(struct irq_work *work);
 bool taskscope_irq_work_is_busy(struct irq_work *work)
 {
 	return irq_work_is_busy(work);
+}
+
+bool taskscope_in_boot_domain(int cpu);
+bool taskscope_in_boot_domain(int cpu)
+{
+	return housekeeping_test_cpu(cpu, HK_TYPE_DOMAIN_BOOT);
+}
+
+bool taskscope_in_domain(int cpu);
+bool taskscope_in_domain(int cpu)
+{
+	return housekeeping_test_cpu(cpu, HK_TYPE_DOMAIN);
+}
+
+bool taskscope_has_kernel_noise(int cpu);
+bool taskscope_has_kernel_noise(int cpu)
+{
+	return housekeeping_test_cpu(cpu, HK_TYPE_KERNEL_NOISE);
 }
 
 #ifdef CONFIG_X86

@@ -7,22 +7,45 @@
 //! queued on each, which sets off there what can be set off only from there, as the figure shows.
 //!
 //! ```text
-//! work item on CPU n --+-- irq_work          an interrupt that the CPU sends itself
-//!   (`workqueue`)      +-- timer             a softirq, at the next tick
-//!                      +-- hrtimer           an interrupt, which puts off the rest of its work:
-//!                      |     +-- BH work     a softirq, as soon as the interrupt ends
-//!                      +-- call on CPU n+1   an interrupt of that CPU (`ipi`)
+//! work item on CPU n --+-- call on CPU n+1      an interrupt of that CPU (`ipi`)
+//!   (`workqueue`)      +-- hrtimer              an interrupt, after the work item has ended
+//!                            |-- BH work        a softirq, as soon as that interrupt ends
+//!                            |-- timer          a softirq, at the next tick
+//!                            +-- hrtimer, again
+//!                                  +-- irq_work an interrupt that the CPU sends itself
 //! ```
 //!
-//! An idle processor may be told of a call without an interrupt, by a flag that its idle loop looks
-//! at, and makes the call from there. So that it is an interrupt, the work items meet first: each
-//! keeps its processor busy until the call has come.
+//! An interrupt is to show what it interrupts, and that is not to be the work item. Therefore the
+//! work item starts the high-resolution timer last, and ends. When the timer expires, [`DELAY`]
+//! later, the processor has gone back to what it did before, and all that the timer's handler sets
+//! off interrupts that as well. No answer but the last wakes a thread, for that thread might run
+//! there. The timer expires twice, because an interrupt that is raised together with a softirq comes
+//! in the middle of that softirq.
+//!
+//! On `PREEMPT_RT` the timer queues the BH work item, in its own softirq, and the thread that serves
+//! the one serves the other. What an interrupt leaves to `ksoftirqd` is often served by another thread
+//! that enables bottom halves before `ksoftirqd` has its turn.
+//!
+//! Only a call is different. An idle processor may be told of one without an interrupt, by a flag
+//! that its idle loop looks at, and makes the call from there. So that it is an interrupt, the work
+//! items meet first: each keeps its processor busy until the call has come. `ipi` therefore
+//! interrupts a work item.
+//!
+//! # Isolated processors
+//!
+//! A processor that is isolated is left alone, unless the module is loaded with
+//! `include_isolated=1`: nothing is queued or armed there, and nothing is sent there. It is asked for
+//! by each call anew whether it is isolated, because partitions of cpusets come and go. One that
+//! becomes isolated during a call is asked to the end of that.
+//!
+//! The kernel thread and the errand have no processor of their own. The kernel keeps such threads
+//! off the processors of `isolcpus=` and of isolated partitions.
 //!
 //! # Who waits for what
 //!
 //! All that can be kept waiting by others is done by a work item of its own, the [`Errand`]: it makes
-//! the thread, holds the processors so that none goes offline, sets off the rest, waits for the
-//! answers, and ends what has not answered: it takes it back or waits for it, the work items first,
+//! the thread and waits for that a while, so that no interrupt finds it, holds the processors so that
+//! none goes offline, sets off the rest, waits for the answers, and ends what has not answered: it takes it back or waits for it, the work items first,
 //! since they set off the rest.
 //!
 //! The caller waits for the errand to end, for [`LIMIT`] at most, and a signal ends the wait. Then it
@@ -37,6 +60,7 @@ use crate::{
     addresses::HasAddresses,
     cpus::{
         self,
+        Isolation,
         OnlineCpus, //
     },
     deferred::{
@@ -100,10 +124,28 @@ pub(crate) const LIMIT: Msecs = 1000;
 /// How long an errand that is called off is waited for, in milliseconds.
 const END_LIMIT: Msecs = 100;
 
+/// How long the thread is waited for before the rest is set off, in milliseconds.
+const THREAD: Msecs = 100;
+
 /// How long a work item waits for those of other processors.
 ///
 /// A processor whose work item does not come for so long is busy with other things, and not idle.
 const MEETING: Delta = Delta::from_millis(100);
+
+/// How long a processor has to go back to what it did, once its work item has set off the rest.
+const DELAY: Delta = Delta::from_millis(4);
+
+/// How long after that the high-resolution timer expires again.
+const AGAIN: Delta = Delta::from_millis(2);
+
+/// A processor that is online.
+#[derive(Clone, Copy)]
+pub(crate) struct Processor {
+    /// Its number.
+    pub(crate) cpu: CpuId,
+    /// What isolates it, if it was left alone for that.
+    pub(crate) left_alone: Option<Isolation>,
+}
 
 /// A context, and what was seen there.
 pub(crate) struct Row {
@@ -111,6 +153,8 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// The processor that was to answer, where that is not the caller's own choice.
     pub(crate) cpu: Option<CpuId>,
+    /// Whether that was left alone, because it is isolated.
+    pub(crate) left_alone: bool,
     /// The processor that was to call it, for `ipi`.
     pub(crate) caller: Option<CpuId>,
     /// What was seen, if it answered.
@@ -123,6 +167,7 @@ impl Row {
         Self {
             name,
             cpu: None,
+            left_alone: false,
             caller: None,
             seen,
         }
@@ -143,7 +188,7 @@ pub(crate) struct Probes {
     /// A row for each, in the order of the table.
     pub(crate) rows: KVVec<Row>,
     /// The processors that were online.
-    pub(crate) cpus: KVec<CpuId>,
+    pub(crate) processors: KVec<Processor>,
     /// Why there was no page fault, if there could be none.
     pub(crate) no_fault: Option<Error>,
 }
@@ -164,7 +209,7 @@ struct Probe {
 }
 
 impl Probe {
-    /// Nothing has been seen; when something is, it counts as one of `answers`.
+    /// Nothing has been seen; when something is, that is one of `answers`.
     fn new(answers: &Arc<Answers>) -> Self {
         Self {
             seen: SetOnce::new(),
@@ -198,55 +243,78 @@ const HRTIMER: usize = 3;
 const IRQ_WORK: usize = 4;
 const IPI: usize = 5;
 
-/// A processor, and what is seen in each of its contexts.
-struct Processor {
+/// A processor that is asked, and what is seen in each of its contexts.
+struct Asked {
     cpu: CpuId,
     probes: [Probe; NAMES.len()],
 }
 
 /// A context of a processor, by its place among [`NAMES`].
 struct Spot {
-    processor: Arc<Processor>,
+    asked: Arc<Asked>,
     context: usize,
 }
 
 impl Callback for Spot {
     fn call(&self) {
-        self.processor.probes[self.context].call();
+        self.asked.probes[self.context].call();
+    }
+}
+
+/// Whether the BH work item is queued by the timer, or else by the high-resolution timer.
+const BH_BY_TIMER: bool = cfg!(CONFIG_PREEMPT_RT);
+
+/// What the timer does.
+struct InTimer {
+    spot: Spot,
+    bh: Arc<WorkItem<Spot>>,
+}
+
+impl Callback for InTimer {
+    fn call(&self) {
+        self.spot.call();
+        if BH_BY_TIMER {
+            self.bh.queue_on(self.spot.asked.cpu, deferred::bh_queue());
+        }
     }
 }
 
 /// What is set off on a processor.
 #[pin_data]
 struct Deferred {
-    processor: Arc<Processor>,
+    asked: Arc<Asked>,
     irq_work: IrqWork<Spot>,
     #[pin]
-    timer: Timer<Spot>,
-    #[pin]
-    bh: WorkItem<Spot>,
+    timer: Timer<InTimer>,
+    bh: Arc<WorkItem<Spot>>,
     #[pin]
     hrtimer: HrTimer<Self>,
 }
 
 impl Deferred {
     /// Nothing is set off yet.
-    fn new(processor: &Arc<Processor>) -> Result<Arc<Self>> {
+    fn new(asked: &Arc<Asked>) -> Result<Arc<Self>> {
         let spot = |context| Spot {
-            processor: processor.clone(),
+            asked: asked.clone(),
             context,
+        };
+        let bh = WorkItem::new(
+            spot(SOFTIRQ_BH),
+            c"taskscope softirq_bh",
+            static_lock_class!(),
+        );
+        let bh = Arc::pin_init(bh, GFP_KERNEL)?;
+        let in_timer = InTimer {
+            spot: spot(SOFTIRQ_TIMER),
+            bh: bh.clone(),
         };
 
         Arc::pin_init(
             try_pin_init!(Self {
-                processor: processor.clone(),
+                asked: asked.clone(),
                 irq_work: IrqWork::new(spot(IRQ_WORK))?,
-                timer <- Timer::new(spot(SOFTIRQ_TIMER)),
-                bh <- WorkItem::new(
-                    spot(SOFTIRQ_BH),
-                    c"taskscope softirq_bh",
-                    static_lock_class!(),
-                ),
+                timer <- Timer::new(in_timer),
+                bh,
                 hrtimer <- HrTimer::new(),
             }? Error),
             GFP_KERNEL,
@@ -255,7 +323,7 @@ impl Deferred {
 
     /// Returns what is asked when another processor calls.
     fn ipi(&self) -> &Probe {
-        &self.processor.probes[IPI]
+        &self.asked.probes[IPI]
     }
 }
 
@@ -268,10 +336,24 @@ impl_has_hr_timer! {
 impl HrTimerCallback for Deferred {
     type Pointer<'a> = Arc<Self>;
 
-    fn run(this: ArcBorrow<'_, Self>, _: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
-        this.processor.probes[HRTIMER].call();
-        this.bh.queue_on(this.processor.cpu, deferred::bh_queue());
-        HrTimerRestart::NoRestart
+    fn run(
+        this: ArcBorrow<'_, Self>,
+        mut context: HrTimerCallbackContext<'_, Self>,
+    ) -> HrTimerRestart {
+        let probe = &this.asked.probes[HRTIMER];
+
+        if probe.seen.as_ref().is_some() {
+            this.irq_work.queue();
+            return HrTimerRestart::NoRestart;
+        }
+        probe.call();
+        if !BH_BY_TIMER {
+            // The rest of the work is put off, as the interrupt handler of a device does it.
+            this.bh.queue_on(this.asked.cpu, deferred::bh_queue());
+        }
+        this.timer.start();
+        context.forward_now(AGAIN);
+        HrTimerRestart::Restart
     }
 }
 
@@ -305,7 +387,7 @@ impl Visit {
 
             if !called && (late || self.meeting.come[place].load(Acquire)) {
                 // It fails for a processor that is offline only, and none goes offline.
-                let _ = deferred::call_on(next.processor.cpu, next.ipi());
+                let _ = deferred::call_on(next.asked.cpu, next.ipi());
                 called = true;
             }
             if called && (late || self.deferred.ipi().seen.as_ref().is_some()) {
@@ -321,18 +403,16 @@ impl Visit {
 
 impl Callback for Visit {
     fn call(&self) {
-        self.deferred.processor.probes[WORKQUEUE].call();
-        self.deferred.irq_work.queue();
-        self.deferred.timer.start();
-        self.hrtimer
-            .populate(self.deferred.clone().start(Delta::from_micros(1)));
+        self.deferred.asked.probes[WORKQUEUE].call();
         if let Some((place, next)) = &self.next {
             self.meet(*place, next);
         }
+        // Last: it is to interrupt what comes after this.
+        self.hrtimer.populate(self.deferred.clone().start(DELAY));
     }
 }
 
-/// The work items of all processors.
+/// The work items of all processors that are asked.
 struct Visits {
     // Dropped in this order: the work items set off the rest.
     items: KVec<Pin<KBox<WorkItem<Visit>>>>,
@@ -342,12 +422,12 @@ struct Visits {
 
 impl Visits {
     /// Makes them.
-    fn new(processors: &[Arc<Processor>]) -> Result<Self> {
-        let mut deferred = KVec::with_capacity(processors.len(), GFP_KERNEL)?;
-        let mut come = KVec::with_capacity(processors.len(), GFP_KERNEL)?;
+    fn new(all: &[Arc<Asked>]) -> Result<Self> {
+        let mut deferred = KVec::with_capacity(all.len(), GFP_KERNEL)?;
+        let mut come = KVec::with_capacity(all.len(), GFP_KERNEL)?;
 
-        for processor in processors {
-            deferred.push_within_capacity(Deferred::new(processor)?)?;
+        for asked in all {
+            deferred.push_within_capacity(Deferred::new(asked)?)?;
             come.push_within_capacity(Atomic::new(false))?;
         }
         let meeting = Arc::new(
@@ -379,15 +459,19 @@ impl Visits {
         })
     }
 
-    /// Sets them off, and returns how many answers are to come.
-    fn start(&self, queue: &Queue) -> usize {
-        for (item, deferred) in self.items.iter().zip(&self.deferred) {
-            item.queue_on(deferred.processor.cpu, queue.as_queue());
-        }
+    /// Returns how many answers are to come.
+    fn answers(&self) -> usize {
         // One alone is called by nobody.
         let uncalled = usize::from(self.items.len() < 2);
 
         self.items.len() * (NAMES.len() - uncalled)
+    }
+
+    /// Sets them off.
+    fn start(&self, queue: &Queue) {
+        for (item, deferred) in self.items.iter().zip(&self.deferred) {
+            item.queue_on(deferred.asked.cpu, queue.as_queue());
+        }
     }
 }
 
@@ -405,11 +489,17 @@ struct Errand {
     /// Where the work items of the processors are queued.
     processors_queue: Arc<Queue>,
     in_thread: Arc<Probe>,
-    /// The processors, once they are known.
-    processors: SetOnce<KVec<Arc<Processor>>>,
+    /// One answer: that of the thread.
+    thread_answered: Arc<Answers>,
+    /// Whether isolated processors are asked as well.
+    include_isolated: bool,
+    /// The processors that are online, once they are known.
+    processors: SetOnce<KVec<Processor>>,
+    /// Those of them that are asked, in the same order.
+    asked: SetOnce<KVec<Arc<Asked>>>,
     /// Why something could not be asked.
     failure: SetOnce<Error>,
-    /// What the errand itself waits for.
+    /// Those of the processors, and one that is the errand's own until it knows how many they are.
     answers: Arc<Answers>,
     /// Whether nobody waits for the answers any more.
     called_off: Atomic<bool>,
@@ -435,20 +525,24 @@ impl workqueue::WorkItem for Errand {
 
 impl Errand {
     /// One that has not begun. May sleep; fails with `ENOMEM`.
-    fn new(processors_queue: Arc<Queue>) -> Result<Arc<Self>> {
-        let answers = Arc::pin_init(Answers::new(), GFP_KERNEL)?;
-        let in_thread = Arc::new(Probe::new(&answers), GFP_KERNEL)?;
+    fn new(processors_queue: Arc<Queue>, include_isolated: bool) -> Result<Arc<Self>> {
+        let answers = Arc::pin_init(Answers::new(1), GFP_KERNEL)?;
+        let thread_answered = Arc::pin_init(Answers::new(1), GFP_KERNEL)?;
+        let in_thread = Arc::new(Probe::new(&thread_answered), GFP_KERNEL)?;
 
         Arc::pin_init(
             pin_init!(Self {
                 work <- new_work!("taskscope errand"),
                 processors_queue,
                 in_thread,
+                thread_answered,
+                include_isolated,
                 processors: SetOnce::new(),
+                asked: SetOnce::new(),
                 failure: SetOnce::new(),
                 answers,
                 called_off: Atomic::new(false),
-                ended <- Answers::new(),
+                ended <- Answers::new(1),
             }),
             GFP_KERNEL,
         )
@@ -462,17 +556,20 @@ impl Errand {
             return Ok(());
         }
         let thread = Thread::start(self.in_thread.clone(), c"taskscope_probe")?;
+        // However this and what follows end: a row whose answer is missing says so.
+        let _ = self.thread_answered.wait(msecs_to_jiffies(THREAD));
+        if self.called_off.load(Relaxed) {
+            return Ok(());
+        }
         let cpus = OnlineCpus::hold();
-        let processors = self.processors(&cpus)?;
-        let visits = Visits::new(processors)?;
-        let mut missing = 1 + visits.start(&self.processors_queue);
+        let visits = Visits::new(self.choose(&cpus)?)?;
 
-        // Called off, it is woken by an answer too many.
-        while missing != 0 && !self.called_off.load(Relaxed) {
-            match self.answers.wait(msecs_to_jiffies(LIMIT)) {
-                Ok(Wait::Answered) => missing -= 1,
-                _ => break,
-            }
+        self.answers.expect(visits.answers());
+        visits.start(&self.processors_queue);
+        self.answers.add();
+        let _ = self.answers.wait(msecs_to_jiffies(LIMIT));
+        if self.in_thread.seen.as_ref().is_none() {
+            let _ = self.thread_answered.wait(msecs_to_jiffies(LIMIT));
         }
 
         // In this order, and before the processors are let go.
@@ -482,20 +579,34 @@ impl Errand {
         Ok(())
     }
 
-    /// Lets the caller know which processors are asked.
-    fn processors(&self, cpus: &OnlineCpus) -> Result<&[Arc<Processor>]> {
-        let mut processors = KVec::new();
+    /// Lets the caller know which processors are online, and returns those that are asked.
+    fn choose(&self, cpus: &OnlineCpus) -> Result<&[Arc<Asked>]> {
+        let processors = self.look_at(cpus.iter())?;
+        let mut all = KVec::new();
 
-        for cpu in cpus.iter() {
-            let processor = Processor {
-                cpu,
+        for Processor { cpu, .. } in processors.iter().filter(|one| one.left_alone.is_none()) {
+            let asked = Asked {
+                cpu: *cpu,
                 probes: NAMES.map(|_| Probe::new(&self.answers)),
             };
 
-            processors.push(Arc::new(processor, GFP_KERNEL)?, GFP_KERNEL)?;
+            all.push(Arc::new(asked, GFP_KERNEL)?, GFP_KERNEL)?;
         }
+        self.asked.populate(all);
         self.processors.populate(processors);
-        Ok(self.processors.as_ref().map_or(&[], |list| list))
+        Ok(self.asked.as_ref().map_or(&[], |all| all))
+    }
+
+    /// Returns which of the processors are left alone. Sleeps; fails with `ENOMEM`.
+    fn look_at(&self, cpus: impl Iterator<Item = CpuId>) -> Result<KVec<Processor>> {
+        let mut processors = KVec::new();
+
+        for cpu in cpus {
+            let left_alone = Isolation::of(cpu).filter(|_| !self.include_isolated);
+
+            processors.push(Processor { cpu, left_alone }, GFP_KERNEL)?;
+        }
+        Ok(processors)
     }
 
     /// Waits for the end. Fails with `ERESTARTSYS` when a signal comes first.
@@ -504,50 +615,55 @@ impl Errand {
 
         if !matches!(waited, Ok(Wait::Answered)) {
             self.called_off.store(true, Relaxed);
-            self.answers.add();
+            self.thread_answered.end();
+            self.answers.end();
             self.ended.wait_for_sure(msecs_to_jiffies(END_LIMIT));
         }
         waited.map(|_| ())
     }
 
-    /// Returns what each processor has seen, by context and processor, and adds the processors to
-    /// `cpus`. They are those online now if the errand has not come so far as to ask them.
-    fn report(&self, rows: &mut KVVec<Row>, cpus: &mut KVec<CpuId>) -> Result {
-        let processors = self.processors.as_ref();
+    /// Adds what each processor has seen to `rows`, by context and processor, and returns the
+    /// processors. They are those online now if the errand has not come so far as to ask them.
+    fn report(&self, rows: &mut KVVec<Row>) -> Result<KVec<Processor>> {
+        let mut processors = KVec::new();
 
-        match processors {
-            Some(list) => {
-                for processor in list {
-                    cpus.push(processor.cpu, GFP_KERNEL)?;
-                }
-            }
-            None => {
-                for cpu in cpus::online_now() {
-                    cpus.push(cpu, GFP_KERNEL)?;
-                }
-            }
+        match self.processors.as_ref() {
+            Some(list) => processors.extend_from_slice(list, GFP_KERNEL)?,
+            None => processors = self.look_at(cpus::online_now())?,
         }
         for (context, name) in NAMES.into_iter().enumerate() {
-            if context == IPI && cpus.len() < 2 {
-                // There is nobody to send one.
-                rows.push(Row::new(name, None), GFP_KERNEL)?;
-                continue;
-            }
-            for (place, cpu) in cpus.iter().enumerate() {
-                let before = (place + cpus.len() - 1) % cpus.len();
+            let mut all = self.asked.as_ref().into_iter().flatten();
+            let callers = processors.iter().filter(|one| one.left_alone.is_none());
+            // Each is called by the one before it, the first one by the last.
+            let mut caller = callers.clone().last().map(|last| last.cpu);
+            let alone = callers.count() < 2;
 
-                rows.push(
+            for Processor { cpu, left_alone } in &processors {
+                let row = if left_alone.is_some() {
                     Row {
-                        name,
                         cpu: Some(*cpu),
-                        caller: (context == IPI).then(|| cpus[before]),
-                        seen: processors.and_then(|list| list[place].probes[context].seen.copy()),
-                    },
-                    GFP_KERNEL,
-                )?;
+                        left_alone: true,
+                        ..Row::new(name, None)
+                    }
+                } else if context == IPI && alone {
+                    // There is nobody to send one.
+                    Row::new(name, None)
+                } else {
+                    Row {
+                        cpu: Some(*cpu),
+                        caller: caller.replace(*cpu).filter(|_| context == IPI),
+                        ..Row::new(
+                            name,
+                            all.next()
+                                .and_then(|asked| asked.probes[context].seen.copy()),
+                        )
+                    }
+                };
+
+                rows.push(row, GFP_KERNEL)?;
             }
         }
-        Ok(())
+        Ok(processors)
     }
 }
 
@@ -556,14 +672,17 @@ pub(crate) struct Prober {
     // Dropped in this order: errands queue work items on processors.
     errands: Queue,
     processors: Arc<Queue>,
+    include_isolated: bool,
 }
 
 impl Prober {
-    /// Makes one. May sleep; fails with `ENOMEM`.
-    pub(crate) fn new() -> Result<Self> {
+    /// Makes one, which asks isolated processors as well if `include_isolated`. May sleep; fails with
+    /// `ENOMEM`.
+    pub(crate) fn new(include_isolated: bool) -> Result<Self> {
         Ok(Self {
             errands: Queue::unbound(c"taskscope_errand")?,
             processors: Arc::new(Queue::per_cpu(c"taskscope")?, GFP_KERNEL)?,
+            include_isolated,
         })
     }
 
@@ -572,14 +691,13 @@ impl Prober {
     /// Sleeps. Fails with `ENOMEM` or `ENFILE`, or with `ERESTARTSYS` when a signal comes.
     pub(crate) fn provoke(&self) -> Result<Probes> {
         let mut rows = KVVec::new();
-        let mut cpus = KVec::new();
         let mut add = |name, seen| rows.push(Row::new(name, seen), GFP_KERNEL);
 
         add("syscall", Some(Observation::now()))?;
 
         let in_fault = Arc::new(Look(SetOnce::new()), GFP_KERNEL)?;
         let no_fault = fault::provoke(in_fault.clone())?;
-        let errand = Errand::new(self.processors.clone())?;
+        let errand = Errand::new(self.processors.clone(), self.include_isolated)?;
 
         // It is refused if it is queued, which it is not.
         let _ = self.errands.as_queue().enqueue(errand.clone());
@@ -590,10 +708,11 @@ impl Prober {
 
         add("page_fault", in_fault.0.copy())?;
         add("kthread", errand.in_thread.seen.copy())?;
-        errand.report(&mut rows, &mut cpus)?;
+        let processors = errand.report(&mut rows)?;
+
         Ok(Probes {
             rows,
-            cpus,
+            processors,
             no_fault,
         })
     }

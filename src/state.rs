@@ -46,15 +46,16 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// All threads are shown at first, and their addresses as they are if `raw_pointers`.
-    pub(crate) fn new(raw_pointers: bool) -> impl PinInit<Self, Error> {
+    /// All threads are shown at first, and their addresses as they are if `raw_pointers`. `contexts`
+    /// disturbs isolated processors if `include_isolated`.
+    pub(crate) fn new(raw_pointers: bool, include_isolated: bool) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             choosing <- new_mutex!(()),
             selection <- new_mutex!(None),
             addresses <- Addresses::new(raw_pointers),
             memory: Memory::new()?,
             memory_readers: Queue::unbound(c"taskscope_memory")?,
-            prober: Prober::new()?,
+            prober: Prober::new(include_isolated)?,
             nmis: Nmis::watch()?,
             module_init: Observation::now(),
         }? Error)

@@ -7,7 +7,8 @@
 //!
 //! C headers: [`include/linux/sched.h`](srctree/include/linux/sched.h),
 //! [`include/linux/preempt.h`](srctree/include/linux/preempt.h),
-//! [`include/linux/cred.h`](srctree/include/linux/cred.h).
+//! [`include/linux/cred.h`](srctree/include/linux/cred.h),
+//! [`include/linux/sched/isolation.h`](srctree/include/linux/sched/isolation.h).
 
 use core::{
     mem::MaybeUninit,
@@ -20,10 +21,14 @@ use core::{
 use kernel::error::to_result;
 use kernel::{
     bindings,
+    cpu::CpuId,
     error::from_err_ptr,
     page::PAGE_SIZE,
     prelude::*,
-    sync::barrier,
+    sync::{
+        barrier,
+        rcu, //
+    },
     task::Task,
     time::Jiffies, //
 };
@@ -84,6 +89,9 @@ extern "C" {
     );
     fn taskscope_kvfree_rcu_mightsleep(memory: *mut c_void);
     fn taskscope_irq_work_is_busy(work: *mut bindings::irq_work) -> bool;
+    fn taskscope_in_boot_domain(cpu: c_int) -> bool;
+    fn taskscope_in_domain(cpu: c_int) -> bool;
+    fn taskscope_has_kernel_noise(cpu: c_int) -> bool;
     #[cfg(CONFIG_X86)]
     fn taskscope_register_nmi_handler() -> c_int;
     #[cfg(CONFIG_X86)]
@@ -868,6 +876,28 @@ pub(crate) unsafe fn irq_work_is_busy(work: *mut bindings::irq_work) -> bool {
 pub(crate) unsafe fn free_after_grace_period(memory: *mut c_void) {
     // SAFETY: By this function's requirements.
     unsafe { taskscope_kvfree_rcu_mightsleep(memory) };
+}
+
+/// Returns whether the scheduler balances tasks onto processor `cpu` as far as the kernel's command
+/// line says: false for the processors of `isolcpus=`.
+pub(crate) fn in_boot_domain(cpu: CpuId) -> bool {
+    // SAFETY: A `CpuId` is less than `nr_cpu_ids`. The mask stays as it is after the boot.
+    unsafe { taskscope_in_boot_domain(cpu.into()) }
+}
+
+/// Returns whether the scheduler balances tasks onto processor `cpu` now: false for the processors
+/// of `isolcpus=`, and for those of an isolated partition of a cpuset.
+pub(crate) fn in_domain(cpu: CpuId, _: &rcu::Guard) -> bool {
+    // SAFETY: A `CpuId` is less than `nr_cpu_ids`. A mask that a cpuset has replaced is freed after
+    // a grace period, and the guard holds that off.
+    unsafe { taskscope_in_domain(cpu.into()) }
+}
+
+/// Returns whether processor `cpu` does the kernel's own periodic work: false for the processors of
+/// `nohz_full=` and `isolcpus=nohz,`.
+pub(crate) fn has_kernel_noise(cpu: CpuId) -> bool {
+    // SAFETY: A `CpuId` is less than `nr_cpu_ids`. The mask stays as it is after the boot.
+    unsafe { taskscope_has_kernel_noise(cpu.into()) }
 }
 
 /// Lets `taskscope_nmi()` be called in every NMI that is a processor's own, and not yet known to

@@ -25,7 +25,7 @@
 //! deferred         callbacks in threads, softirqs and interrupts                (unsafe)
 //! fault, nmi       callbacks in a page fault and in NMIs                        (unsafe)
 //! latest           a value that an NMI may replace                              (unsafe)
-//! cpus             the processors that are online                               (unsafe)
+//! cpus             the processors that are online, and which are isolated      (unsafe)
 //! seq              tables as files in debugfs                             (unsafe)
 //! stack            kernel stacks of threads that do not run               (unsafe)
 //! tasks            the task list under RCU                                (unsafe)
@@ -115,6 +115,10 @@ module! {
             default: false,
             description: "Show kernel addresses as they are, not hashed (default: false)",
         },
+        include_isolated: bool {
+            default: false,
+            description: "Let contexts disturb isolated processors as well (default: false)",
+        },
     },
 }
 
@@ -126,7 +130,8 @@ struct Taskscope {
 impl kernel::Module for Taskscope {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let raw_pointers = module_parameters::raw_pointers.value();
-        let directory = Directory::new(c"taskscope", State::new(raw_pointers))?;
+        let include_isolated = module_parameters::include_isolated.value();
+        let directory = Directory::new(c"taskscope", State::new(raw_pointers, include_isolated))?;
 
         directory.add::<Current>(c"current", 0o400)?;
         directory.add::<Contexts>(c"contexts", 0o400)?;

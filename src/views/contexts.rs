@@ -10,6 +10,7 @@ use crate::{
     probe::{
         self,
         Probes,
+        Processor,
         Row, //
     },
     seq::{
@@ -66,8 +67,10 @@ const MM: usize = 12;
 /// The table `contexts`.
 pub(crate) struct Contexts {
     rows: KVVec<Row>,
-    /// How many processors were online.
-    cpus: usize,
+    /// The processors that were online.
+    processors: KVec<Processor>,
+    /// How many of them were asked.
+    asked: usize,
     no_fault: Option<Error>,
     shown: Shown,
     layout: Layout<13>,
@@ -78,8 +81,9 @@ impl Contexts {
     fn silent(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| {
             row.seen.is_none()
+                && !row.left_alone
                 && match row.name {
-                    "ipi" => self.cpus > 1,
+                    "ipi" => self.asked > 1,
                     name => name != "nmi" && name != "page_fault",
                 }
         })
@@ -101,11 +105,11 @@ impl Table for Contexts {
     fn open(state: &State) -> Result<Self> {
         let Probes {
             mut rows,
-            cpus,
+            processors,
             no_fault,
         } = state.prober.provoke()?;
 
-        for cpu in &cpus {
+        for Processor { cpu, .. } in &processors {
             rows.push(
                 Row {
                     cpu: Some(*cpu),
@@ -120,7 +124,11 @@ impl Table for Contexts {
             layout: layout(&rows),
             shown: state.addresses.show_once(&mut rows),
             rows,
-            cpus: cpus.len(),
+            asked: processors
+                .iter()
+                .filter(|one| one.left_alone.is_none())
+                .count(),
+            processors,
             no_fault,
         })
     }
@@ -134,7 +142,13 @@ impl Table for Contexts {
     }
 
     fn row(&self, at: usize, line: &mut Line<'_>) {
-        let Row { name, seen, .. } = &self.rows[at];
+        let Row {
+            name,
+            cpu,
+            left_alone,
+            seen,
+            ..
+        } = &self.rows[at];
 
         if !line.has_room(ROW_MAX + text::COMM_MAX + 1) {
             return;
@@ -145,6 +159,9 @@ impl Table for Contexts {
         let Some(seen) = seen else {
             for column in IN_TASK..=MM {
                 row.word(column, "-");
+            }
+            if let Some(cpu) = cpu.filter(|_| *left_alone) {
+                row.decimal(CPU, cpu.as_u32());
             }
             row.add_to(line);
             line.bytes(b"-\n");
@@ -180,8 +197,22 @@ impl Table for Contexts {
         line.bytes(b"# ");
         text::add_count(line, self.rows());
         line.bytes(b" contexts, ");
-        text::add_count(line, self.cpus);
+        text::add_count(line, self.processors.len());
         line.bytes(b" processors online\n");
+        for Processor { cpu, left_alone } in &self.processors {
+            let Some(isolation) = left_alone else {
+                continue;
+            };
+
+            line.bytes(b"# processor ");
+            text::add_decimal(line, cpu.as_u32());
+            line.bytes(b" is isolated (");
+            for (place, reason) in isolation.reasons().enumerate() {
+                line.bytes(if place == 0 { b"" } else { b", " });
+                line.bytes(reason.as_bytes());
+            }
+            line.bytes(b") and was left alone; include_isolated=1 asks it as well\n");
+        }
         for Row {
             name, cpu, caller, ..
         } in self.silent()
@@ -211,7 +242,7 @@ impl Table for Contexts {
         {
             line.bytes(b"# page_fault: another thread of the process has changed the mapping\n");
         }
-        if self.cpus < 2 {
+        if self.asked == 1 {
             line.bytes(
                 b"# ipi: no other processor could send one, and a call to one's own is none\n",
             );
@@ -238,9 +269,14 @@ fn layout(rows: &[Row]) -> Layout<13> {
 
         text::digits(seen.map(value).max().unwrap_or_default())
     };
+    let left_alone = rows
+        .iter()
+        .filter(|row| row.left_alone)
+        .filter_map(|row| Some(row.cpu?.as_u32()))
+        .max();
 
     widths[PREEMPT_COUNT] = 8;
-    widths[CPU] = widest(|seen| seen.cpu);
+    widths[CPU] = widest(|seen| seen.cpu).max(text::digits(left_alone.unwrap_or_default()));
     widths[PID] = widest(|seen| seen.pid);
     widths[TGID] = widest(|seen| seen.tgid);
 
