@@ -100,10 +100,25 @@ static bool in_ksoftirqd(const struct context_row *row)
 	return !strcmp(row->comm, name);
 }
 
+/*
+ * On x86-64 an interrupt that finds the processor in user space stays on the kernel
+ * stack of the thread, which is empty, and so does the softirq at its end.
+ */
+static bool in_user_space(const struct context_row *row)
+{
+#ifdef __x86_64__
+	return !strcmp(row->mm, "set") && !strcmp(row->stack, "task");
+#else
+	return false;
+#endif
+}
+
 static bool bits_are(const struct context_row *row, const struct bits *bits)
 {
 	const char *stack = bits->stack;
 
+	if (bits->current == ANYONE && in_user_space(row))
+		stack = "task";
 	if (bits->softirq && !strcmp(bits->softirq, "yes") && in_ksoftirqd(row) &&
 	    !strcmp(row->stack, "task"))
 		stack = "task";
@@ -398,9 +413,6 @@ static bool nmi_rows_fit(int online, const int *cpus, const long *before)
 
 		good &= came == !!row;
 		without += !came;
-		/* One that interrupts user space stays on the own stack of the thread. */
-		bits.stack = row && !strcmp(row->mm, "set") && !strcmp(row->stack, "task") ?
-			     "task" : "nmi";
 		if (row)
 			good &= bits_are(row, &bits) & count_fits(row) &
 				current_is(row, &bits, 0, 0, NULL);
@@ -479,6 +491,15 @@ static bool nmi_interrupts(int port)
 	return good;
 }
 
+/* A stack pointer of an interrupt of the processor, or 0. */
+static unsigned long irq_stack(const struct contexts *table, int cpu)
+{
+	for (size_t i = 0; i < table->rows; i++)
+		if (!strcmp(table->row[i].stack, "irq") && atoi(table->row[i].cpu) == cpu)
+			return strtoul(table->row[i].sp, NULL, 16);
+	return 0;
+}
+
 /* An NMI that interrupts the kernel has a stack of its own. */
 static bool nmi_stacks(const int *cpus, int online)
 {
@@ -492,8 +513,8 @@ static bool nmi_stacks(const int *cpus, int online)
 		if (!row || strcmp(row->stack, "nmi"))
 			continue;
 		sp = strtoul(row->sp, NULL, 16);
-		irq = strtoul(contexts_find(table, "hrtimer", cpus[i])->sp, NULL, 16);
-		good &= !in_a_task_stack(sp, -1) &&
+		irq = irq_stack(table, cpus[i]);
+		good &= irq && !in_a_task_stack(sp, -1) &&
 			distance(sp, irq) >= constant("thread_size") / 4;
 	}
 	contexts_free(table);

@@ -59,7 +59,7 @@ static bool parse_header(char *header, struct order *order)
 
 static bool parse_row(char *line, const struct order *order, struct context_row *row)
 {
-	bool blank = true, whole = true;
+	bool blank = true, whole = true, number = false;
 
 	for (size_t i = 0; i < order->count; i++) {
 		size_t column = order->column[i];
@@ -77,12 +77,16 @@ static bool parse_row(char *line, const struct order *order, struct context_row 
 		if (column == UNKNOWN)
 			continue;
 		*value(row, column) = word;
-		if (column) {
+		if (!column)
+			continue;
+		whole &= !!strcmp(word, "-");
+		if (!strcmp(columns[column].name, "CPU"))
+			number = !!strcmp(word, "-");
+		else
 			blank &= !strcmp(word, "-");
-			whole &= !!strcmp(word, "-");
-		}
 	}
 	row->seen = whole;
+	row->left_alone = blank && number;
 	return blank || whole;
 }
 
@@ -157,7 +161,7 @@ const struct context_row *contexts_find(const struct contexts *contexts, const c
 		const struct context_row *row = &contexts->row[i];
 
 		if (!strcmp(row->context, context) &&
-		    (cpu < 0 || (row->seen && atoi(row->cpu) == cpu)))
+		    (cpu < 0 || ((row->seen || row->left_alone) && atoi(row->cpu) == cpu)))
 			return row;
 	}
 	return NULL;
@@ -172,9 +176,9 @@ size_t contexts_said(const struct contexts *contexts, const char *words)
 	return said;
 }
 
-int online_cpus(int cpus[CPUS_MAX])
+int listed_cpus(const char *path, int cpus[CPUS_MAX])
 {
-	char *list = slurp("/sys/devices/system/cpu/online", NULL), *at = list;
+	char *list = slurp(path, NULL), *at = list;
 	int count = 0;
 
 	while (*at && *at != '\n') {
@@ -189,6 +193,11 @@ int online_cpus(int cpus[CPUS_MAX])
 	}
 	free(list);
 	return count;
+}
+
+int online_cpus(int cpus[CPUS_MAX])
+{
+	return listed_cpus("/sys/devices/system/cpu/online", cpus);
 }
 
 void set_online(int cpu, bool online)

@@ -17,6 +17,7 @@ struct context_row {
 	const char *context, *in_task, *softirq, *hardirq, *nmi, *irqs, *preempt_count;
 	const char *cpu, *stack, *sp, *pid, *tgid, *mm, *comm;
 	bool seen;		/* or it has "-" in every column but the first */
+	bool left_alone;	/* and CPU, the number of a processor that was not asked */
 };
 
 struct contexts {
@@ -36,12 +37,17 @@ struct contexts *contexts_try_read(void);
 struct contexts *contexts_read(void);
 void contexts_free(struct contexts *contexts);
 
-/* The row of a context on a processor, or its first one (cpu -1); NULL if there is none. */
+/*
+ * The row of a context on a processor, seen or left alone, or its first one (cpu -1);
+ * NULL if there is none.
+ */
 const struct context_row *contexts_find(const struct contexts *contexts, const char *context,
 					int cpu);
 /* How many summary lines contain the words. */
 size_t contexts_said(const struct contexts *contexts, const char *words);
 
+/* The processors of a list that the kernel prints ("0-2,5"), in order; returns how many. */
+int listed_cpus(const char *path, int cpus[CPUS_MAX]);
 /* The processors that are online, in order, as /sys has them; returns how many. */
 int online_cpus(int cpus[CPUS_MAX]);
 /* Takes a processor off, or puts it back. */

@@ -71,6 +71,19 @@ pid_t fork_child(void);
 pid_t start_child(void (*body)(void *argument), void *argument);
 void end_child(pid_t pid);
 
+/*
+ * For a loop that does not end by itself: QEMU goes on with the next processor here,
+ * where one thread of the host has to do for all.
+ */
+static inline void relax(void)
+{
+#ifdef __x86_64__
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("yield");
+#endif
+}
+
 /* This thread runs on that processor alone from now on. */
 void stay_on(int cpu);
 /* It is of SCHED_FIFO with that priority from now on; 0: of SCHED_OTHER. */
