@@ -4,17 +4,18 @@
 # Sourced, after scripts/common.sh, by what runs tests: KTAP shown and counted
 # by the kernel's own parser, which also knows of tests that never came.
 
-# show_ktap: the KTAP on standard input as a list for people, test by test
+# show_ktap FILE: the KTAP on standard input as a list for people, test by test; in FILE
+# with the parser's count, of which close_ktap makes the one that is shown
 show_ktap() {
 	"$top/scripts/in-root" python3 -u "$(rust_headers)/source/tools/testing/kunit/kunit.py" parse |
-		sed --unbuffered 's/^\[[0-9:]*\] //'
+		sed --unbuffered 's/^\[[0-9:]*\] //' | tee "$1" | sed --unbuffered '/^Testing complete/d'
 }
 
 rust_headers() { "$top/scripts/rust-headers" ${KERNEL:+"$KERNEL"}; }
 
-# close_ktap STATUS: from what show_ktap showed, on standard input, the closing
-# line. STATUS is that of the run itself, which counts as a test. The result is
-# STATUS, or why it should not have been 0.
+# close_ktap STATUS: from the file of show_ktap, on standard input, the closing line.
+# STATUS is that of the run itself: a run that failed though no test did is a failure more.
+# The result is STATUS, or why it should not have been 0.
 close_ktap() {
 	local status=$1 counts passed failed skipped
 	# Names of failures may follow it.
@@ -28,7 +29,7 @@ close_ktap() {
 		say "no test was run"
 		status=$exit_silent
 	fi
-	if ((status == 0)); then ((++passed)); elif ((failed == 0)); then ((++failed)); fi
+	((status == 0 || failed > 0)) || failed=1
 	printf '%d passed, %d failed' "$passed" "$failed"
 	((skipped == 0)) || printf ', %d skipped' "$skipped"
 	echo
