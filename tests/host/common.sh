@@ -78,6 +78,16 @@ vm() {
 	env "${settings[@]}" "$top/scripts/launch" vm "$2"
 }
 
+# build_provoke: sets provoke, the module that provokes what its parameter says
+build_provoke() {
+	local build=$top/build/provoke/${kernel##*/}
+	mkdir -p "$build"
+	lock "$build/.lock"
+	"$top/scripts/in-root" make -C "$kernel/build" M="$top/tests/host/provoke" MO="$build" \
+		modules >"$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
+	provoke=$build/provoke.ko
+}
+
 # Nothing of a run that has ended is left: no directory, no process, no mount.
 nothing_left() {
 	local directory pid left=0

@@ -17,7 +17,11 @@
 
 static char *what = "";
 module_param(what, charp, 0);
-MODULE_PARM_DESC(what, "warn, bug, oops, atomic, lockup, stall, hang; on a debug kernel kasan, ubsan, leak, lockdep, rcu, sleep, odebug or list");
+MODULE_PARM_DESC(what, "warn, bug, oops, atomic, lockup, stall, hang, say or trace; on a debug kernel kasan, ubsan, leak, lockdep, rcu, sleep, odebug or list");
+
+static char *text = "";
+module_param(text, charp, 0);
+MODULE_PARM_DESC(text, "what to say");
 
 static DEFINE_SPINLOCK(lock);
 static DEFINE_MUTEX(one);
@@ -112,6 +116,11 @@ static int __init provoke_init(void)
 	} else if (!strcmp(what, "hang")) {
 		set_current_state(TASK_UNINTERRUPTIBLE);
 		schedule();
+	} else if (!strcmp(what, "say")) {
+		pr_warn("%s\n", text);
+	} else if (!strcmp(what, "trace")) {
+		pr_warn("%s\n", text);
+		dump_stack();
 	} else {
 		return -EINVAL;
 	}

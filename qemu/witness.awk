@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: awk -v mark=MARK -v last_word=0|1 -v counted=0|1 -f qemu/witness.awk \
+#		qemu/splats RUN/records RUN/console
+#
+# What the kernel's log is a witness to. RUN/records is what init has sent of /dev/kmsg,
+# record by record. There a newline in the name of a program, a file or an option is \x0a; on
+# the console it begins a line like those of the kernel. So the console is read only without
+# init's last word (last_word=0), and only from where the records end.
+#
+# A report is
+#   - a record `Call Trace:`, which nobody but the kernel can have written whole, and which
+#     is not of the OOM killer;
+#   - a record that begins like an `own` line of qemu/splats;
+#   - where there is another witness, that is where the kernel has counted (counted=1) and
+#     on the console, what begins like an `any` line.
+#
+# Prints facts, a line each, a word first; an excerpt follows the line `report`.
+
+function begins(text, patterns) {
+	return match(text, "^(watchdog: |NMI watchdog: |rcu: )?(" patterns ")")
+}
+
+# of_a_program: such a record is about a program, whose name it begins with
+function of_a_program(text) { return match(text, /(\[[0-9]+\]| \([0-9]+\))[: ]/) && RSTART <= 16 }
+
+function add(at, what, is_kernels, is_line) {
+	texts[++entries] = what
+	stamps[entries] = at
+	kernels[entries] = is_kernels
+	lines[entries] = is_line
+}
+
+FILENAME == ARGV[1] {
+	pattern = substr($0, 5)
+	if (/^own /) own = own (own ? "|" : "") pattern
+	if (/^any /) any = any (any ? "|" : "") pattern
+	next
+}
+
+# PRIORITY,NUMBER,MICROSECONDS,FLAGS[,...];TEXT. What follows such a line begins with a space.
+FILENAME == ARGV[2] {
+	if (!/^[0-9]+,[0-9]+,[0-9]+,[^;]*;/) next
+	split($0, field, /[,;]/)
+	text = substr($0, index($0, ";") + 1)
+	# Those that were read again have been read before.
+	if (records && field[2] + 0 <= last) next
+	if (text == "taskscope: run " mark " begins") begun = 1
+	else if (text == "taskscope: run " mark " ends") ended = 1
+	if (records) lost += field[2] - last - 1
+	else if (!begun) lost += field[2]
+	records++
+	last = field[2] + 0
+	end = field[3] / 1000000
+	# Facility 0 is the kernel's own; c is a piece that belongs to another record.
+	add(end, text, field[1] < 8 && field[4] == "-", 0)
+	next
+}
+
+!last_word {
+	sub(/\r+$/, "")
+	if (match($0, /^\[ *[0-9]+\.[0-9]+\](\[ *[TC][0-9]+\])? ?/)) {
+		at = substr($0, 2, index($0, "]") - 2) + 0
+		$0 = substr($0, RLENGTH + 1)
+		unread = !records || at > end
+	}
+	if (unread || !records) add(at, $0, 1, 1)
+}
+
+END {
+	if (begun) print "begun"
+	if (ended) print "ended"
+	if (lost) print "lost " lost
+	for (i = 1; i <= entries; i++) {
+		text = texts[i]
+		if (!kernels[i]) continue
+		if (text ~ /^Initramfs unpacking failed: / && !unpacking) {
+			unpacking = 1
+			print "unpacking " text
+		}
+		if (text ~ /^Out of memory( \(oom_kill_allocating_task\))?: Killed process [0-9]/ && !killed++)
+			print "killed " text
+		at = index(text, " invoked oom-killer: gfp_mask=0x")
+		# A name of 15 bytes that are all escaped.
+		if (at > 1 && at <= 61) ooms++
+		else if (text ~ /^Call [Tt]race:$/) {
+			if (ooms) ooms--
+			else if (!report) report = i
+		} else if (!report && (begins(text, own) || (counted || lines[i]) && begins(text, any) && !of_a_program(text)))
+			report = i
+	}
+	if (!report) exit
+	# What this report begins with: at most so many records before, and after the last one.
+	first = report
+	for (i = report; i > 0 && i > report - 200; i--) {
+		text = texts[i]
+		if (i < report && (text ~ /^Call [Tt]race:$/ || text ~ /^---\[ end trace/)) break
+		if (kernels[i] && begins(text, any) && !of_a_program(text)) first = i
+	}
+	print "report " texts[first]
+	for (i = first > 2 ? first - 2 : 1; i <= entries && i <= first + 40; i++)
+		printf "[%12.6f] %s\n", stamps[i], texts[i]
+}
