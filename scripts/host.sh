@@ -19,19 +19,27 @@ host_has_tools() {
 # apt_proxies: what the host's apt.conf says of proxies, as a file of that kind. A program
 # that finds one is asked here, for it is not in the root.
 apt_proxies() {
-	local name detect=''
+	local name value
 	command -v apt-config >/dev/null || return 0
-	apt-config dump --format '%f "%v";%n' | grep -E '^Acquire::(http|https)::Proxy(::[^ ]*)? "' || true
-	for name in Proxy-Auto-Detect ProxyAutoDetect; do
-		eval "$(apt-config shell detect "Acquire::http::$name")"
-		[[ ! $detect ]] || echo "Acquire::http::Proxy \"$("$detect" || echo DIRECT)\";"
-	done
+	while read -r name value; do
+		case $name in
+		Acquire::http::Proxy-Auto-Detect | Acquire::http::ProxyAutoDetect)
+			[[ ! $value ]] || echo "Acquire::http::Proxy \"$("$value" || echo DIRECT)\";"
+			;;
+		Acquire::http::Proxy | Acquire::https::Proxy | Acquire::http::Proxy::* | Acquire::https::Proxy::*)
+			echo "$name \"$value\";"
+			;;
+		esac
+	done < <(apt-config dump --format '%f %v%n')
 }
 
 # note_proxies: into the file that apt reads in the root
 note_proxies() {
+	local found
+	found=$(apt_proxies)
+	[[ ! -e $proxies || $(<"$proxies") != "$found" ]] || return 0
 	mkdir -p "${proxies%/*}"
-	apt_proxies >"$proxies.$$"
+	echo "$found" >"$proxies.$$"
 	mv "$proxies.$$" "$proxies"
 }
 
@@ -83,7 +91,7 @@ user_lacks() {
 		return
 	fi
 	((EUID != 0)) && [[ ! -d $root ]] || return 0
-	if ! unshare --help | grep -q -- --map-auto; then
+	if [[ $(unshare --help) != *--map-auto* ]]; then
 		echo "to make a build root as $(id -un), unshare must be of util-linux 2.38 or newer: run as root"
 		return
 	fi
