@@ -49,10 +49,10 @@
 //! since they set off the rest.
 //!
 //! The caller waits for the errand to end, for [`LIMIT`] at most, and a signal ends the wait. Then it
-//! calls the errand off, and gives it [`END_LIMIT`] to end. As a rule nothing is queued or running any
-//! more when [`Prober::provoke`] returns. What cannot be taken back, because it has begun on a
-//! processor that a thread of a real-time class has taken away from it, is waited for by the errand
-//! alone, and the errand by [`Prober`] when that is dropped.
+//! calls the errand off, and gives it [`END_LIMIT`] to end, unless the caller is being killed. As a
+//! rule nothing is queued or running any more when [`Prober::provoke`] returns. What cannot be taken
+//! back, because it has begun on a processor that a thread of a real-time class has taken away from
+//! it, is waited for by the errand alone, and the errand by [`Prober`] when that is dropped.
 //!
 //! Each call has an errand and probes of its own.
 
@@ -617,7 +617,7 @@ impl Errand {
             self.called_off.store(true, Relaxed);
             self.thread_answered.end();
             self.answers.end();
-            self.ended.wait_for_sure(msecs_to_jiffies(END_LIMIT));
+            self.ended.wait_unless_killed(msecs_to_jiffies(END_LIMIT));
         }
         waited.map(|_| ())
     }

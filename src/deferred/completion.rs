@@ -99,9 +99,10 @@ impl Answers {
         }
     }
 
-    /// The same, whatever signals come; a short `limit` is in order. Sleeps.
-    pub(crate) fn wait_for_sure(&self, limit: Jiffies) {
+    /// The same, whatever signals come but one that kills the caller. A short `limit` is in order.
+    /// Sleeps.
+    pub(crate) fn wait_unless_killed(&self, limit: Jiffies) {
         // SAFETY: By the type invariant this is a completion; the caller may sleep.
-        unsafe { bindings::wait_for_completion_timeout(self.completion.get(), limit) };
+        unsafe { bindings::wait_for_completion_killable_timeout(self.completion.get(), limit) };
     }
 }

@@ -272,14 +272,34 @@ static bool in_the_middle(void)
 	return found;
 }
 
+/* Kills a reader. Whether it is gone without another wait in open(). */
+static bool dies_at_once(pid_t pid)
+{
+	char path[40];
+	bool waits = false;
+	int status;
+
+	snprintf(path, sizeof(path), "/proc/%d/stack", pid);
+	must(kill(pid, SIGKILL));
+	while (!must(waitpid(pid, &status, WNOHANG))) {
+		char *stack = try_slurp(path, NULL);
+
+		waits |= stack && strstr(stack, "[taskscope]") && proc_state(pid, pid) == 'D';
+		free(stack);
+		usleep(1000);
+	}
+	return !waits && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
 /*
  * The processor is taken away in the middle of what it does for an open, and given
- * back only after that has returned: if the open waits for it, this never ends.
+ * back only after that has returned: if the open waits for it, this never ends. Or the
+ * reader is killed.
  *
  * There is a long middle where the processor before it is waited for, and has no time.
  * Returns how often nothing was amiss.
  */
-static int not_held_up(int before, int cpu, int times)
+static int not_held_up(int before, int cpu, int times, bool is_killed)
 {
 	int good = 0;
 
@@ -287,8 +307,7 @@ static int not_held_up(int before, int cpu, int times)
 	be_real_time(2);
 	for (int i = 0; i < times;) {
 		pid_t crowd, late, reader;
-		bool caught;
-		int status;
+		bool caught, right;
 
 		stop[0] = false;
 		stop[1] = false;
@@ -306,8 +325,8 @@ static int not_held_up(int before, int cpu, int times)
 		caught = in_the_middle();
 		*enough = true;
 		end_child(crowd);
-		status = wait_for(reader);
-		good += caught && status == 0 && in_the_middle();
+		right = is_killed ? dies_at_once(reader) : wait_for(reader) == 0;
+		good += caught && right && in_the_middle();
 		i += caught;
 		stop[0] = true;
 		end_child(late);
@@ -414,7 +433,7 @@ int main(void)
 	pid_t pid;
 
 	ksft_print_header();
-	ksft_set_plan(15);
+	ksft_set_plan(16);
 	answered = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	enough = answered + 1;
 	ksft_test_result(unload_under_readers(unloads) == unloads,
@@ -438,7 +457,7 @@ int main(void)
 	wait_until(no_thread_left(), "a thread is left");
 	ksft_test_result_pass("no thread is left\n");
 	if (online < 2) {
-		for (int i = 0; i < 9; i++)
+		for (int i = 0; i < 10; i++)
 			ksft_test_result_skip("one processor cannot go, nor be kept busy\n");
 		ksft_finished();
 	}
@@ -481,8 +500,10 @@ int main(void)
 	prefer("rcuc", cpus[0]);
 	prefer("ksoftirqd", cpus[0]);
 	prefer("ktimers", cpus[0]);
-	ksft_test_result(not_held_up(cpus[0], cpu, hogs) == hogs,
+	ksft_test_result(not_held_up(cpus[0], cpu, hogs, false) == hogs,
 			 "a processor is taken away in the middle, %d times\n", hogs);
+	ksft_test_result(not_held_up(cpus[0], cpu, hogs, true) == hogs,
+			 "a reader killed then: it does not wait for the processor, %d times\n", hogs);
 	table = contexts_read();
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "and again all answer\n");
