@@ -19,6 +19,7 @@
 
 #include "guest.h"
 #include "rows.h"
+#include "segments.h"
 #include "stand.h"
 
 /* Elf64_Phdr, by the names of elf(5) without their prefix. */
@@ -27,104 +28,45 @@ struct program_header {
 	unsigned long offset, vaddr, paddr, filesz, memsz, align;
 };
 
-#define SEGMENTS 9
-static const char * const names[SEGMENTS] = {
-	"text", "data", "bss", "heap", "mmap", "stack", "args", "env", "vdso",
-};
-
 /* Several pages of each, so that a segment cannot be right by accident. */
 static char data[5 * 4096] = "initialised", bss[70000];
 
 static char *first_argument, *first_variable;
 
-static size_t find(const struct rows *table, pid_t pid, const char *segment)
-{
-	size_t row = rows_find(table, pid);
-
-	while (row < table->rows && strcmp(rows_value(table, row, "SEGMENT"), segment))
-		row++;
-	if (row == table->rows || table->pid[row] != pid)
-		die("%d has no segment %s", pid, segment);
-	return row;
-}
-
-static unsigned long hexadecimal(const char *text)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 16);
-
-	return *end ? 0 : value;
-}
-
-static bool is(const struct rows *table, pid_t pid, const char *segment, unsigned long start,
-	       unsigned long end)
-{
-	size_t row = find(table, pid, segment);
-	bool good = hexadecimal(rows_value(table, row, "START")) == start &&
-		    hexadecimal(rows_value(table, row, "END")) == end &&
-		    rows_number(table, row, "SIZE") == (long)(end - start) &&
-		    !strcmp(rows_value(table, row, "VALID"), "ok");
-
-	if (!good)
-		ksft_print_msg("%d %s: %s-%s, %s bytes, %s, and not %lx-%lx\n", pid, segment,
-			       rows_value(table, row, "START"), rows_value(table, row, "END"),
-			       rows_value(table, row, "SIZE"), rows_value(table, row, "VALID"),
-			       start, end);
-	return good;
-}
-
-static bool is_nothing(const struct rows *table, pid_t pid, const char *segment)
-{
-	size_t row = find(table, pid, segment);
-
-	return !strcmp(rows_value(table, row, "START"), "-") &&
-	       !strcmp(rows_value(table, row, "END"), "-") &&
-	       !strcmp(rows_value(table, row, "SIZE"), "-");
-}
-
 /* The fields that proc(5) has for them. */
 static bool as_in_stat(const struct rows *table, pid_t pid)
 {
-	unsigned long brk = hexadecimal(rows_value(table, find(table, pid, "heap"), "END"));
+	unsigned long brk = segment_end(table, pid, "heap");
 
-	return is(table, pid, "text", proc_stat(pid, 26), proc_stat(pid, 27)) &&
-	       is(table, pid, "data", proc_stat(pid, 45), proc_stat(pid, 46)) &&
-	       is(table, pid, "heap", proc_stat(pid, 47), brk) &&
-	       is(table, pid, "args", proc_stat(pid, 48), proc_stat(pid, 49)) &&
-	       is(table, pid, "env", proc_stat(pid, 50), proc_stat(pid, 51));
+	return segment_is(table, pid, "text", proc_stat(pid, 26), proc_stat(pid, 27)) &&
+	       segment_is(table, pid, "data", proc_stat(pid, 45), proc_stat(pid, 46)) &&
+	       segment_is(table, pid, "heap", proc_stat(pid, 47), brk) &&
+	       segment_is(table, pid, "args", proc_stat(pid, 48), proc_stat(pid, 49)) &&
+	       segment_is(table, pid, "env", proc_stat(pid, 50), proc_stat(pid, 51));
 }
 
-/* The mappings that /proc/PID/maps has names for, and the span of the libraries' area. */
+/* The mappings that /proc/PID/maps has names for, and the span of the others. */
 static bool as_in_maps(const struct rows *table, pid_t pid)
 {
-	unsigned long start = 0, end = 0, floor, stack = 0;
+	struct range image = proc_image(pid), span;
+	unsigned long brk = segment_end(table, pid, "heap");
 	struct mapping *all;
 	size_t count = proc_mappings(pid, &all);
 	bool good = true;
 
-	floor = hexadecimal(rows_value(table, find(table, pid, "heap"), "END"));
 	for (size_t i = 0; i < count; i++) {
 		if (!strcmp(all[i].name, "[stack]"))
-			stack = all[i].start;
-		if (!strcmp(all[i].name, "[stack]") || !strcmp(all[i].name, "[vdso]")) {
-			const char *segment = all[i].name[1] == 's' ? "stack" : "vdso";
-
-			good = is(table, pid, segment, all[i].start, all[i].end) && good;
-		}
+			good = segment_is(table, pid, "stack", all[i].start, all[i].end) && good;
+		if (!strcmp(all[i].name, "[vdso]"))
+			good = segment_is(table, pid, "vdso", all[i].start, all[i].end) && good;
 		if (!strcmp(all[i].name, "[heap]"))
-			good = floor > all[i].start && floor <= all[i].end && good;
+			good = brk > all[i].start && brk <= all[i].end && good;
 	}
-	for (size_t i = 0; i < count; i++) {
-		/* [vvar], [vdso] and the like are the kernel's. */
-		if (all[i].start < floor || all[i].start >= stack || !strncmp(all[i].name, "[v", 2))
-			continue;
-		start = start ?: all[i].start;
-		end = all[i].end;
-	}
+	span = span_of_mappings(all, count, &image, NULL, 0);
 	free(all);
-	if (!end)
-		return is_nothing(table, pid, "mmap") && good;
-	return is(table, pid, "mmap", start, end) && good;
+	if (!span.high)
+		return segment_is_nothing(table, pid, "mmap") && good;
+	return segment_is(table, pid, "mmap", span.low, span.high) && good;
 }
 
 static void test_every_process(void)
@@ -135,7 +77,7 @@ static void test_every_process(void)
 	for (size_t row = 0; row < table->rows; row++) {
 		pid_t pid = table->pid[row];
 
-		order += !!strcmp(rows_value(table, row, "SEGMENT"), names[row % SEGMENTS]);
+		order += !!strcmp(rows_value(table, row, "SEGMENT"), segment_names[row % SEGMENTS]);
 		order += row % SEGMENTS && table->pid[row - 1] != pid;
 		if (row % SEGMENTS)
 			continue;
@@ -160,12 +102,12 @@ static void test_every_process(void)
 /* What the file says: where the data that is in it ends, and where that which is not. */
 static unsigned long start_of(const struct rows *table, const char *segment)
 {
-	return hexadecimal(rows_value(table, find(table, getpid(), segment), "START"));
+	return segment_start(table, getpid(), segment);
 }
 
 static unsigned long end_of(const struct rows *table, const char *segment)
 {
-	return hexadecimal(rows_value(table, find(table, getpid(), segment), "END"));
+	return segment_end(table, getpid(), segment);
 }
 
 static void test_program(void)
@@ -213,35 +155,36 @@ static void test_heap(void)
 	for (int i = 0; i < 3; i++) {
 		struct rows *table;
 		unsigned long end;
-		size_t row;
 
 		must(sbrk(grown[i]));
 		end = (unsigned long)sbrk(0);
 		table = rows_read("segments");
-		row = find(table, getpid(), "heap");
-		start = start ?: hexadecimal(rows_value(table, row, "START"));
-		ksft_test_result(is(table, getpid(), "heap", start, end), "brk(): %lu more bytes\n",
-				 grown[i]);
+		start = start ?: start_of(table, "heap");
+		ksft_test_result(segment_is(table, getpid(), "heap", start, end),
+				 "brk(): %lu more bytes\n", grown[i]);
 		rows_free(table);
 	}
 }
 
+/* Without libraries it begins with what the program maps first, and grows down. */
 static void test_mmap(void)
 {
+	static const size_t size = 1 << 24;
 	struct rows *table = rows_read("segments");
-	size_t row = find(table, getpid(), "mmap");
-	unsigned long old = hexadecimal(rows_value(table, row, "START"));
-	char *map = mmap(NULL, 1 << 24, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned long end = end_of(table, "mmap");
+	char *map[2];
 
 	rows_free(table);
-	table = rows_read("segments");
-	row = find(table, getpid(), "mmap");
-	ksft_test_result(map != MAP_FAILED && as_in_maps(table, getpid()) &&
-			 hexadecimal(rows_value(table, row, "START")) <= (unsigned long)map &&
-			 (!old || hexadecimal(rows_value(table, row, "START")) < old),
-			 "the libraries' area grows down by what is mapped\n");
-	must(munmap(map, 1 << 24));
-	rows_free(table);
+	for (int i = 0; i < 2; i++) {
+		map[i] = must(mmap(NULL, size, PROT_READ << i, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+		end = end ?: (unsigned long)map[i] + size;
+		table = rows_read("segments");
+		ksft_test_result(segment_is(table, getpid(), "mmap", (unsigned long)map[i], end),
+				 "mmap grows down by mapping %d\n", i + 1);
+		rows_free(table);
+	}
+	must(munmap(map[0], size));
+	must(munmap(map[1], size));
 }
 
 static void clear_set_pid(void)
@@ -301,8 +244,8 @@ static void test_leaderless(void)
 	wait_for_state(pid, pid, "Z");
 	wait_for_state(zombie, zombie, "Z");
 	table = rows_read("segments");
-	row = find(table, pid, "text");
-	ksft_test_result(hexadecimal(rows_value(table, row, "START")) == proc_stat(getpid(), 26) &&
+	row = segment_row(table, pid, "text");
+	ksft_test_result(segment_start(table, pid, "text") == proc_stat(getpid(), 26) &&
 			 !strcmp(rows_value(table, row, "COMM"), "leaderless"),
 			 "a process whose first thread is dead\n");
 	ksft_test_result(rows_find(table, zombie) == table->rows, "a zombie has no segment\n");
@@ -347,10 +290,10 @@ static bool has_segments(const struct rows *table, size_t row, pid_t pid)
 {
 	for (size_t i = 0; i < SEGMENTS; i++)
 		if (row + i >= table->rows || table->pid[row + i] != pid ||
-		    strcmp(rows_value(table, row + i, "SEGMENT"), names[i]) ||
+		    strcmp(rows_value(table, row + i, "SEGMENT"), segment_names[i]) ||
 		    strcmp(rows_value(table, row + i, "VALID"), "ok"))
 			return false;
-	return is(table, pid, "text", proc_stat(getpid(), 26), proc_stat(getpid(), 27));
+	return segment_is(table, pid, "text", proc_stat(getpid(), 26), proc_stat(getpid(), 27));
 }
 
 /*
@@ -435,7 +378,7 @@ int main(int argc, char **argv, char **environment)
 	/* So that it is not left out. */
 	*(volatile char *)data = *(volatile char *)bss;
 	ksft_print_header();
-	ksft_set_plan(23);
+	ksft_set_plan(24);
 	load_taskscope("");
 	test_every_process();
 	test_program();

@@ -25,6 +25,13 @@ asm(".pushsection .text\n"
 	"\tsyscall\n"
 	"stand_pc:\n"
 	"\tjmp 1b\n"
+	".globl call_first\n"
+	"call_first:\n"
+	"\tpush %rbp\n"
+	"\txor %ebp, %ebp\n"
+	"\tcall *%rdx\n"
+	"\tpop %rbp\n"
+	"\tret\n"
 	".popsection\n");
 #elif defined(__aarch64__)
 asm(".pushsection .text\n"
@@ -43,6 +50,13 @@ asm(".pushsection .text\n"
 	"\tsvc #0\n"
 	"stand_pc:\n"
 	"\tb 1b\n"
+	".globl call_first\n"
+	"call_first:\n"
+	"\tstp x29, x30, [sp, #-16]!\n"
+	"\tmov x29, #0\n"
+	"\tblr x2\n"
+	"\tldp x29, x30, [sp], #16\n"
+	"\tret\n"
 	".popsection\n");
 #else
 #error "how a thread stands on this machine is not known"
@@ -62,16 +76,31 @@ static void *go(void *argument)
 	stand(place->sp, place->fp, &place->there);
 }
 
-static bool is_off_cpu(pid_t tgid, pid_t tid)
+/* What /proc/PID/syscall says, which is "running" for a thread on a processor. */
+static char *proc_syscall(pid_t tgid, pid_t tid)
 {
-	char path[64], *text;
-	bool off;
+	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", tgid, tid);
-	text = slurp(path, NULL);
-	off = strncmp(text, "running", 7);
+	return slurp(path, NULL);
+}
+
+static bool is_off_cpu(pid_t tgid, pid_t tid)
+{
+	char *text = proc_syscall(tgid, tid);
+	bool off = strncmp(text, "running", 7);
+
 	free(text);
 	return off;
+}
+
+bool is_standing(pid_t tgid, pid_t tid)
+{
+	char *text = proc_syscall(tgid, tid), *pc = strrchr(text, ' ');
+	bool stands = pc && strtoul(pc, NULL, 16) == (unsigned long)stand_pc;
+
+	free(text);
+	return stands;
 }
 
 void wait_for_sleep(pid_t tgid, pid_t tid, const char *states)
@@ -97,17 +126,20 @@ pid_t start_standing(unsigned long sp, unsigned long fp)
 
 size_t proc_mappings(pid_t pid, struct mapping **mappings)
 {
-	char path[64], *text, *line;
+	char path[64], *text, *line, *end;
 	size_t count = 0, room = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	text = try_slurp(path, NULL);
 	*mappings = NULL;
-	for (line = text; line && *line; line = strchr(line, '\n') + 1) {
+	for (line = text; line && *line; line = end + 1) {
 		struct mapping *mapping;
 
+		/* sscanf() would look for the end of all of it, for each line. */
+		end = strchr(line, '\n');
+		*end = 0;
 		if (count == room)
-			*mappings = realloc(*mappings, (room += 64) * sizeof(**mappings));
+			*mappings = realloc(*mappings, (room += 64 + room) * sizeof(**mappings));
 		mapping = *mappings + count++;
 		*mapping->name = 0;
 		if (sscanf(line, "%lx-%lx %7s %lx %*x:%*x %*u%*[ ]%199[^\n]", &mapping->start,

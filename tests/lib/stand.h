@@ -16,6 +16,12 @@ void stand(unsigned long sp, unsigned long fp, int *there) __attribute__((noretu
 /* Where a thread that stands is in user space. */
 extern const char stand_pc[];
 
+/* Calls function(argument, number) as if nothing had called it: with a frame pointer of 0. */
+void call_first(void *argument, long number, void (*function)(void *argument, long number));
+
+/* Whether a thread of this program, in this process or another, is asleep there. */
+bool is_standing(pid_t tgid, pid_t tid);
+
 /* A new thread of this process that stands there; returns once it does. */
 pid_t start_standing(unsigned long sp, unsigned long fp);
 
