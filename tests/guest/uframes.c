@@ -16,12 +16,14 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <kselftest.h>
 
+#include "frames.h"
 #include "guest.h"
 #include "rows.h"
 #include "stand.h"
@@ -35,46 +37,10 @@
 
 static struct rows *table;
 
-/* The frame of an address as /proc/PID/maps has it. */
-static void expected_frame(pid_t pid, unsigned long address, char *frame, size_t size)
-{
-	struct mapping mapping;
-
-	if (!proc_mapping(pid, address, &mapping))
-		snprintf(frame, size, "-");
-	else
-		snprintf(frame, size, "%s+0x%lx", *mapping.name ? mapping.name : "[anon]",
-			 address - mapping.start + (*mapping.name == '/' ? mapping.offset : 0));
-}
-
-/* The thread has those frames, from the innermost on, then the end with the reason. */
+/* The thread of this process has those frames, and then the end with the reason. */
 static bool has_frames(pid_t pid, const unsigned long *address, size_t count, const char *reason)
 {
-	size_t row = rows_find(table, pid);
-	char frame[300], text[32];
-
-	for (size_t i = 0; i <= count; i++, row++) {
-		if (i < count) {
-			expected_frame(getpid(), address[i], frame, sizeof(frame));
-			snprintf(text, sizeof(text), "%08lx", address[i]);
-		} else {
-			snprintf(frame, sizeof(frame), "end: %s", reason);
-			snprintf(text, sizeof(text), "-");
-		}
-		if (row >= table->rows || table->pid[row] != pid ||
-		    rows_number(table, row, "DEPTH") != (long)i ||
-		    strcmp(rows_value(table, row, "ADDRESS"), text) ||
-		    strcmp(rows_value(table, row, "FRAME"), frame)) {
-			ksft_print_msg("%d, frame %zu: %s %s, and not %s %s\n", pid, i,
-				       row < table->rows ? rows_value(table, row, "ADDRESS") : "",
-				       row < table->rows ? rows_value(table, row, "FRAME") : "none",
-				       text, frame);
-			return false;
-		}
-	}
-	if (row < table->rows && table->pid[row] == pid)
-		ksft_print_msg("%d has more rows than %zu\n", pid, count + 1);
-	return row == table->rows || table->pid[row] != pid;
+	return frames_are(table, getpid(), pid, address, count, reason);
 }
 
 static char *map(size_t size)
@@ -302,7 +268,7 @@ static void test_program(void)
 	for (int i = 0; i <= LEVELS && row + i < table->rows; i++) {
 		char frame[300];
 
-		expected_frame(getpid(), frames[i], frame, sizeof(frame));
+		proc_frame(getpid(), frames[i], frame, sizeof(frame));
 		same += table->pid[row + i] == program_tid &&
 			strtoul(rows_value(table, row + i, "ADDRESS"), NULL, 16) == frames[i] &&
 			!strcmp(rows_value(table, row + i, "FRAME"), frame);
@@ -344,6 +310,56 @@ static void test_names(void)
 			 strstr(rows_value(table, row, "FRAME"), " (deleted)+0x2123"),
 			 "a file that is deleted\n");
 	rows_free(table);
+}
+
+/* A return address into that memory has the name that /proc/PID/maps has for it. */
+static void check_name(char *memory, const char *name)
+{
+	unsigned long address[] = { (unsigned long)stand_pc, (unsigned long)memory + 0x123 };
+	char frame[300];
+	pid_t pid;
+
+	new_stack(1);
+	put_record(0x200, 0, address[1]);
+	pid = start_standing(at(0x100), at(0x200));
+	proc_frame(getpid(), address[1], frame, sizeof(frame));
+	if (strncmp(frame, name, strlen(name)))
+		die("maps has %s and not %s", frame, name);
+	table = rows_read("uframes");
+	ksft_test_result(has_frames(pid, address, 2, "null"), "the name %s\n", name);
+	rows_free(table);
+}
+
+/* Anonymous memory that has a name: of a file that the kernel keeps, or by prctl(). */
+static void test_anonymous_names(void)
+{
+	static const struct {
+		const char *shown;
+		int flags;
+	} named[] = {
+		{ "[anon_shmem:a name]", MAP_SHARED }, { "[anon:a name]", MAP_PRIVATE },
+	};
+	int file = must(memfd_create("a name", MFD_CLOEXEC));
+	int id = must(shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600));
+	char *memory;
+
+	must(ftruncate(file, PAGE));
+	memory = must(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0));
+	close(file);
+	check_name(memory, "/memfd:a name (deleted)");
+	memory = must(shmat(id, NULL, SHM_RDONLY));
+	must(shmctl(id, IPC_RMID, NULL));
+	check_name(memory, "/SYSV00000000 (deleted)");
+	memory = must(mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	check_name(memory, "/dev/zero (deleted)");
+	for (int i = 0; i < 2; i++) {
+		memory = must(mmap(NULL, PAGE, PROT_READ, named[i].flags | MAP_ANONYMOUS, -1, 0));
+		if (!prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, memory, PAGE, "a name"))
+			check_name(memory, named[i].shown);
+		else
+			ksft_test_result_skip("the name %s: no CONFIG_ANON_VMA_NAME\n",
+					      named[i].shown);
+	}
 }
 
 /* A chain of as many frames as are read, each in the file behind another mapping. */
@@ -757,7 +773,7 @@ static void test_no_chain(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(54);
+	ksft_set_plan(59);
 	load_taskscope("");
 	test_chains();
 	test_edges();
@@ -765,6 +781,7 @@ int main(void)
 	test_two_stacks();
 	test_program();
 	test_names();
+	test_anonymous_names();
 	test_userfault();
 	test_page_let_go();
 	test_device();
