@@ -27,8 +27,8 @@ static struct task_struct *holder;
 static int hold(void *space)
 {
 	struct mm_struct *mm = space;
-	VMA_ITERATOR(mapping, mm, 0);
 	struct vm_area_struct *vma;
+	VMA_ITERATOR(mapping, mm, 0);
 
 	mmap_write_lock(mm);
 	/* Those are let go with the mmap lock. */
