@@ -29,7 +29,7 @@ use crate::{
     state::State,
     sys,
     text::{
-        self,
+        CommWriter,
         Side,
         COMM_LEN, //
     },
@@ -43,6 +43,7 @@ use crate::{
     },
     walk::Scope, //
 };
+use core::ops::Range;
 use kernel::{
     mm::Mm,
     prelude::*,
@@ -248,13 +249,24 @@ impl Table for Segments {
         self.processes.len() * SEGMENTS
     }
 
-    fn row(&self, at: usize, line: &mut Line<'_>) {
-        let process = &self.processes[at / SEGMENTS];
+    /// The rows of a process.
+    const BLOCK: usize = SEGMENTS;
 
-        self.grid
-            .row(line, &Row::new(process, &self.programs, at % SEGMENTS));
-        text::add_comm(line, &process.comm, false);
-        line.byte(b'\n');
+    fn row(&self, at: usize, line: &mut Line<'_>) {
+        self.block(at..at + 1, line);
+    }
+
+    fn block(&self, rows: Range<usize>, line: &mut Line<'_>) {
+        let mut names = CommWriter::new();
+
+        for at in rows {
+            let process = &self.processes[at / SEGMENTS];
+
+            self.grid
+                .row(line, &Row::new(process, &self.programs, at % SEGMENTS));
+            names.add(line, &process.comm, false);
+            line.byte(b'\n');
+        }
     }
 
     fn summary(&self, line: &mut Line<'_>) {

@@ -65,7 +65,10 @@ use crate::{
     },
     walk::Scope, //
 };
-use core::ops::Range;
+use core::{
+    mem,
+    ops::Range, //
+};
 use kernel::{
     bindings,
     page::{
@@ -261,11 +264,14 @@ struct Found {
     in_libraries: usize,
     /// Room for a name.
     buf: KVVec<u8>,
+    /// Room for the same name, escaped: a byte becomes four at most.
+    escaped: KVVec<u8>,
 }
 
 /// The table `uframes`.
 pub(crate) struct UserFrames {
     rows: KVVec<Row>,
+    /// The names as they are printed.
     names: Names,
     /// The numbers of the paths among the names; [`None`] for those that are not kept.
     paths: KVVec<Option<u32>>,
@@ -418,7 +424,17 @@ impl Found {
             paths: Paths::new(),
             in_libraries: 0,
             buf: KVVec::from_elem(0, NAME_MAX, GFP_KERNEL)?,
+            escaped: KVVec::with_capacity(4 * NAME_MAX, GFP_KERNEL)?,
         })
+    }
+
+    /// Keeps the name that `write` writes to a buffer, as it is printed, and returns its number;
+    /// [`None`] if there are too many others.
+    fn add_name(&mut self, write: impl FnOnce(&mut [u8]) -> &[u8]) -> Result<Option<u32>> {
+        let mut line = Line::new(self.escaped.spare_capacity_mut());
+
+        text::add_escaped(&mut line, write(&mut self.buf));
+        self.names.add(line.as_bytes())
     }
 
     /// Returns what is at `address`, and whether that is a file; [`None`] if nothing is mapped there.
@@ -447,7 +463,7 @@ impl Found {
             }
             Name::Text(len) => {
                 drop(mapping);
-                let name = self.names.add(&self.buf[..len])?;
+                let name = self.add_name(|buf| &buf[..len])?;
 
                 (name.map_or(FrameName::NotKept, FrameName::Text), false)
             }
@@ -632,10 +648,8 @@ impl Table for UserFrames {
         let mut found = found?;
         let mut paths = KVVec::with_capacity(found.paths.paths.len(), GFP_KERNEL)?;
 
-        for path in found.paths.paths.iter() {
-            let name = found.names.add(path.write(&mut found.buf))?;
-
-            paths.push(name, GFP_KERNEL)?;
+        for path in mem::take(&mut found.paths.paths).iter() {
+            paths.push(found.add_name(|buf| path.write(buf))?, GFP_KERNEL)?;
         }
         Ok(Self {
             grid: Grid::new(&COLUMNS, found.rows.iter())?,
@@ -655,13 +669,15 @@ impl Table for UserFrames {
         self.rows.len()
     }
 
+    const BLOCK: usize = 16;
+
     fn row(&self, at: usize, line: &mut Line<'_>) {
         let row = &self.rows[at];
 
         self.grid.row(line, &row);
         match row.frame {
             Frame::At { name, offset, .. } => {
-                text::add_escaped(line, self.name(name).unwrap_or(UNNAMED));
+                line.bytes(self.name(name).unwrap_or(UNNAMED));
                 line.bytes(b"+0x");
                 text::add_short_hexadecimal(line, offset);
             }

@@ -164,6 +164,8 @@ impl Table for UserStacks {
         self.rows.len()
     }
 
+    const BLOCK: usize = 16;
+
     fn row(&self, at: usize, line: &mut Line<'_>) {
         let row = &self.rows[at];
 
