@@ -172,7 +172,7 @@ mod tests {
 
     #[cfg(CONFIG_X86_64)]
     #[test]
-    fn a_name_is_that_of_its_table() {
+    fn a_name_is_that_of_its_x86_table() {
         assert_eq!(Abi::X86_64.call(29), "shmget");
         assert_eq!(Abi::X86_64.call(34), "pause");
         assert_eq!(Abi::I386.call(29), "pause");
@@ -184,7 +184,7 @@ mod tests {
 
     #[cfg(CONFIG_ARM64)]
     #[test]
-    fn a_name_is_that_of_its_table() {
+    fn a_name_is_that_of_its_arm_table() {
         assert_eq!(Abi::Aarch64.call(73), "ppoll");
         assert_eq!(Abi::Arm.call(29), "pause");
     }

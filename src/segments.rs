@@ -382,7 +382,7 @@ mod tests {
     fn mmap_with(parts: &Parts, more: &[Region]) -> Option<Segment> {
         let mut regions = KVec::new();
 
-        for region in program().iter().chain(more) {
+        for region in Iterator::chain(program().iter(), more) {
             regions.push(region.clone(), GFP_KERNEL).ok()?;
         }
         regions.sort_unstable_by_key(|region| region.range.start);

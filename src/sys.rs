@@ -1007,7 +1007,7 @@ mod tests {
                     let mut bytes = [others; HASH_DIGITS];
 
                     bytes[place] = byte;
-                    assert_eq!(no_digits(&bytes) == 0, is_digit);
+                    assert_eq!(is_digit, no_digits(&bytes) == 0);
                 }
             }
         }

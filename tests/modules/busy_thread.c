@@ -5,6 +5,7 @@
  * would, whichever way that is preempted.
  */
 #include <linux/kthread.h>
+#include <linux/sched.h>
 #include <linux/module.h>
 #include <linux/sched/task_stack.h>
 
