@@ -5,8 +5,8 @@
  * would, whichever way that is preempted.
  */
 #include <linux/kthread.h>
-#include <linux/sched.h>
 #include <linux/module.h>
+#include <linux/pid.h>
 #include <linux/sched/task_stack.h>
 
 static int cpu;
