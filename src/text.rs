@@ -139,9 +139,10 @@ pub(crate) fn add_hexadecimal(line: &mut Line<'_>, value: usize) {
 /// Adds `value` in hexadecimal to `line`, without leading zeros.
 pub(crate) fn add_short_hexadecimal(line: &mut Line<'_>, value: usize) {
     let digits = address(value);
-    let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
+    // Without the `0x`.
+    let width = hexadecimal_width(value) - 2;
 
-    line.bytes(&digits[zeros.min(ADDRESS_DIGITS - 1)..]);
+    line.bytes(&digits[ADDRESS_DIGITS - width..]);
 }
 
 /// Returns whether a byte of a name stands for itself wherever it is.

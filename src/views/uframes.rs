@@ -305,17 +305,32 @@ fn word(machine: u16) -> Option<usize> {
 /// As many bytes of a stack as are read at once: the records of a few frames.
 const WINDOW: usize = 512;
 
+/// What has been read last of a stack.
+struct Window {
+    bytes: [u8; WINDOW],
+    /// Where that is.
+    start: usize,
+    /// How much of it there is.
+    len: usize,
+}
+
+impl Window {
+    /// Nothing has been read.
+    fn new() -> Self {
+        Self {
+            bytes: [0; WINDOW],
+            start: 0,
+            len: 0,
+        }
+    }
+}
+
 /// The memory of a program, as a chain of frames is looked for in it.
 struct ProgramMemory<'a> {
     borrowed: &'a Borrowed,
     parts: Parts,
     budget: &'a mut LockBudget,
-    /// What has been read last.
-    window: [u8; WINDOW],
-    /// Where that is.
-    window_start: usize,
-    /// How much of it there is.
-    window_len: usize,
+    window: &'a mut Window,
 }
 
 /// Returns why a chain ends where a mapping could not be looked at.
@@ -347,21 +362,21 @@ impl ProgramMemory<'_> {
         let end = mapping.range().end.min((address & PAGE_MASK) + PAGE_SIZE);
         let len = WINDOW.min(end - address);
 
-        self.window_len = 0;
+        self.window.len = 0;
         // The mapping is locked until the load is done: no device takes the place of memory.
-        if !mapping.is_memory() || !self.borrowed.read(address, &mut self.window[..len]) {
+        if !mapping.is_memory() || !self.borrowed.read(address, &mut self.window.bytes[..len]) {
             return Err(End::NotResident);
         }
-        self.window_start = address;
-        self.window_len = len;
-        Ok(&self.window[..len])
+        self.window.start = address;
+        self.window.len = len;
+        Ok(&self.window.bytes[..len])
     }
 
     /// Returns the `N` bytes at `address`.
     fn bytes<const N: usize>(&mut self, address: usize) -> Result<[u8; N], End> {
-        let window = &self.window[..self.window_len];
+        let window = &self.window.bytes[..self.window.len];
         let in_window = address
-            .checked_sub(self.window_start)
+            .checked_sub(self.window.start)
             .and_then(|offset| window.get(offset..)?.first_chunk());
 
         if let Some(bytes) = in_window {
@@ -496,8 +511,11 @@ impl Found {
         id: ThreadId,
         borrowed: &Borrowed,
         registers: &UserRegisters,
+        window: &mut Window,
         budget: &mut LockBudget,
     ) -> Result<(Valid, bool)> {
+        // What was read of another thread, or earlier, is old.
+        window.len = 0;
         let space = borrowed.space();
         let parts = space.parts();
         let text = parts.text.clone();
@@ -524,9 +542,7 @@ impl Found {
                     borrowed,
                     parts,
                     budget,
-                    window: [0; WINDOW],
-                    window_start: 0,
-                    window_len: 0,
+                    window,
                 };
 
                 frame_chain::walk(&mut memory, start, FRAMES_MAX - 1, |memory, address| {
@@ -562,6 +578,7 @@ impl Found {
         &mut self,
         thread: &UserThread,
         borrowed: &mut Option<Borrowed>,
+        window: &mut Window,
         budget: &mut LockBudget,
     ) -> Result {
         let id = thread.id;
@@ -570,7 +587,7 @@ impl Found {
         let visited = thread.visit(budget, |space, registers, budget| {
             let borrowed = borrow(borrowed, space)?;
 
-            worth = self.add_frames(id, borrowed, registers, budget)?;
+            worth = self.add_frames(id, borrowed, registers, window, budget)?;
             Ok(Valid::Ok)
         })?;
 
@@ -603,9 +620,10 @@ fn borrow<'a>(borrowed: &'a mut Option<Borrowed>, space: &AddressSpace) -> Resul
 fn find(threads: &[UserThread], budget: &mut LockBudget) -> Result<Found> {
     let mut found = Found::new(threads.len())?;
     let mut borrowed = None;
+    let mut window = Window::new();
 
     for thread in threads {
-        found.add_thread(thread, &mut borrowed, budget)?;
+        found.add_thread(thread, &mut borrowed, &mut window, budget)?;
         sys::cond_resched();
     }
     Ok(found)
@@ -623,11 +641,24 @@ impl UserFrames {
         Some(self.names.get(number))
     }
 
-    /// Returns in how many rows `is_counted` holds for what is in column FRAME.
-    fn count(&self, is_counted: impl Fn(Frame) -> bool) -> usize {
-        let rows = self.rows.iter();
+    /// Counts the rows that are frames, the stacks that are cut short, and the frames without a name.
+    fn counts(&self) -> [usize; 3] {
+        let mut counts = [0; 3];
 
-        rows.filter(|row| is_counted(row.frame)).count()
+        for row in &self.rows {
+            let [frames, truncated, unnamed] = &mut counts;
+
+            match row.frame {
+                Frame::At { name, .. } => {
+                    *frames += 1;
+                    *unnamed += usize::from(self.name(name).is_none());
+                }
+                Frame::Nowhere { .. } => *frames += 1,
+                Frame::End(End::Limit) => *truncated += 1,
+                Frame::End(_) | Frame::NoChain(_) => {}
+            }
+        }
+        counts
     }
 }
 
@@ -695,10 +726,7 @@ impl Table for UserFrames {
     }
 
     fn summary(&self, line: &mut Line<'_>) {
-        let frames = self.count(|frame| matches!(frame, Frame::At { .. } | Frame::Nowhere { .. }));
-        let truncated = self.count(|frame| matches!(frame, Frame::End(End::Limit)));
-        let unnamed = self
-            .count(|frame| matches!(frame, Frame::At { name, .. } if self.name(name).is_none()));
+        let [frames, truncated, unnamed] = self.counts();
 
         self.summary.add_to(line, "threads");
         line.bytes(b"# ");
