@@ -47,8 +47,11 @@ note_proxies() {
 # an id that only a namespace of the user has
 remove_tree() {
 	local around=()
+	[[ -e $1 ]] || return 0
 	((EUID == 0)) || around=(unshare --user --map-root-user --map-auto)
-	"${around[@]}" true 2>/dev/null || around=(unshare --user --map-root-user)
+	# A host that had these namespaces may have them no more.
+	"${around[@]}" true 2>/dev/null || around=()
+	"${around[@]}" chmod -R u+rwX "$1"
 	"${around[@]}" rm -rf --one-file-system "$1"
 }
 
