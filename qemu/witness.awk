@@ -22,7 +22,14 @@ function begins(text, patterns) {
 }
 
 # of_a_program: such a record is about a program, whose name it begins with
-function of_a_program(text) { return match(text, /(\[[0-9]+\]| \([0-9]+\))[: ]/) && RSTART <= 16 }
+function of_a_program(text) { return match(text, /(\[[0-9]+\]| ?\([0-9]+\))[: ]/) && RSTART <= 16 }
+
+# of_oom_killer: such a record, which begins with the name of a program, of at most 15 bytes
+function of_oom_killer(text,    name) {
+	name = substr(text, 1, index(text, " invoked oom-killer: gfp_mask=0x") - 1)
+	gsub(/\\x[0-9a-f][0-9a-f]/, "x", name)
+	return length(name) > 0 && length(name) <= 15
+}
 
 function add(at, what, is_kernels, is_line) {
 	texts[++entries] = what
@@ -38,13 +45,13 @@ FILENAME == ARGV[1] {
 	next
 }
 
-# PRIORITY,NUMBER,MICROSECONDS,FLAGS[,...];TEXT. What follows such a line begins with a space.
-FILENAME == ARGV[2] {
-	if (!/^[0-9]+,[0-9]+,[0-9]+,[^;]*;/) next
-	split($0, field, /[,;]/)
-	text = substr($0, index($0, ";") + 1)
+# take: a record, PRIORITY,NUMBER,MICROSECONDS,FLAGS[,...];TEXT
+function take(record,    field, text) {
+	if (record !~ /^[0-9]+,[0-9]+,[0-9]+,[^;]*;/) return
+	split(record, field, /[,;]/)
+	text = substr(record, index(record, ";") + 1)
 	# Those that were read again have been read before.
-	if (records && field[2] + 0 <= last) next
+	if (records && field[2] + 0 <= last) return
 	if (text == "taskscope: run " mark " begins") begun = 1
 	else if (text == "taskscope: run " mark " ends") ended = 1
 	if (records) lost += field[2] - last - 1
@@ -54,6 +61,13 @@ FILENAME == ARGV[2] {
 	end = field[3] / 1000000
 	# Facility 0 is the kernel's own; c is a piece that belongs to another record.
 	add(end, text, field[1] < 8 && field[4] == "-", 0)
+}
+
+# What follows a record begins with a space. One that is cut short (PRINTK_MESSAGE_MAX, which
+# escaped newlines reach) has no end of its own, and the next begins behind it.
+FILENAME == ARGV[2] {
+	for (line = $0; length(line) > 2048; line = substr(line, 2049)) take(substr(line, 1, 2048))
+	take(line)
 	next
 }
 
@@ -80,9 +94,7 @@ END {
 		}
 		if (text ~ /^Out of memory( \(oom_kill_allocating_task\))?: Killed process [0-9]/ && !killed++)
 			print "killed " text
-		at = index(text, " invoked oom-killer: gfp_mask=0x")
-		# A name of 15 bytes that are all escaped.
-		if (at > 1 && at <= 61) ooms++
+		if (of_oom_killer(text)) ooms++
 		else if (text ~ /^Call [Tt]race:$/) {
 			if (ooms) ooms--
 			else if (!report) report = i

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * usage: attack forge | fault NAME... | mount TEXT...
+ * usage: attack forge | fault NAME... | mount TEXT... | flood TIMES TEXT
  *
  * What a program in the guest may try, to be judged as passed, or to have others judged as
  * crashed:
@@ -8,6 +8,7 @@
  *           be read somewhere; prints how many descriptors it has copied
  *   fault   dies of each fault that the kernel logs, once for each NAME, under that name
  *   mount   has the kernel log each TEXT, as the name of an option that tmpfs does not have
+ *   flood   has it log the TEXT that often
  */
 #include <dirent.h>
 #include <err.h>
@@ -99,6 +100,13 @@ static void fault(const char *name, int number)
 	waitpid(child, NULL, 0);
 }
 
+/* has_logged: as the name of an option that tmpfs does not have */
+static void has_logged(const char *text)
+{
+	if (!mount("none", "/tmp", "tmpfs", 0, text) || errno != EINVAL)
+		err(1, "mount -o '%s'", text);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "forge"))
@@ -109,13 +117,17 @@ int main(int argc, char **argv)
 				fault(argv[i], number);
 		return 0;
 	}
-	if (argc > 2 && !strcmp(argv[1], "mount")) {
+	if (argc > 2 && (!strcmp(argv[1], "mount") || !strcmp(argv[1], "flood"))) {
 		if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
 			err(1, "unshare");
-		for (int i = 2; i < argc; i++)
-			if (!mount("none", "/tmp", "tmpfs", 0, argv[i]) || errno != EINVAL)
-				err(1, "mount -o '%s'", argv[i]);
+		if (argv[1][0] == 'm') {
+			for (int i = 2; i < argc; i++)
+				has_logged(argv[i]);
+		} else if (argc == 4) {
+			for (int i = atoi(argv[2]); i > 0; i--)
+				has_logged(argv[3]);
+		}
 		return 0;
 	}
-	errx(1, "usage: attack forge | fault NAME... | mount TEXT...");
+	errx(1, "usage: attack forge | fault NAME... | mount TEXT... | flood TIMES TEXT");
 }
