@@ -63,7 +63,8 @@ static bool is_hash(const char *value)
 
 static bool is_raw(const char *value)
 {
-	return is_address(value) && !strncmp(value, "ffff", 4);
+	/* The addresses of the kernel of any architecture. */
+	return is_address(value) && !strncmp(value, "fff", 3);
 }
 
 /* All addresses of a table are of that kind, and there are some. */
