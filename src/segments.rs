@@ -7,6 +7,7 @@
 
 use crate::{
     mapping::{
+        Access,
         Kind,
         Region, //
     },
@@ -128,7 +129,7 @@ fn vdso(parts: &Parts, regions: &mut dyn Regions) -> Result<Segment> {
 }
 
 /// Finds the bss. It begins where the part of the data that is in the file ends, and goes on to the
-/// end of that page and through the private memory that follows, up to the heap.
+/// end of that page and through the private memory to read and write that follows, up to the heap.
 fn bss(parts: &Parts, regions: &mut dyn Regions) -> Result<Segment> {
     let data_end = parts.data.end;
     let mut end = page_up(data_end);
@@ -141,6 +142,7 @@ fn bss(parts: &Parts, regions: &mut dyn Regions) -> Result<Segment> {
             end != parts.heap.start
                 && next.range.start == end
                 && next.kind == Kind::Anonymous
+                && next.access == Access::ReadWrite
                 && !next.range.contains(&parts.stack)
         });
         let Some(next) = next else {
@@ -346,7 +348,11 @@ mod tests {
             bss(&[data.clone(), memory(0x6000..0x6800)]),
             Some(Segment::At(0x5800..0x6800))
         );
-        // The memory behind it is of a file, or does not join it.
+        // The memory behind it is of a file, or without access, or does not join it.
+        assert_eq!(
+            bss(&[data.clone(), guard(0x6000..0x7000)]),
+            Some(Segment::At(0x5800..0x6000))
+        );
         assert_eq!(
             bss(&[data.clone(), file(0x6000..0x7000, 2)]),
             Some(Segment::At(0x5800..0x6000))
