@@ -110,6 +110,18 @@ static struct range in_pages(const struct range *range)
 	return (struct range){ range->low & -PAGE, (range->high + PAGE - 1) & -PAGE };
 }
 
+/*
+ * What is directly behind bss and of the same kind cannot be told from it, as the
+ * interface says: ld.so maps such memory for itself, in the highest place that is free.
+ */
+static void add_neighbours(struct range *image, const struct mapping *mapping, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (mapping[i].start == image->high && !*mapping[i].name &&
+		    !strcmp(mapping[i].access, "rw-p"))
+			image->high = mapping[i].end;
+}
+
 /* The span of what was loaded from the file that /proc/PID/exe names. */
 static struct range find_image(const struct subject *subject)
 {
@@ -172,6 +184,7 @@ static struct subject start(const struct program *program, const struct layout *
 	wait_for_sleep(subject.pid, subject.pid, "S");
 	subject.mappings = proc_mappings(subject.pid, &subject.mapping);
 	subject.image = find_image(&subject);
+	add_neighbours(&subject.image, subject.mapping, subject.mappings);
 	beyond[0] = subject.report.beyond;
 	/* ld.so maps such a program below the base of an area that grows up. */
 	if (program->is_mapped_where_linked && layout->way == UP)

@@ -19,11 +19,13 @@
 #define SYS_write	4
 #define SYS_pause	29
 #define SYS_brk		45
+#define SYS_mprotect	125
 #define SYS_mmap2	192
 
 #define PROT_NONE	0
 #define PROT_READ	1
 #define PROT_WRITE	2
+#define PROT_EXEC	4
 #define MAP_SHARED	1
 #define MAP_PRIVATE	2
 #define MAP_ANONYMOUS	0x20
@@ -49,6 +51,11 @@ static long call6(long number, long a, long b, long c, long d, long e, long f)
 static uintptr_t map(uintptr_t at, unsigned long size, int access, int flags)
 {
 	return call6(SYS_mmap2, at, size, access, flags, -1, 0);
+}
+
+static void make_writable(uintptr_t at, unsigned long size)
+{
+	call6(SYS_mprotect, at, size, PROT_READ | PROT_WRITE, 0, 0, 0);
 }
 
 static unsigned long long grow_heap(void)
@@ -85,6 +92,12 @@ static void sleep_for_ever(void)
 static uintptr_t map(uintptr_t at, unsigned long size, int access, int flags)
 {
 	return (uintptr_t)mmap((void *)at, size, access, flags, -1, 0);
+}
+
+static void make_writable(uintptr_t at, unsigned long size)
+{
+	if (mprotect((void *)at, size, PROT_READ | PROT_WRITE))
+		exit(1);
 }
 
 static unsigned long long grow_heap(void)
@@ -136,13 +149,16 @@ static void sleep_for_ever(void)
 #define PAGE 4096ul
 #define MIB (1024 * 1024ul)
 
-/* Neighbours differ, so that the kernel keeps them apart from each other and from bss. */
+/*
+ * Neighbours differ, so that the kernel keeps them apart. What may be written and is not
+ * shared lies inside one without access: beside bss, it could not be told from that.
+ */
 static const struct {
 	unsigned long pages;
 	int access, flags;
 } kinds[MAPPINGS] = {
 	{ 3, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS },
-	{ 5, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS },
+	{ 5, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS },
 	{ 7, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS },
 	{ 16, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS },
 };
@@ -188,6 +204,8 @@ static void run(char way)
 
 		report.mapping[i].low = at;
 		report.mapping[i].high = at + kinds[i].pages * PAGE;
+		if (kinds[i].access == PROT_NONE)
+			make_writable(at + PAGE, PAGE);
 	}
 	if (way == 'f') {
 		report.beyond = fill(report.mapping[0].low);
