@@ -4,8 +4,8 @@
  * they are in, by the table that they made it by, and their frames, as they have noted
  * themselves where their functions return to.
  */
-#include <elf.h>
 #include <fcntl.h>
+#include <linux/elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +45,7 @@ static bool is_in_call(pid_t pid, const char *abi, const char *call)
 	text = slurp(path, NULL);
 	rest = text;
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
-		word = strsep(&rest, " \n");
+		word = strsep(&rest, "\n ");
 		good &= word && has(table, row, pid, values[i], word);
 	}
 	free(text);
@@ -93,10 +93,10 @@ static bool is_frame(const struct rows *table, size_t row, pid_t pid, unsigned l
 	       !strcmp(mapping.name, name);
 }
 
-/* The program runs, and what it writes comes out of output; 0 and errno if it cannot be executed. */
+/* What the program writes comes out of output. 0 and errno if it cannot be executed. */
 static pid_t start_program(char *program, char *argument, int *output)
 {
-	char *arguments[] = { program, argument, NULL };
+	char *arguments[3] = { program, argument };
 	int out[2], failure[2], error = 0;
 	pid_t pid;
 
@@ -183,21 +183,24 @@ static const unsigned int pause_for_ever[] = {
 	0xeafffffc,	/* b to the first one */
 };
 
+/* Debian's programs for 32-bit ARM are of this version of its ABI; the kernel asks for one. */
+#define EF_ARM_EABI_VER5 0x05000000
+
 /* Where it is in memory, where it begins in the file, and its second instruction's end. */
 #define BASE 0x10000
-#define CODE (sizeof(Elf32_Ehdr) + sizeof(Elf32_Phdr))
+#define CODE (sizeof(struct elf32_hdr) + sizeof(struct elf32_phdr))
 #define PC (BASE + CODE + 8)
 
 static void write_program(const char *path)
 {
 	size_t size = CODE + sizeof(pause_for_ever);
-	Elf32_Ehdr header = {
-		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB, EV_CURRENT },
+	struct elf32_hdr header = {
+		.e_ident = ELFMAG "\1\1\1",	/* 32 bits, little-endian, version 1 */
 		.e_type = ET_EXEC, .e_machine = EM_ARM, .e_version = EV_CURRENT,
 		.e_entry = BASE + CODE, .e_phoff = sizeof(header), .e_flags = EF_ARM_EABI_VER5,
-		.e_ehsize = sizeof(header), .e_phentsize = sizeof(Elf32_Phdr), .e_phnum = 1,
+		.e_ehsize = sizeof(header), .e_phentsize = sizeof(struct elf32_phdr), .e_phnum = 1,
 	};
-	Elf32_Phdr segment = {
+	struct elf32_phdr segment = {
 		.p_type = PT_LOAD, .p_vaddr = BASE, .p_filesz = size, .p_memsz = size,
 		.p_flags = PF_R | PF_X, .p_align = BASE,
 	};

@@ -85,7 +85,7 @@ static void test_measured(const struct rows *table)
 	ksft_test_result(exact, "USED differs by what the threads themselves measured, exactly\n");
 }
 
-static long busy_thread(const char *parameter)
+static long busy_parameter(const char *parameter)
 {
 	char path[80], *text;
 	long number;
@@ -120,11 +120,11 @@ static void test_preempted(pid_t spinner)
 	/* All three on the processor of the spinners. */
 	snprintf(parameters, sizeof(parameters), "cpu=%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
 	load_module("/tests/busy_thread.ko", parameters);
-	busy = busy_thread("pid");
+	busy = busy_parameter("pid");
 	table = read_beside_spinner(taker, "kstacks");
 	ksft_test_result(is_preempted(table, spinner, 0),
 			 "a thread that was preempted in user space is ok\n");
-	ksft_test_result(is_preempted(table, busy, busy_thread("used")),
+	ksft_test_result(is_preempted(table, busy, busy_parameter("used")),
 			 "so is one that was preempted in the kernel\n");
 	rows_free(table);
 	end_child(taker);

@@ -404,7 +404,7 @@ static void test_workers(void)
 	rows_free(table);
 }
 
-/* What the tables say of the helper, where MM is mm, and its stack in user space is worth so much. */
+/* What the tables say of the helper: MM, NOTE, and what its row in ustacks is worth. */
 static bool is_helper(const char *mm, const char *note, const char *valid)
 {
 	struct rows *calls = rows_read("syscalls"), *threads = rows_read("threads"),

@@ -9,13 +9,13 @@
  */
 #define DEPTH 4
 
-#ifdef __i386__
-#define PAUSE 29
-#define WRITE 4
-#else
+#ifdef __x86_64__ /* x32 is that too */
 #define X32_BIT 0x40000000
 #define PAUSE (X32_BIT | 34)
 #define WRITE (X32_BIT | 1)
+#else
+#define PAUSE 29
+#define WRITE 4
 #endif
 
 static unsigned long long returns_to[DEPTH + 1];
@@ -29,16 +29,16 @@ static inline __attribute__((always_inline)) long call(long number, long one, co
 {
 	long result = number;
 
-#ifdef __i386__
+#ifdef __x86_64__
+	asm volatile("syscall" : "+a" (result) : "D" (one), "S" (two), "d" (three)
+		     : "rcx", "r11", "memory");
+#else
 	if (vsyscall)
 		asm volatile("call *%4" : "+a" (result) : "b" (one), "c" (two), "d" (three),
 			     "m" (vsyscall) : "memory");
 	else
 		asm volatile("int $0x80" : "+a" (result) : "b" (one), "c" (two), "d" (three)
 			     : "memory");
-#else
-	asm volatile("syscall" : "+a" (result) : "D" (one), "S" (two), "d" (three)
-		     : "rcx", "r11", "memory");
 #endif
 	return result;
 }
@@ -69,9 +69,8 @@ FUNCTION(first, 1, second)
 /* In the auxiliary vector. */
 #define AT_SYSINFO 32
 
-/* The stack as execve() has left it: the number of arguments, these, the environment, the vector. */
-void begin(unsigned long *stack);
-__attribute__((noinline, used)) void begin(unsigned long *stack)
+/* The stack as execve() has left it: the number of arguments, these, environment, vector. */
+static __attribute__((noinline, used)) void begin(unsigned long *stack)
 {
 	unsigned long *at = stack + 1;
 
@@ -88,7 +87,13 @@ __attribute__((noinline, used)) void begin(unsigned long *stack)
 	asm volatile("");
 }
 
-#ifdef __i386__
+#ifdef __x86_64__
+asm(".globl _start\n"
+	"_start:\n"
+	"\txor %ebp, %ebp\n"
+	"\tmov %rsp, %rdi\n"
+	"\tcall begin\n");
+#else
 asm(".globl _start\n"
 	"_start:\n"
 	"\txor %ebp, %ebp\n"
@@ -96,11 +101,5 @@ asm(".globl _start\n"
 	"\tand $-16, %esp\n"
 	"\tsub $12, %esp\n"
 	"\tpush %eax\n"
-	"\tcall begin\n");
-#else
-asm(".globl _start\n"
-	"_start:\n"
-	"\txor %ebp, %ebp\n"
-	"\tmov %rsp, %rdi\n"
 	"\tcall begin\n");
 #endif
