@@ -9,6 +9,7 @@
 #include <linux/completion.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
+#include <linux/pid.h>
 #include <linux/umh.h>
 
 static char *program = "";
