@@ -45,13 +45,7 @@ impl Cell {
     fn write(self, field: &mut [u8], side: Side) {
         match self {
             Self::Number(value) => write_decimal(field, value),
-            Self::Address(value) => {
-                let digits = text::address(value);
-                let width = address_width(value);
-                let start = field.len().saturating_sub(width);
-
-                field[start..].copy_from_slice(&digits[ADDRESS_DIGITS - width..]);
-            }
+            Self::Address(value) => write_address(field, value),
             Self::Word(word) => write_word(field, word, side),
             Self::Nothing => write_word(field, NOTHING, side),
         }
@@ -67,6 +61,21 @@ fn address_width(address: usize) -> usize {
         .map_or(1, |log| log as usize / 4 + 1);
 
     digits.max(ADDRESS_MIN)
+}
+
+/// Writes a user address at the right end of `field`.
+#[inline]
+fn write_address(field: &mut [u8], address: usize) {
+    let width = address_width(address);
+    let digits = text::address(address << (4 * (ADDRESS_DIGITS - width)));
+
+    // In two pieces of a fixed size, which overlap: an exact number of bytes takes a call.
+    if let Some(start) = field.len().checked_sub(width) {
+        field[start..start + ADDRESS_MIN].copy_from_slice(&digits[..ADDRESS_MIN]);
+    }
+    if let Some(end) = field.last_chunk_mut::<ADDRESS_MIN>() {
+        end.copy_from_slice(&digits[width - ADDRESS_MIN..width]);
+    }
 }
 
 /// Writes a number at the right end of `field`.

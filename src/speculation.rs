@@ -81,44 +81,70 @@ impl<'a> Speculation<'a> {
     /// Returns the mapping that contains `address`. The mapping next to the last one that was found
     /// takes a fifth of the time.
     pub(crate) fn at(&mut self, address: usize) -> Option<Region> {
-        let Range { start, end } = self.found();
-        let is_active = self.state.status == bindings::maple_status_ma_active;
+        let Some(Range { start, end }) = self.found() else {
+            return self.walk(address);
+        };
+        let last_found = self.state;
 
-        let vma = if is_active && address == end {
+        let vma = if address == end {
             // SAFETY: By the type invariant this is a state of the tree, which may be read under
             // RCU. The search ends at `address`.
             unsafe { bindings::mas_next(&mut self.state, address) }
-        } else if is_active && address.wrapping_add(1) == start {
+        } else if address.wrapping_add(1) == start {
             // SAFETY: As above.
             unsafe { bindings::mas_prev(&mut self.state, address) }
         } else {
-            // SAFETY: As above.
-            unsafe { bindings::mas_walk(self.start_at(address)) }
+            return self.walk(address);
         };
 
+        if vma.is_null() {
+            // The other side may be asked for next.
+            self.state = last_found;
+            return None;
+        }
         self.region(vma)
     }
 
-    /// Returns the first mapping that ends above `address`.
-    pub(crate) fn first_from(&mut self, address: usize) -> Option<Region> {
+    /// Returns the mapping that contains `address`, looked up from the root of the tree.
+    fn walk(&mut self, address: usize) -> Option<Region> {
         // SAFETY: By the type invariant this is a state of the tree, which may be read under RCU.
-        let vma = unsafe { bindings::mas_find(self.start_at(address), usize::MAX) };
+        let vma = unsafe { bindings::mas_walk(self.start_at(address)) };
 
         self.region(vma)
     }
 
-    /// Returns the last mapping that starts below `address`.
+    /// Returns the first mapping that ends above `address`. It takes less time where the last one
+    /// that was found ends there.
+    pub(crate) fn first_from(&mut self, address: usize) -> Option<Region> {
+        if self.found().is_none_or(|found| found.end != address) {
+            self.start_at(address);
+        }
+        // SAFETY: By the type invariant this is a state of the tree, which may be read under RCU. It
+        // finds what follows the last one, or what contains or follows `address`.
+        let vma = unsafe { bindings::mas_find(&mut self.state, usize::MAX) };
+
+        self.region(vma)
+    }
+
+    /// Returns the last mapping that starts below `address`. It takes less time where the last one
+    /// that was found starts there.
     pub(crate) fn last_below(&mut self, address: usize) -> Option<Region> {
         let last = address.checked_sub(1)?;
-        // SAFETY: By the type invariant this is a state of the tree, which may be read under RCU.
-        let vma = unsafe { bindings::mas_find_rev(self.start_at(last), 0) };
+
+        if self.found().is_none_or(|found| found.start != address) {
+            self.start_at(last);
+        }
+        // SAFETY: By the type invariant this is a state of the tree, which may be read under RCU. It
+        // finds what precedes the last one, or what contains or precedes `last`.
+        let vma = unsafe { bindings::mas_find_rev(&mut self.state, 0) };
 
         self.region(vma)
     }
 
-    /// Returns the addresses that the search has come to.
-    fn found(&self) -> Range<usize> {
-        self.state.index..self.state.last.wrapping_add(1)
+    /// Returns the addresses of the mapping that was found last, if the search can go on from it.
+    fn found(&self) -> Option<Range<usize>> {
+        (self.state.status == bindings::maple_status_ma_active)
+            .then(|| self.state.index..self.state.last.wrapping_add(1))
     }
 
     /// Reads the mapping that a search has found.
@@ -128,9 +154,11 @@ impl<'a> Speculation<'a> {
             self.state.status = bindings::maple_status_ma_start;
             return None;
         }
+        let range = self.state.index..self.state.last.wrapping_add(1);
+
         // SAFETY: The tree holds mappings, whose memory comes from a cache with
         // `SLAB_TYPESAFE_BY_RCU` (`vma_state_init()` in mm/vma_init.c): in this critical section it
         // stays a `struct vm_area_struct`, of this mapping or another.
-        Some(unsafe { Region::read(vma.cast(), self.found()) })
+        Some(unsafe { Region::read(vma.cast(), range) })
     }
 }
