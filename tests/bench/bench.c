@@ -4,13 +4,14 @@
  * each measurement. In a guest in which QEMU counts instructions (-icount, one
  * processor) the counter read here is that of instructions; otherwise it is time.
  *
- * usage: bench CLOCK CONTENDERS REPEATS THREADS:GROUP[:names][:users]...
+ * usage: bench CLOCK CONTENDERS REPEATS CROWD...
  *
  * CLOCK is `time`, `instructions`, or `profile`, which counts instructions and says in
  * which functions of the kernel they were spent, in lines with a `#`. CONTENDERS is a
  * list with commas of names from the table below, and of `meter`, which measures more
  * than the clock does; or `all`. Each crowd is made, measured with each contender, and
- * ended.
+ * ended. It is THREADS:GROUP[:names][:users][:own][:mappings=N][:frames=N], see
+ * struct crowd_shape.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -24,9 +25,11 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "bench.h"
 #include "crowd.h"
 #include "guest.h"
 #include "profile.h"
+#include "spaces.h"
 
 #define DEBUGFS "/sys/kernel/debug/"
 #define METER DEBUGFS "meter"
@@ -71,8 +74,7 @@ static void watch_me(void)
 		write_file(METER, "1");
 }
 
-/* Opens a file and reads all of it; 0 if it is there no more. */
-static size_t read_file(const char *path)
+size_t read_file(const char *path)
 {
 	static char buffer[1 << 16];
 	int descriptor = open(path, O_RDONLY | O_CLOEXEC);
@@ -177,13 +179,23 @@ static const struct contender {
 	{ "kframes", one_file, TABLES "kframes" },
 	{ "kframes_first", one_file, TABLES "kframes", load_anew },
 	{ "syscalls", one_file, TABLES "syscalls" },
+	{ "segments", one_file, TABLES "segments" },
+	{ "ustacks", one_file, TABLES "ustacks" },
+	{ "uframes", one_file, TABLES "uframes" },
 	{ "c_best", one_file, DEBUGFS "table_best" },
 	{ "c_plain", one_file, DEBUGFS "table_plain" },
 	{ "c_walk", one_file, DEBUGFS "table_walk" },
 	{ "bpf_threads", one_file, BPFFS "/threads" },
 	{ "bpf_frames", one_file, BPFFS "/frames" },
+	{ "bpf_segments", one_file, BPFFS "/segments" },
+	{ "bpf_ustacks", one_file, BPFFS "/ustacks" },
 	{ "proc_stat", proc_files, "stat", NULL, true },
 	{ "proc_stack", proc_files, "stack", NULL, true },
+	{ "proc_maps", maps_of_processes, "", NULL, true },
+	{ "proc_maps_syscall", maps_and_syscalls, "", NULL, true },
+	{ "query_all", query_all, "", NULL, true },
+	{ "query_segments", query_segments, "", NULL, true },
+	{ "query_stacks", query_stacks, "", NULL, true },
 	{ "ps", command, "/usr/bin/ps -eLo pid,lwp,ppid,ruid,euid,s,nlwp,comm", NULL, true },
 };
 
@@ -192,7 +204,7 @@ static const struct contender {
 /* The name is on the list, or `all` is. */
 static bool wanted(const char *list, const char *name)
 {
-	char words[200], *at = words, *word;
+	char words[500], *at = words, *word;
 
 	snprintf(words, sizeof(words), "%s", list);
 	while ((word = strsep(&at, ",")))
@@ -235,8 +247,9 @@ static void print_start(const char *what, const char *crowd, const struct conten
 	int running, all;
 
 	count_threads(&running, &all);
-	printf("{\"what\": \"%s\", \"crowd\": \"%s\", \"threads\": %d, \"contender\": \"%s\"",
-	       what, crowd, all, contender->name);
+	printf("{\"what\": \"%s\", \"crowd\": \"%s\", \"threads\": %d", what, crowd, all);
+	printf(", \"user_threads\": %zu, \"user_processes\": %zu, \"contender\": \"%s\"",
+	       user_threads(), user_processes(), contender->name);
 }
 
 static void measure(const char *crowd, const struct contender *contender, int repeats)
@@ -343,11 +356,22 @@ static void print_metering(const char *crowd, const struct contender *contender,
 	       result.user_kib, section, sections);
 }
 
+/* The number behind a name of a crowd's shape, or 0. */
+static long number_of(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+
+	return at ? atol(at + strlen(name)) : 0;
+}
+
 static struct crowd_shape shape_of(const char *text)
 {
 	struct crowd_shape shape = {
 		.names = strstr(text, ":names"),
 		.users = strstr(text, ":users"),
+		.own = strstr(text, ":own"),
+		.mappings = number_of(text, ":mappings="),
+		.frames = number_of(text, ":frames="),
 	};
 
 	if (sscanf(text, "%ld:%ld", &shape.threads, &shape.group) != 2 || shape.group < 1)
@@ -363,7 +387,7 @@ int main(int argc, char **argv)
 	int repeats;
 
 	if (argc < 5)
-		die("usage: bench CLOCK CONTENDERS REPEATS THREADS:GROUP[:names][:users]...");
+		die("usage: bench CLOCK CONTENDERS REPEATS CROWD...");
 	profiled = !strcmp(argv[1], "profile");
 	instructions = profiled || !strcmp(argv[1], "instructions");
 	list = argv[2];
@@ -383,6 +407,7 @@ int main(int argc, char **argv)
 		pid_t pid = start_crowd_of(&shape);
 
 		wait_for_quiet();
+		list_users();
 		for (size_t i = 0; i < CONTENDERS; i++) {
 			const struct contender *contender = &contenders[i];
 			int times = repeats;

@@ -17,7 +17,17 @@
 struct symbol {
 	unsigned long address;
 	char name[200];
-	long samples;
+	long samples;		/* in the function itself */
+	long below;		/* in it, or in what it has called */
+	long last;		/* sample that it was found in */
+};
+
+/* A sample, as perf_event_open(2) has it for the sample type below. */
+struct sample {
+	struct perf_event_header header;
+	unsigned long address;
+	unsigned long depth;
+	unsigned long callers[];
 };
 
 static struct symbol *symbols;
@@ -39,6 +49,13 @@ static int by_samples(const void *left, const void *right)
 	return b->samples - a->samples;
 }
 
+static int by_below(const void *left, const void *right)
+{
+	const struct symbol *a = left, *b = right;
+
+	return b->below - a->below;
+}
+
 static void read_symbols(void)
 {
 	FILE *file = fopen("/proc/kallsyms", "r");
@@ -49,13 +66,15 @@ static void read_symbols(void)
 	if (!file)
 		die("/proc/kallsyms");
 	free(symbols);
-	symbols = NULL;
 	symbol_count = 0;
+	symbols = malloc((room = 65536) * sizeof(*symbols));
+	/* Below all of the kernel's. */
+	symbols[symbol_count++] = (struct symbol){ .name = "(user space)", .last = -1 };
 	while (getline(&line, &length, file) > 0) {
 		if (symbol_count == room)
 			symbols = realloc(symbols, (room += 65536) * sizeof(*symbols));
 		symbol = symbols + symbol_count;
-		symbol->samples = 0;
+		*symbol = (struct symbol){ .last = -1 };
 		if (sscanf(line, "%lx %c %199[^\n]", &symbol->address, &type, symbol->name) == 3 &&
 		    strchr("tTwW", type))
 			symbol_count++;
@@ -65,7 +84,7 @@ static void read_symbols(void)
 	qsort(symbols, symbol_count, sizeof(*symbols), by_address);
 }
 
-static void count(unsigned long address)
+static struct symbol *symbol_at(unsigned long address)
 {
 	size_t low = 0, high = symbol_count;
 
@@ -77,7 +96,21 @@ static void count(unsigned long address)
 		else
 			high = middle;
 	}
-	symbols[low].samples++;
+	return symbols + low;
+}
+
+/* A function that is in the chain twice counts once. */
+static void count(const struct sample *sample, long number)
+{
+	symbol_at(sample->address)->samples++;
+	for (unsigned long i = 0; i < sample->depth; i++) {
+		struct symbol *symbol = symbol_at(sample->callers[i]);
+
+		if (sample->callers[i] >= PERF_CONTEXT_MAX || symbol->last == number)
+			continue;
+		symbol->last = number;
+		symbol->below++;
+	}
 }
 
 void profile_start(void)
@@ -85,15 +118,26 @@ void profile_start(void)
 	struct perf_event_attr attribute = {
 		.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_CPU_CLOCK,
 		.size = sizeof(attribute), .sample_period = PERIOD,
-		.sample_type = PERF_SAMPLE_IP, .disabled = 1,
+		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_CALLCHAIN,
+		.exclude_callchain_user = 1, .disabled = 1,
 	};
 
-	event = must(syscall(SYS_perf_event_open, &attribute, 0, -1, -1, PERF_FLAG_FD_CLOEXEC));
+	event = must(syscall(SYS_perf_event_open, &attribute, -1, 0, -1, PERF_FLAG_FD_CLOEXEC));
 	ring = mmap(NULL, (PAGES + 1) * sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
 		    event, 0);
 	if (ring == MAP_FAILED)
 		die("no memory to sample into");
 	must(ioctl(event, PERF_EVENT_IOC_ENABLE, 0));
+}
+
+static void print(const char *order, int (*compare)(const void *, const void *), long samples)
+{
+	printf("#   self   with what it calls: the first by %s\n", order);
+	qsort(symbols, symbol_count, sizeof(*symbols), compare);
+	for (int i = 0; i < SHOWN && (symbols[i].samples || symbols[i].below); i++)
+		printf("# %5.1f%% %5.1f%% %lx %s\n", 100.0 * symbols[i].samples / samples,
+		       100.0 * symbols[i].below / samples, symbols[i].address,
+		       symbols[i].name);
 }
 
 void profile_print(const char *what)
@@ -106,19 +150,15 @@ void profile_print(const char *what)
 	for (unsigned long at = 0; at < ring->data_head;) {
 		struct perf_event_header *header = (void *)((char *)ring + page + at % size);
 
-		if (header->type == PERF_RECORD_SAMPLE) {
-			count(*(unsigned long *)(header + 1));
-			samples++;
-		} else {
+		if (header->type == PERF_RECORD_SAMPLE)
+			count((struct sample *)header, samples++);
+		else
 			lost++;
-		}
 		at += header->size;
 	}
-	qsort(symbols, symbol_count, sizeof(*symbols), by_samples);
 	printf("# %s: %ld samples, %ld other records\n", what, samples, lost);
-	for (int i = 0; i < SHOWN && symbols[i].samples; i++)
-		printf("# %5.1f%% %lx %s\n", 100.0 * symbols[i].samples / samples,
-		       symbols[i].address, symbols[i].name);
+	print("in the function itself", by_samples, samples);
+	print("with what it calls", by_below, samples);
 	munmap(ring, (PAGES + 1) * page);
 	close(event);
 }

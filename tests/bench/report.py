@@ -9,9 +9,10 @@ usage: report.py results RELEASE DIRECTORY
 results.json, results.md and scaling.svg there. `check` compares LINES with BASELINE,
 which `baseline` makes of LINES.
 
-What is compared is the cost of a table in terms of that of the C peer `c_best`, at the
+What `check` compares is the cost of a table in terms of that of the C peer `c_best`, at the
 same crowd in the same boot. Another kernel, or another compiler, changes both; a change
 to taskscope changes one. So the baseline outlives them, and says which they were.
+It names the goals that were reached, too: these are not to be lost again.
 """
 
 import json
@@ -26,6 +27,11 @@ from statistics import median
 CLOCKS = ("instructions", "nanoseconds")
 PEER = "c_best"
 WORSE = 1.03
+
+# A crowd whose processes have address spaces of their own, as programs with libraries have.
+REAL = ":own:mappings=24:frames=8"
+# Two crowds that differ in how many mappings their one address space has.
+FEW, VERY_MANY = ":mappings=20", ":mappings=60000"
 
 NAMES = {
     "threads": "taskscope `threads`",
@@ -42,7 +48,47 @@ NAMES = {
     "proc_stat": "/proc/PID/task/TID/stat of each",
     "proc_stack": "/proc/PID/task/TID/stack of each",
     "ps": "ps -eLo, matching columns",
+    "segments": "taskscope `segments`",
+    "proc_maps": "/proc/PID/maps of each process",
+    "query_all": "PROCMAP_QUERY of each mapping",
+    "query_segments": "stat, auxv, and PROCMAP_QUERY of 5 segments",
+    "bpf_segments": "BPF iterator over mappings, same table",
+    "ustacks": "taskscope `ustacks`",
+    "uframes": "taskscope `uframes`",
+    "proc_maps_syscall": "/proc/PID/task/TID/maps and syscall of each",
+    "query_stacks": "syscall of each, PROCMAP_QUERY of its stack",
+    "bpf_ustacks": "BPF iterator, columns of `ustacks`",
 }
+
+
+class Group:
+    """Contenders that answer the same question, what one answer is, and which tables are ours."""
+
+    def __init__(self, unit, count, ours, contenders):
+        self.unit = unit
+        self.count = count
+        self.ours = ours
+        self.contenders = contenders
+
+
+GROUPS = [
+    Group("thread", "threads", ("threads",),
+          ("threads", "threads_first", "kstacks", "kframes", "kframes_first", "syscalls", "c_best", "c_plain",
+           "c_walk", "bpf_threads", "bpf_frames", "proc_stat", "proc_stack", "ps")),
+    Group("process", "user_processes", ("segments",),
+          ("segments", "proc_maps", "query_all", "query_segments", "bpf_segments")),
+    Group("user thread", "user_threads", ("ustacks", "uframes"),
+          ("ustacks", "uframes", "proc_maps_syscall", "query_stacks", "bpf_ustacks")),
+]
+
+# How much of the cost of the second, at its crowds, the first may cost at its own. By what
+# follows the number of threads in a crowd's name, and both of the same number.
+GOALS = [
+    (("segments", REAL), ("proc_maps", REAL), 0.2),
+    (("ustacks", REAL), ("proc_maps_syscall", REAL), 0.15),
+    (("uframes", REAL), ("proc_maps_syscall", REAL), 0.15),
+    (("segments", VERY_MANY), ("segments", FEW), 1.2),
+]
 
 
 def read_lines(path):
@@ -64,19 +110,27 @@ def summary(records):
     return {"min": min(costs), "median": median(costs), "max": max(costs), "repeats": len(costs)}
 
 
+def group_of(contender):
+    """The group of a contender."""
+    return next(group for group in GROUPS if contender in group.contenders)
+
+
 def results_of(lines):
     """A record for each crowd and contender, with all that was measured of it."""
     results = {}
     for (what, crowd, contender), records in lines.items():
         result = results.setdefault((crowd, contender), {"crowd": crowd, "contender": contender})
-        result["threads"] = records[-1]["threads"]
+        for group in GROUPS:
+            result[group.count] = records[-1][group.count]
         if what == "meter":
             for name in ("calls", "kernel_bytes", "not_followed", "user_kib", "section", "sections"):
                 result[name] = records[0][name]
         else:
             result[what] = summary(records)
             result["bytes"] = records[-1]["bytes"]
-            result[what]["a_thread"] = result[what]["min"] / result["threads"]
+            group = group_of(contender)
+            result["unit"] = group.unit
+            result[what]["a_" + group.unit.replace(" ", "_")] = result[what]["min"] / result[group.count]
     return list(results.values())
 
 
@@ -113,57 +167,100 @@ def number(value):
 def crowd_name(crowd):
     """What a crowd is, in words."""
     threads, group, *more = crowd.split(":")
-    if group == "1":
+    settings = dict(word.split("=") for word in more if "=" in word)
+    dress = [word for word in more if word in ("names", "users")]
+    if group == threads == "1":
+        shape = "process of one thread"
+    elif group == "1":
         shape = "processes of one thread"
     elif group == threads:
         shape = "threads of one process"
     else:
         shape = f"threads in processes of {group}"
-    with_what = f", with {' and '.join(more)} of their own" if more else ""
-    return f"{int(threads):,} {shape}{with_what}"
+    name = f"{int(threads):,} {shape}"
+    if dress:
+        name += f", with {' and '.join(dress)} of their own"
+    if settings:
+        name += ", each with" if "own" in more else ", all with"
+        name += " an address space of its own:" if "own" in more else " one address space:"
+        name += "".join(f" {int(value):,} {what}" if at == 0 else f", {int(value):,} {what}"
+                        for at, (what, value) in enumerate(settings.items()))
+    return name
+
+
+def ratio(ours, theirs):
+    """A ratio for people."""
+    value = ours / theirs
+    return f"{value:.3f} x" if value > 0.02 else f"1/{1 / value:.0f}"
+
+
+def group_table(group, here):
+    """The rows of a group's contenders in one crowd, as lines of a table."""
+    clocks = [clock for clock in CLOCKS if any(clock in result for result in here.values())]
+    head = [""]
+    head += [f"{clock} a {group.unit}: min, median, max" for clock in clocks]
+    compared = [(table, clock) for clock in clocks for table in group.ours if table in here]
+    head += [f"`{table}` is, by {clock}" for table, clock in compared]
+    head += ["bytes", "system calls", "kernel memory, KiB", "user memory, KiB",
+             "longest RCU section, instructions"]
+    text = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for contender in group.contenders:
+        if contender not in here:
+            continue
+        result = here[contender]
+        cells = [NAMES[contender]]
+        for clock in clocks:
+            if clock in result:
+                cells.append(" ".join(number(result[clock][which] / result[group.count])
+                                      for which in ("min", "median", "max")))
+            else:
+                cells.append("-")
+        for table, clock in compared:
+            ours = here[table].get(clock)
+            # The best of many is better than the best of a few, where there is luck.
+            which = "min" if clock == "instructions" else "median"
+            cells.append(ratio(ours[which], result[clock][which]) if clock in result and ours else "-")
+        kernel_bytes = result.get("kernel_bytes")
+        cells += [number(result["bytes"]), number(result.get("calls")),
+                  number(kernel_bytes / 1024) if kernel_bytes is not None else "-",
+                  number(result.get("user_kib")), number(result.get("section"))]
+        text.append("| " + " | ".join(cells) + " |")
+    return text
 
 
 def markdown(results):
-    """A table for each crowd."""
+    """A table for each crowd and group."""
     crowds = list(dict.fromkeys(result["crowd"] for result in results))
     text = []
     for crowd in crowds:
-        here = {result["contender"]: result for result in results if result["crowd"] == crowd}
-        clocks = [clock for clock in CLOCKS if any(clock in result for result in here.values())]
-        head = [""]
-        head += [f"{clock} a thread: min, median, max" for clock in clocks]
-        head += [f"`threads` is, by {clock}" for clock in clocks]
-        head += ["bytes", "system calls", "kernel memory, KiB", "user memory, KiB",
-                 "longest RCU section, instructions"]
-        text += [f"### {crowd_name(crowd)}", "", "| " + " | ".join(head) + " |",
-                 "|---" * len(head) + "|"]
-        for contender, label in NAMES.items():
-            if contender not in here:
-                continue
-            result = here[contender]
-            cells = [label]
-            for clock in clocks:
-                if clock in result:
-                    cells.append(" ".join(number(result[clock][which] / result["threads"])
-                                          for which in ("min", "median", "max")))
-                else:
-                    cells.append("-")
-            for clock in clocks:
-                ours = here.get("threads", {}).get(clock)
-                if clock in result and ours:
-                    # The best of many is better than the best of a few, where there is luck.
-                    which = "min" if clock == "instructions" else "median"
-                    ratio = ours[which] / result[clock][which]
-                    cells.append(f"{ratio:.3f} x" if ratio > 0.02 else f"1/{1 / ratio:.0f}")
-                else:
-                    cells.append("-")
-            kernel_bytes = result.get("kernel_bytes")
-            cells += [number(result["bytes"]), number(result.get("calls")),
-                      number(kernel_bytes / 1024) if kernel_bytes is not None else "-",
-                      number(result.get("user_kib")), number(result.get("section"))]
-            text.append("| " + " | ".join(cells) + " |")
-        text.append("")
+        text += [f"### {crowd_name(crowd)}", ""]
+        for group in GROUPS:
+            here = {result["contender"]: result for result in results
+                    if result["crowd"] == crowd and result["contender"] in group.contenders}
+            if here:
+                text += group_table(group, here) + [""]
     return "\n".join(text)
+
+
+def goals_of(costs):
+    """What each goal says, how much it is, and how much it may be; `costs` by crowd and contender."""
+    for (ours, our_crowd), (theirs, their_crowd), most in GOALS:
+        for (crowd, contender), cost in costs.items():
+            size = crowd.removesuffix(our_crowd)
+            peer = costs.get((size + their_crowd, theirs))
+            # Of another kind of crowd, all of its name is left.
+            if contender == ours and ":mappings=" not in size and peer:
+                against = f"{theirs} at {size + their_crowd}" if theirs == ours else theirs
+                yield f"{crowd} {ours}", against, cost / peer, most
+
+
+def goal_table(costs):
+    """The goals, as lines of a table."""
+    text = ["| what | in terms of | by instructions | goal | |", "|---|---|---|---|---|"]
+    for what, against, value, most in goals_of(costs):
+        text.append(f"| {what} | {against} | {value:.3f} | {most} | "
+                    f"{'holds' if value <= most else 'does not hold'} |")
+    return text if len(text) > 2 else []
 
 
 LINES = [
@@ -174,7 +271,7 @@ LINES = [
 
 
 def plot(results):
-    """The cost a thread against the number of threads, both on logarithmic scales."""
+    """The cost a thread against the number of threads, both on logarithmic scales; None without any."""
     width, height, left, right, top, bottom = 760, 460, 70, 210, 46, 50
     points = {}
     for result in results:
@@ -184,6 +281,8 @@ def plot(results):
                 (int(threads), result["instructions"]["a_thread"]))
     lines = [(name, colour) for name, colour in LINES if name in points]
     everything = [point for name, _ in lines for point in points[name]]
+    if not everything:
+        return None
     low_x, high_x = (math.log10(pick(x for x, _ in everything)) for pick in (min, max))
     low_y = math.floor(math.log10(min(y for _, y in everything)))
     high_y = math.ceil(math.log10(max(y for _, y in everything)))
@@ -229,34 +328,42 @@ def make_results(release, directory):
         if os.path.exists(path):
             lines.update(read_lines(path))
     results = results_of(lines)
-    text = markdown(results)
+    costs = {(result["crowd"], result["contender"]): result["instructions"]["min"]
+             for result in results if "instructions" in result}
+    text = "\n".join([markdown(results), *goal_table(costs), ""])
     about = machine() | {"kernel": release}
     with open(os.path.join(directory, "results.json"), "w", encoding="utf-8") as file:
         json.dump({"about": about, "results": results}, file, indent=1)
     with open(os.path.join(directory, "results.md"), "w", encoding="utf-8") as file:
         file.write(text)
-    with open(os.path.join(directory, "scaling.svg"), "w", encoding="utf-8") as file:
-        file.write(plot(results))
+    picture = plot(results)
+    if picture:
+        with open(os.path.join(directory, "scaling.svg"), "w", encoding="utf-8") as file:
+            file.write(picture)
     print(text)
-    print(f"figures: {directory}/results.json, results.md, scaling.svg")
+    print(f"figures: {directory}/results.json, results.md" + (", scaling.svg" if picture else ""))
 
 
-def ratios(path):
+def costs_in(path):
+    """The instructions of each contender, by crowd and contender."""
+    return {(crowd, contender): summary(records)["min"]
+            for (what, crowd, contender), records in read_lines(path).items()
+            if what == "instructions"}
+
+
+def ratios(costs):
     """The cost of each table in terms of the peer's, by crowd and table."""
-    found = {}
-    costs = {(crowd, contender): summary(records)["min"]
-             for (what, crowd, contender), records in read_lines(path).items()
-             if what == "instructions"}
-    for (crowd, contender), cost in costs.items():
-        if contender != PEER:
-            found[f"{crowd} {contender}"] = round(cost / costs[crowd, PEER], 4)
-    return found
+    return {f"{crowd} {contender}": round(cost / costs[crowd, PEER], 4)
+            for (crowd, contender), cost in costs.items()
+            if contender != PEER and not contender.startswith("proc_")}
 
 
 def make_baseline(release, lines, path):
     """The file that check() compares with."""
     about = machine()
-    baseline = {"kernel": release, "gcc": about["gcc"], "rustc": about["rustc"], "ratios": ratios(lines)}
+    costs = costs_in(lines)
+    baseline = {"kernel": release, "gcc": about["gcc"], "rustc": about["rustc"], "ratios": ratios(costs),
+                "goals": [what for what, _, value, most in goals_of(costs) if value <= most]}
     with open(path, "w", encoding="utf-8") as file:
         json.dump(baseline, file, indent=1)
         file.write("\n")
@@ -267,7 +374,8 @@ def check(release, lines, path):
     """Compares, says what is worse, and counts; returns the exit status."""
     with open(path, encoding="utf-8") as file:
         baseline = json.load(file)
-    now = ratios(lines)
+    costs = costs_in(lines)
+    now = ratios(costs)
     worse = 0
     if baseline["kernel"] != release:
         print(f"the baseline is of kernel {baseline['kernel']}, and this is {release}: "
@@ -282,7 +390,13 @@ def check(release, lines, path):
         worse += change > WORSE
         print(f"{verdict} {name}: {now[name]:.4f} of {PEER}, the baseline is {before:.4f}: "
               f"{100 * (change - 1):+.1f}%")
-    print(f"{len(baseline['ratios']) - worse} passed, {worse} failed")
+    for what, against, value, most in goals_of(costs):
+        reached = what in baseline["goals"]
+        verdict = "ok  " if value <= most else "BAD " if reached else "open"
+        worse += reached and value > most
+        print(f"{verdict} {what}: {value:.3f} of {against}, the goal is {most}")
+    passed = len(baseline["ratios"]) + len(baseline["goals"]) - worse
+    print(f"{passed} passed, {worse} failed")
     if worse:
         print("What is meant to cost more: make bench-baseline, and say why in the commit")
     return 1 if worse else 0

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -14,7 +16,7 @@
 #define STACK 1024
 
 #define THREAD	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
-#define PROCESS	(CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD)
+#define PROCESS	(CLONE_FS | CLONE_FILES | SIGCHLD)
 
 static struct shared {
 	atomic_int started;
@@ -23,9 +25,20 @@ static struct shared {
 
 static int sleep_for_ever(void *unused)
 {
-	for (;;)
-		syscall(SYS_ppoll, NULL, 0, NULL, NULL);
+	/* It fails when a signal comes, and does not return otherwise. */
+	while (syscall(SYS_ppoll, NULL, 0, NULL, NULL) < 0)
+		;
 	return 0;
+}
+
+/* Sleeps with so many frames more on its stack. */
+static __attribute__((noinline)) int sleep_below(long frames)
+{
+	int result = frames ? sleep_below(frames - 1) : sleep_for_ever(NULL);
+
+	/* A last call that is a jump leaves no frame. */
+	asm volatile("");
+	return result;
 }
 
 static char *stacks_for(long count)
@@ -78,7 +91,39 @@ struct crowd start_crowd(long count)
 	return crowd;
 }
 
-/* What all of a crowd's processes see, as they share their memory. */
+static long count_mappings(void)
+{
+	char *maps = slurp("/proc/self/maps", NULL);
+	long count = 0;
+
+	for (char *at = maps; (at = strchr(at, '\n')); at++)
+		count++;
+	free(maps);
+	return count;
+}
+
+/*
+ * Maps a file and anonymous memory in turns, so that the kernel joins no two of them,
+ * until there are so many mappings in all.
+ */
+static void add_mappings(long wanted)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	int file = must(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+
+	for (long i = count_mappings(); i < wanted; i++) {
+		if ((wanted - i) % 2)
+			must(mmap(NULL, page, PROT_READ, MAP_PRIVATE, file, 0));
+		else
+			must(mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				  -1, 0));
+	}
+	close(file);
+	if (wanted && count_mappings() != wanted)
+		die("%ld mappings, not %ld", count_mappings(), wanted);
+}
+
+/* What all of a crowd's processes see: they share their memory, or are copies. */
 static const struct crowd_shape *shape;
 static char *stacks;
 
@@ -104,7 +149,7 @@ static int stay(void *argument)
 {
 	dress((long)argument);
 	shared->started++;
-	return sleep_for_ever(NULL);
+	return sleep_below(shape->frames);
 }
 
 static int lead(void *argument)
@@ -118,15 +163,18 @@ static int lead(void *argument)
 	/* Another user has lost it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	shared->started++;
-	return sleep_for_ever(NULL);
+	return sleep_below(shape->frames);
 }
 
 static void start_processes(void *unused)
 {
+	int flags = PROCESS | (shape->own ? 0 : CLONE_VM);
+
 	stacks = stacks_for(shape->threads);
+	add_mappings(shape->mappings);
 	signal(SIGCHLD, SIG_IGN);
 	for (long i = 0; i < shape->threads; i += shape->group)
-		must(clone(lead, stacks + (i + 1) * STACK, PROCESS, (void *)i));
+		must(clone(lead, stacks + (i + 1) * STACK, flags, (void *)i));
 }
 
 pid_t start_crowd_of(const struct crowd_shape *wanted)

@@ -20,6 +20,9 @@ struct crowd_shape {
 	long group;		/* of them in a process */
 	bool names;		/* each has its own, some with bytes that are to be escaped */
 	bool users;		/* each has its own real and effective user */
+	bool own;		/* each process has its own address space; else all share one */
+	long mappings;		/* in each address space, if not 0 */
+	long frames;		/* of each thread's user stack, beside the innermost ones */
 };
 
 /* Such processes, below another one that is not counted, whose PID this returns. */
