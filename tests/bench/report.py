@@ -352,10 +352,10 @@ def costs_in(path):
 
 
 def ratios(costs):
-    """The cost of each table in terms of the peer's, by crowd and table."""
+    """The cost of each table in terms of the peer's, by crowd and table, where the peer was measured."""
     return {f"{crowd} {contender}": round(cost / costs[crowd, PEER], 4)
             for (crowd, contender), cost in costs.items()
-            if contender != PEER and not contender.startswith("proc_")}
+            if contender != PEER and not contender.startswith("proc_") and (crowd, PEER) in costs}
 
 
 def make_baseline(release, lines, path):
