@@ -61,12 +61,8 @@ impl End {
 
 /// The memory of a program.
 pub(crate) trait Memory {
-    /// Returns the mapping that `address` lies in.
-    fn mapping(&mut self, address: usize) -> Result<Range<usize>, End>;
-
-    /// Returns the end of the piece of a stack that goes on at `end`, where another piece ends; past
-    /// a mapping without access, if one is there.
-    fn next_piece(&mut self, end: usize) -> Result<usize, End>;
+    /// Returns the stack that `address` lies in.
+    fn stack(&mut self, address: usize) -> Result<Range<usize>, End>;
 
     /// Returns the two words of `size` bytes each, 4 or 8, at `address`, which is a multiple of that,
     /// or why they cannot be read.
@@ -90,9 +86,6 @@ pub(crate) struct Start {
     /// The first address that no program can have.
     pub(crate) user_end: usize,
 }
-
-/// The most pieces of a stack that a chain can lead through.
-const PIECES_MAX: usize = 64;
 
 /// Calls `frame` with each return address of a chain, the innermost first, at most `limit` times,
 /// and returns why the chain ends. `frame` may end it, too.
@@ -135,10 +128,8 @@ struct Chain {
     fp: usize,
     /// The lowest address that it may have on this stack.
     lowest: usize,
-    /// The part of the stack that has been found.
+    /// The stack.
     stack: Range<usize>,
-    /// How many more pieces of the stack may be looked at.
-    pieces: usize,
     /// Whether it has gone over to another stack.
     has_switched: bool,
 }
@@ -150,11 +141,10 @@ impl Chain {
             start,
             fp: start.fp,
             lowest: start.sp,
-            stack: match memory.mapping(start.sp) {
+            stack: match memory.stack(start.sp) {
                 Err(End::Unmapped) => 0..0,
                 found => found?,
             },
-            pieces: PIECES_MAX,
             has_switched: false,
         })
     }
@@ -188,13 +178,6 @@ impl Chain {
 
     /// Sees to it that the frame pointer is on the stack.
     fn find_stack(&mut self, memory: &mut impl Memory, depth: usize) -> Result<(), End> {
-        while !self.stack.is_empty() && self.fp >= self.stack.end && self.pieces != 0 {
-            self.pieces -= 1;
-            match memory.next_piece(self.stack.end) {
-                Err(End::Unmapped) => break,
-                end => self.stack.end = end?,
-            }
-        }
         if self.stack.contains(&self.fp) {
             return if self.fp < self.lowest {
                 Err(End::NotIncreasing)
@@ -202,7 +185,7 @@ impl Chain {
                 Ok(())
             };
         }
-        let other = memory.mapping(self.fp)?;
+        let other = memory.stack(self.fp)?;
 
         if depth == 0 || self.has_switched {
             return Err(End::NotOnStack);
@@ -228,21 +211,16 @@ mod tests {
     /// Memory in which these words are, and nothing else is resident.
     struct Fake<'a>(&'a [(usize, usize)]);
 
-    /// Returns one of the mappings.
+    /// Returns one of the mappings, or all pieces of the stack.
     fn mapping_at(address: usize) -> Option<Range<usize>> {
-        [CODE, OTHER, STACK, PIECE]
-            .map(|start| start..start + SIZE)
+        [CODE..CODE + SIZE, OTHER..OTHER + SIZE, STACK..PIECE + SIZE]
             .into_iter()
             .find(|mapping| mapping.contains(&address))
     }
 
     impl Memory for Fake<'_> {
-        fn mapping(&mut self, address: usize) -> Result<Range<usize>, End> {
+        fn stack(&mut self, address: usize) -> Result<Range<usize>, End> {
             mapping_at(address).ok_or(End::Unmapped)
-        }
-
-        fn next_piece(&mut self, end: usize) -> Result<usize, End> {
-            self.mapping(end).map(|piece| piece.end)
         }
 
         fn words(&mut self, address: usize, size: usize) -> Result<[usize; 2], End> {
@@ -252,7 +230,7 @@ mod tests {
             for (at, word) in words.iter_mut().enumerate() {
                 let address = address + at * size;
 
-                self.mapping(address)?;
+                self.stack(address)?;
                 *word = self
                     .0
                     .iter()

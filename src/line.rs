@@ -135,9 +135,16 @@ impl<'a> Line<'a> {
     /// Adds `bytes`.
     #[inline]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        if let Some(field) = self.blank(bytes.len()) {
-            field.copy_from_slice(bytes);
+        if !self.has_room(bytes.len()) {
+            return;
         }
+        // SAFETY: These are the bytes themselves; `MaybeUninit<u8>` has the layout of `u8`.
+        let bytes: &[MaybeUninit<u8>] =
+            unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) };
+
+        self.buf[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        // INVARIANT: The bytes after the first `len` have just been initialised.
+        self.len += bytes.len();
     }
 }
 

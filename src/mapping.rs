@@ -5,7 +5,10 @@
 //! C headers: [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h),
 //! [`include/linux/path.h`](srctree/include/linux/path.h).
 
-use crate::sys;
+use crate::{
+    mm::AddressSpace,
+    sys, //
+};
 use core::ops::Range;
 use kernel::{
     bindings,
@@ -24,7 +27,8 @@ use kernel::{
 /// The most bytes of a name, with the path of a file in it.
 pub(crate) const NAME_MAX: usize = bindings::PATH_MAX as usize;
 
-/// A mapping that is locked: it does not change, and writers to it wait.
+/// A mapping that is locked: its addresses, its file and its operations do not change, and writers to
+/// it wait.
 ///
 /// A thread that holds one must not sleep, so that those writers wait for a moment only.
 pub(crate) struct Mapping<'a>(VmaReadGuard<'a>);
@@ -50,6 +54,8 @@ pub(crate) enum Kind {
     File(usize),
     /// Private memory.
     Anonymous,
+    /// Return addresses that the processor keeps apart (`VM_SHADOW_STACK`).
+    ShadowStack,
     /// What the kernel has made, `[vdso]` for one.
     Special,
 }
@@ -90,14 +96,17 @@ impl<'a> Mapping<'a> {
         unsafe { (*self.0.as_ptr()).vm_file }
     }
 
-    /// Returns whether the mapping has a flag of [`flags`].
-    fn has(&self, flag: vm_flags_t) -> bool {
-        self.0.flags() & flag != 0
-    }
-
     /// Returns whether the mapping is memory: a load from a device may have an effect.
     pub(crate) fn is_memory(&self) -> bool {
-        !self.has(flags::IO | flags::PFNMAP)
+        // SAFETY: The mapping is locked by `self.0`, and hence valid.
+        let flags = unsafe { read_flags(self.0.as_ptr()) };
+
+        flags & (flags::IO | flags::PFNMAP) == 0
+    }
+
+    /// Returns whether the mapping is one of `space`.
+    pub(crate) fn is_of(&self, space: &AddressSpace) -> bool {
+        self.0.mm().as_raw() == space.as_ptr()
     }
 
     /// Returns how far `address` is from the start of the mapped file, or else from that of the
@@ -229,19 +238,13 @@ impl Region {
     #[inline]
     pub(crate) unsafe fn read(vma: *const bindings::vm_area_struct, range: Range<usize>) -> Self {
         // SAFETY: `vma` is valid for reads by this function's requirements; no reference is made.
-        let fields = unsafe {
-            (
-                &raw const (*vma).vm_file,
-                &raw const (*vma).vm_ops,
-                &raw const (*vma).__bindgen_anon_2.vm_flags,
-            )
-        };
+        let fields = unsafe { (&raw const (*vma).vm_file, &raw const (*vma).vm_ops) };
         // SAFETY: The field is valid as above, aligned, and a pointer, which is not followed.
         let file = unsafe { sys::read_once(fields.0) };
         // SAFETY: As for the file.
         let operations = unsafe { sys::read_once(fields.1) };
-        // SAFETY: The field is valid as above, aligned, and a word.
-        let flags = unsafe { sys::read_once(fields.2) };
+        // SAFETY: `vma` is valid for reads by this function's requirements.
+        let flags = unsafe { read_flags(vma) };
 
         Self {
             range,
@@ -249,6 +252,8 @@ impl Region {
                 Kind::File(file.addr())
             } else if !operations.is_null() {
                 Kind::Special
+            } else if flags & 1 << bindings::VMA_SHADOW_STACK_BIT != 0 {
+                Kind::ShadowStack
             } else {
                 Kind::Anonymous
             },
@@ -262,6 +267,21 @@ impl Region {
             may_have_guards: flags & 1 << bindings::VMA_MAYBE_GUARD_BIT != 0,
         }
     }
+}
+
+/// Returns the flags of a mapping. `MADV_GUARD_INSTALL` changes them while others hold the lock of the
+/// mapping, too.
+///
+/// # Safety
+///
+/// `vma` points at memory that is a `struct vm_area_struct` for as long as this runs.
+#[inline]
+unsafe fn read_flags(vma: *const bindings::vm_area_struct) -> vm_flags_t {
+    // SAFETY: `vma` is valid for reads by this function's requirements; no reference is made.
+    let flags = unsafe { &raw const (*vma).__bindgen_anon_2.vm_flags };
+
+    // SAFETY: The field is valid as above, aligned, and a word.
+    unsafe { sys::read_once(flags) }
 }
 
 /// Puts `pieces` one after the other into `buf`, as far as it goes, and returns how many bytes these

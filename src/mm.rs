@@ -31,7 +31,8 @@ use crate::{
     sys::{
         self,
         UserRegisters, //
-    }, //
+    },
+    tasks::RcuTask, //
 };
 use core::{
     ops::Range,
@@ -79,11 +80,11 @@ const RETRY_US: i64 = 100;
 pub(crate) struct LockBudget {
     /// The thread that has called `open()`.
     reader: ARef<Task>,
-    /// What is left for the open, in milliseconds.
-    left_ms: i64,
-    /// The address space that has used up its share. The reference keeps its address from being
-    /// given to another.
-    stuck: Option<AddressSpace>,
+    /// What is left for the open.
+    left: Delta,
+    /// The address space that was waited for last, and what is left for it. The reference keeps its
+    /// address from being given to another.
+    waited: Option<(AddressSpace, Delta)>,
 }
 
 impl LockBudget {
@@ -91,8 +92,8 @@ impl LockBudget {
     pub(crate) fn new() -> Self {
         Self {
             reader: ARef::from(&**kernel::current!()),
-            left_ms: i64::from(OPEN_WAIT_MS),
-            stuck: None,
+            left: Delta::from_millis(i64::from(OPEN_WAIT_MS)),
+            waited: None,
         }
     }
 
@@ -103,25 +104,37 @@ impl LockBudget {
         ptr::eq(task.as_ptr(), self.reader.as_ptr())
     }
 
-    /// Returns an error if the reader has been killed.
+    /// Returns an error if the reader has been killed, or is gone since.
     ///
     /// # Errors
     ///
     /// `EINTR`.
     pub(crate) fn check(&self) -> Result {
-        if sys::fatal_signal_pending(&self.reader) {
+        let guard = rcu::read_lock();
+        let is_exiting = RcuTask::of(&self.reader, &guard).flags() & bindings::PF_EXITING != 0;
+
+        if is_exiting || sys::fatal_signal_pending(&self.reader) {
             return Err(EINTR);
         }
         Ok(())
     }
 
-    /// Returns how long to wait for a mapping of `space`, in milliseconds.
-    fn share_of(&self, space: &AddressSpace) -> i64 {
-        if self.stuck.as_ref().is_some_and(|stuck| stuck.is(space)) {
-            0
-        } else {
-            self.left_ms.min(i64::from(SPACE_WAIT_MS))
-        }
+    /// Returns how long a mapping of `space` may still be waited for.
+    fn share_of(&self, space: &AddressSpace) -> Delta {
+        let share = match &self.waited {
+            Some((waited, left)) if waited.is(space) => *left,
+            _ => Delta::from_millis(i64::from(SPACE_WAIT_MS)),
+        };
+
+        share.min(self.left)
+    }
+
+    /// Takes away what a mapping of `space` was waited for.
+    fn spend(&mut self, space: &AddressSpace, spent: Delta) {
+        let left = self.share_of(space) - spent;
+
+        self.left = self.left - spent;
+        self.waited = Some((space.clone(), left));
     }
 }
 
@@ -226,17 +239,13 @@ impl AddressSpace {
         loop {
             budget.check()?;
             let found = self.try_lock_mapping(address);
-            let waited = began.elapsed().as_millis();
+            let spent = began.elapsed();
 
-            if found.is_none() && waited < share {
-                fsleep(Delta::from_micros(RETRY_US));
-                continue;
+            if found.is_some() || spent >= share {
+                budget.spend(self, spent);
+                return found.ok_or(EAGAIN);
             }
-            budget.left_ms -= waited;
-            if found.is_none() {
-                budget.stuck = Some(self.clone());
-            }
-            return found.ok_or(EAGAIN);
+            fsleep(Delta::from_micros(RETRY_US));
         }
     }
 

@@ -97,14 +97,19 @@ pub(crate) struct Lookup<'a> {
 impl Lookup<'_> {
     /// Returns the mapping that `find` finds.
     fn region(&mut self, find: impl Fn(&AddressSpace) -> Option<usize>) -> Result<Option<Region>> {
-        // It can be gone before it is locked; then another one is found, or none.
-        while let Some(start) = find(self.space) {
+        /// How often the mapping may be gone before it is locked. Then another one is found, or none.
+        const TRIES: usize = 16;
+
+        for _ in 0..TRIES {
+            let Some(start) = find(self.space) else {
+                return Ok(None);
+            };
+
             if let Some(mapping) = self.space.lock_mapping(start, self.budget)? {
                 return Ok(Some(mapping.into()));
             }
-            self.budget.check()?;
         }
-        Ok(None)
+        Err(EAGAIN)
     }
 }
 
@@ -124,16 +129,24 @@ impl Regions for Lookup<'_> {
     }
 }
 
-/// Where a stack is.
+/// Where a stack is, as far as that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stack {
     /// From here to there.
     At(Range<usize>),
-    /// There are guard pages inside the mapping, which can hold the stacks of several threads. The
-    /// end is known if this is the first stack.
-    Guarded(Option<usize>),
-    /// It is in more pieces than are looked at.
-    InPieces,
+    /// There are guard pages inside this mapping, which can hold the stacks of several threads.
+    Guarded(Range<usize>),
+    /// It is in more pieces than are looked at, and these are some.
+    InPieces(Range<usize>),
+}
+
+impl Stack {
+    /// Returns the mappings that were found.
+    pub(crate) fn found(&self) -> &Range<usize> {
+        match self {
+            Self::At(range) | Self::Guarded(range) | Self::InPieces(range) => range,
+        }
+    }
 }
 
 /// Returns the stack that `address` lies in; [`None`] if nothing is mapped there.
@@ -158,50 +171,36 @@ pub(crate) fn stack_at(
     let mut pieces = 1;
 
     if first.is_stack_piece(&parts.heap) {
-        while let Some(piece) = piece_below(regions, parts, range.start)? {
-            range.start = piece.range.start;
-            has_guards |= piece.may_have_guards;
-            pieces += 1;
-            if pieces > PIECES_MAX {
-                return Ok(Some(Stack::InPieces));
+        // Upwards first: callers are there.
+        while let Some(piece) = piece_at(regions, parts, range.end)? {
+            if pieces == PIECES_MAX {
+                return Ok(Some(Stack::InPieces(range)));
             }
-        }
-        while let Some(piece) = piece_above(regions, parts, range.end)? {
             range.end = piece.range.end;
             has_guards |= piece.may_have_guards;
             pieces += 1;
-            if pieces > PIECES_MAX {
-                return Ok(Some(Stack::InPieces));
+        }
+        while let Some(piece) = piece_at(regions, parts, range.start.wrapping_sub(1))? {
+            if pieces == PIECES_MAX {
+                return Ok(Some(Stack::InPieces(range)));
             }
+            range.start = piece.range.start;
+            has_guards |= piece.may_have_guards;
+            pieces += 1;
         }
     }
     Ok(Some(if has_guards {
-        Stack::Guarded(range.contains(&parts.stack).then_some(range.end))
+        Stack::Guarded(range)
     } else {
         Stack::At(range)
     }))
 }
 
-/// Returns the piece of a stack that ends at `start`.
-fn piece_below(regions: &mut dyn Regions, parts: &Parts, start: usize) -> Result<Option<Region>> {
-    let Some(below) = start.checked_sub(1) else {
-        return Ok(None);
-    };
+/// Returns the piece of a stack that contains `address`.
+fn piece_at(regions: &mut dyn Regions, parts: &Parts, address: usize) -> Result<Option<Region>> {
+    let region = regions.at(address)?;
 
-    Ok(regions
-        .at(below)?
-        .filter(|region| region.is_stack_piece(&parts.heap)))
-}
-
-/// Returns the piece of a stack that starts at `end`.
-pub(crate) fn piece_above(
-    regions: &mut dyn Regions,
-    parts: &Parts,
-    end: usize,
-) -> Result<Option<Region>> {
-    Ok(regions
-        .at(end)?
-        .filter(|region| region.is_stack_piece(&parts.heap)))
+    Ok(region.filter(|region| region.is_stack_piece(&parts.heap)))
 }
 
 #[cfg(CONFIG_KUNIT = "y")]
@@ -345,6 +344,9 @@ mod tests {
         regions[2] = special(0xd000..0xe000);
         regions[0].access = Access::Some;
         assert_eq!(stack(&regions, 0xc800), middle);
+        regions[0].access = Access::ReadWrite;
+        regions[0].kind = Kind::ShadowStack;
+        assert_eq!(stack(&regions, 0xc800), middle);
         // The heap is at 0x7000.
         let regions = [memory(0x6000..0x8000), memory(0x8000..0x9000)];
         assert_eq!(stack(&regions, 0x8800), Ok(Some(Stack::At(0x8000..0x9000))));
@@ -359,15 +361,12 @@ mod tests {
 
     #[test]
     fn guards_hide_the_start() {
-        let mut regions = [memory(0xb000..0xc000), memory(0xf000..0x10000)];
+        let mut regions = [memory(0xa000..0xb000), memory(0xb000..0xc000)];
 
-        for region in &mut regions {
-            region.may_have_guards = true;
-        }
-        assert_eq!(stack(&regions, 0xb800), Ok(Some(Stack::Guarded(None))));
+        regions[0].may_have_guards = true;
         assert_eq!(
-            stack(&regions, 0xf800),
-            Ok(Some(Stack::Guarded(Some(0x10000))))
+            stack(&regions, 0xb800),
+            Ok(Some(Stack::Guarded(0xa000..0xc000)))
         );
     }
 
@@ -380,9 +379,15 @@ mod tests {
 
             regions.push(memory(start..start + 0x1000), GFP_KERNEL)?;
         }
-        assert_eq!(stack(&regions, 0x10_0000), Ok(Some(Stack::InPieces)));
         let last = regions[PIECES_MAX].range.end - 1;
-        assert_eq!(stack(&regions, last), Ok(Some(Stack::InPieces)));
+        assert_eq!(
+            stack(&regions, 0x10_0000),
+            Ok(Some(Stack::InPieces(0x10_0000..last + 1 - 0x1000)))
+        );
+        assert_eq!(
+            stack(&regions, last),
+            Ok(Some(Stack::InPieces(0x10_1000..last + 1)))
+        );
         assert_eq!(
             stack(&regions[1..], last),
             Ok(Some(Stack::At(0x10_1000..last + 1)))

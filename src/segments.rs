@@ -46,17 +46,17 @@ pub(crate) enum Segment {
     Nothing,
     /// The mappings could not be looked at in time.
     Locked,
-    /// A stack with guard pages inside its mapping; the end, if it is known.
-    Guarded(Option<usize>),
+    /// The first stack, with guard pages inside its mapping: only the end is known.
+    Guarded(Range<usize>),
     /// It is in more pieces than are looked at.
     InPieces,
 }
 
 impl Segment {
-    /// Returns where it is, if all of that is known.
+    /// Returns the mappings that it is in, if all of them are known.
     fn range(&self) -> Option<&Range<usize>> {
         match self {
-            Self::At(range) => Some(range),
+            Self::At(range) | Self::Guarded(range) => Some(range),
             _ => None,
         }
     }
@@ -72,6 +72,9 @@ pub(crate) fn segments(parts: &Parts, regions: &mut dyn Regions) -> Result<[Segm
     let stack = unless_locked(stack(parts, regions))?;
     let mmap = match (&bss, &stack) {
         (Segment::Locked, _) | (_, Segment::Locked) => Segment::Locked,
+        // What lies in the area cannot be told from these.
+        (Segment::InPieces, _) => Segment::InPieces,
+        (_, Segment::InPieces) if !parts.mmap.is_top_down => Segment::InPieces,
         (bss, stack) => unless_locked(mmap(parts, bss, stack, regions))?,
     };
     let vdso = unless_locked(vdso(parts, regions))?;
@@ -98,7 +101,8 @@ fn noted(range: &Range<usize>) -> Segment {
     }
 }
 
-/// Returns what was found, or that a mapping could not be looked at in time.
+/// Returns what was found, or that a mapping could not be looked at in time, or that there are too
+/// many.
 ///
 /// # Errors
 ///
@@ -106,6 +110,7 @@ fn noted(range: &Range<usize>) -> Segment {
 fn unless_locked(found: Result<Segment>) -> Result<Segment> {
     match found {
         Err(error) if error == EAGAIN => Ok(Segment::Locked),
+        Err(error) if error == E2BIG => Ok(Segment::InPieces),
         found => found,
     }
 }
@@ -114,8 +119,8 @@ fn unless_locked(found: Result<Segment>) -> Result<Segment> {
 fn stack(parts: &Parts, regions: &mut dyn Regions) -> Result<Segment> {
     Ok(match stack_at(regions, parts, parts.stack)? {
         Some(Stack::At(range)) => Segment::At(range),
-        Some(Stack::Guarded(end)) => Segment::Guarded(end),
-        Some(Stack::InPieces) => Segment::InPieces,
+        Some(Stack::Guarded(range)) => Segment::Guarded(range),
+        Some(Stack::InPieces(_)) => Segment::InPieces,
         None => Segment::Nothing,
     })
 }
@@ -219,7 +224,7 @@ fn mmap(
 ///
 /// # Errors
 ///
-/// As [`Regions`]; `EAGAIN` also if there are more special mappings than the kernel makes.
+/// As [`Regions`], or `E2BIG` if there are more special mappings than the kernel makes.
 fn first_in(
     area: &Range<usize>,
     others: &Others<'_>,
@@ -241,7 +246,7 @@ fn first_in(
             None => return Ok(Some(region.range.start)),
         }
     }
-    Err(EAGAIN)
+    Err(E2BIG)
 }
 
 /// Returns where the last mapping in `area` ends that is none of `others`.
@@ -268,11 +273,15 @@ fn last_in(
             None => return Ok(Some(region.range.end)),
         }
     }
-    Err(EAGAIN)
+    Err(E2BIG)
 }
 
 /// Returns where the image of the program is: from the first mapping of its file that is adjacent to
 /// the text, to the end of data and bss.
+///
+/// # Errors
+///
+/// As [`Regions`], or `E2BIG` if there are too many of these.
 fn image(parts: &Parts, bss: &Segment, regions: &mut dyn Regions) -> Result<Range<usize>> {
     if parts.text.start == 0 {
         return Ok(0..0);
@@ -282,18 +291,18 @@ fn image(parts: &Parts, bss: &Segment, regions: &mut dyn Regions) -> Result<Rang
     let mut start = parts.text.start;
 
     if let Some(text) = regions.at(start)? {
+        let mut pieces = 0;
+
         start = text.range.start;
-        for _ in 0..STEPS_MAX {
-            let Some(below) = start.checked_sub(1) else {
-                break;
-            };
-            let Some(region) = regions.at(below)? else {
-                break;
-            };
-            if region.kind != text.kind {
+        while let Some(below) = regions.at(start.wrapping_sub(1))? {
+            if below.kind != text.kind {
                 break;
             }
-            start = region.range.start;
+            if pieces == PIECES_MAX {
+                return Err(E2BIG);
+            }
+            start = below.range.start;
+            pieces += 1;
         }
     }
     Ok(start..end)

@@ -12,8 +12,13 @@
 //! [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h).
 
 use crate::{
-    deferred::Queue,
+    deferred::{
+        Answers,
+        Queue, //
+    },
+    mapping::Mapping,
     mm::AddressSpace,
+    sys,
     tasks::RcuTask, //
 };
 use kernel::{
@@ -23,8 +28,11 @@ use kernel::{
         new_mutex,
         rcu,
         Arc,
-        Completion,
         Mutex, //
+    },
+    time::{
+        msecs_to_jiffies,
+        Msecs, //
     },
     types::NotThreadSafe, //
 };
@@ -35,17 +43,21 @@ struct Answer<T> {
     #[pin]
     value: Mutex<Option<T>>,
     #[pin]
-    done: Completion,
+    done: Answers,
 }
+
+/// How long a worker is waited for before the caller looks whether it has been killed, in
+/// milliseconds. A signal that kills the caller ends the wait at once.
+const WAIT_MS: Msecs = 1000;
 
 /// Runs `read` in a worker of `queue`, and returns what it returns.
 ///
-/// Sleeps until it has returned. A signal does not end that: `read` has to look after the caller's
-/// signals itself.
+/// Sleeps until it has returned, or the caller is killed. In that case `read` goes on, and what it
+/// returns is dropped by the worker: it should look at the caller and end soon.
 ///
 /// # Errors
 ///
-/// `ENOMEM`.
+/// `ENOMEM`, or `EINTR` if the caller is being killed.
 pub(crate) fn run<T: Send + Unpin + 'static>(
     queue: &Queue,
     read: impl FnOnce() -> T + Send + 'static,
@@ -53,7 +65,7 @@ pub(crate) fn run<T: Send + Unpin + 'static>(
     let answer = Arc::pin_init(
         pin_init!(Answer {
             value <- new_mutex!(None),
-            done <- Completion::new(),
+            done <- Answers::new(1),
         }),
         GFP_KERNEL,
     )?;
@@ -63,12 +75,17 @@ pub(crate) fn run<T: Send + Unpin + 'static>(
         let value = read();
 
         *answer_of_worker.value.lock() = Some(value);
-        answer_of_worker.done.complete_all();
+        answer_of_worker.done.add();
     })?;
-    answer.done.wait_for_completion();
-    // Bound, so that the lock is released before `answer` is dropped.
-    let value = answer.value.lock().take();
-    value.ok_or(ENOMEM)
+    loop {
+        answer.done.wait_unless_killed(msecs_to_jiffies(WAIT_MS));
+        // Bound, so that the lock is released before `answer` is dropped.
+        let value = answer.value.lock().take();
+        if let Some(value) = value {
+            return Ok(value);
+        }
+        sys::check_fatal_signal()?;
+    }
 }
 
 /// An address space that the calling kernel thread uses.
@@ -112,14 +129,19 @@ impl Borrowed {
         &self.space
     }
 
-    /// Reads the memory at a user address into `bytes`, and returns whether all of it is in memory
-    /// and the program may read it.
+    /// Reads the memory at `address`, which lies in `mapping`, into `bytes`; returns whether all of it
+    /// is in memory and the program may read it.
     ///
-    /// The caller has to know that a load there has no effect: see [`Mapping::is_memory`]. Does not
-    /// sleep.
-    ///
-    /// [`Mapping::is_memory`]: crate::mapping::Mapping::is_memory
-    pub(crate) fn read(&self, address: usize, bytes: &mut [u8]) -> bool {
+    /// The memory of a device is not read: a load there can have an effect. While `mapping` is
+    /// locked, no device takes its place. Does not sleep.
+    pub(crate) fn read(&self, mapping: &Mapping<'_>, address: usize, bytes: &mut [u8]) -> bool {
+        let range = mapping.range();
+        let is_inside =
+            range.contains(&address) && bytes.len() <= range.end.saturating_sub(address);
+
+        if !is_inside || !mapping.is_memory() || !mapping.is_of(&self.space) {
+            return false;
+        }
         // SAFETY: `bytes` is valid for writes of its length. What is no address of user space is
         // refused, and a fault ends the copy.
         let error = unsafe {

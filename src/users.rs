@@ -146,24 +146,32 @@ impl UserThread {
     ///
     /// The thread itself may be dead: a process lives as long as any thread does. May sleep on
     /// `PREEMPT_RT`.
-    pub(crate) fn process_space(&self) -> Option<(AddressSpace, Use)> {
-        let thread = self.task.as_ref()?;
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if the reader has been killed.
+    pub(crate) fn process_space(&self, budget: &LockBudget) -> Result<Option<(AddressSpace, Use)>> {
+        let Some(thread) = self.task.as_ref() else {
+            return Ok(None);
+        };
 
         // Each further turn is for one that has died since the turn before.
         loop {
+            budget.check()?;
             let holder = {
                 let guard = rcu::read_lock();
+                let mut group = RcuTask::of(thread, &guard).thread_group();
 
-                RcuTask::of(thread, &guard)
-                    .thread_group()
-                    .find(|thread| thread.has_mm())?
-                    .pin()
+                group.find(|thread| thread.has_mm()).map(RcuTask::pin)
+            };
+            let Some(holder) = holder else {
+                return Ok(None);
             };
 
             if let Some(space) = AddressSpace::of(&holder) {
                 match space.use_by(&holder) {
                     Use::Gone => {}
-                    found => return Some((space, found)),
+                    found => return Ok(Some((space, found))),
                 }
             }
         }

@@ -136,8 +136,8 @@ impl Cells for Row<'_> {
                 Cell::Address(range.end),
                 Cell::bytes(range.end - range.start),
             ),
-            Some(Segment::Guarded(Some(end))) => {
-                (Cell::Nothing, Cell::Address(*end), Cell::Nothing)
+            Some(Segment::Guarded(range)) => {
+                (Cell::Nothing, Cell::Address(range.end), Cell::Nothing)
             }
             _ => (Cell::Nothing, Cell::Nothing, Cell::Nothing),
         };
@@ -208,7 +208,7 @@ impl Table for Segments {
         for leader in captured.threads.iter() {
             budget.check()?;
             // A process none of whose threads has an address space has no segments.
-            let Some((space, program)) = leader.process_space() else {
+            let Some((space, program)) = leader.process_space(&budget)? else {
                 continue;
             };
 

@@ -16,8 +16,6 @@ use crate::{
     },
     line::Line,
     mapping::{
-        Access,
-        Kind,
         Mapping,
         Name,
         Path,
@@ -26,14 +24,12 @@ use crate::{
     },
     mm::{
         AddressSpace,
-        LockBudget,
-        Parts, //
+        LockBudget, //
     },
     names::Names,
     regions::{
-        piece_above,
-        Lookup,
-        Regions, //
+        look,
+        stack_at, //
     },
     seq::{
         ReadOnly,
@@ -328,7 +324,6 @@ impl Window {
 /// The memory of a program, as a chain of frames is looked for in it.
 struct ProgramMemory<'a> {
     borrowed: &'a Borrowed,
-    parts: Parts,
     budget: &'a mut LockBudget,
     window: &'a mut Window,
 }
@@ -342,14 +337,6 @@ fn end_of(error: Error) -> End {
 }
 
 impl ProgramMemory<'_> {
-    /// Returns the mappings of the program.
-    fn lookup(&mut self) -> Lookup<'_> {
-        Lookup {
-            space: self.borrowed.space(),
-            budget: self.budget,
-        }
-    }
-
     /// Reads the memory at `address` into the window, up to the end of its page or mapping, and
     /// returns it.
     fn read(&mut self, address: usize) -> Result<&[u8], End> {
@@ -363,8 +350,10 @@ impl ProgramMemory<'_> {
         let len = WINDOW.min(end - address);
 
         self.window.len = 0;
-        // The mapping is locked until the load is done: no device takes the place of memory.
-        if !mapping.is_memory() || !self.borrowed.read(address, &mut self.window.bytes[..len]) {
+        if !self
+            .borrowed
+            .read(&mapping, address, &mut self.window.bytes[..len])
+        {
             return Err(End::NotResident);
         }
         self.window.start = address;
@@ -400,24 +389,16 @@ impl ProgramMemory<'_> {
 }
 
 impl Memory for ProgramMemory<'_> {
-    fn mapping(&mut self, address: usize) -> Result<Range<usize>, End> {
-        let found = self.borrowed.space().mapped_at(address);
+    fn stack(&mut self, address: usize) -> Result<Range<usize>, End> {
+        let stack = look(self.borrowed.space(), self.budget, |parts, regions| {
+            stack_at(regions, parts, address)
+        });
 
-        found.ok_or(End::Unmapped)
-    }
-
-    fn next_piece(&mut self, end: usize) -> Result<usize, End> {
-        let parts = self.parts.clone();
-        let mut lookup = self.lookup();
-        let next = lookup.at(end).map_err(end_of)?.ok_or(End::Unmapped)?;
-        let start = if next.kind == Kind::Anonymous && next.access == Access::None {
-            next.range.end
-        } else {
-            end
-        };
-        let piece = piece_above(&mut lookup, &parts, start).map_err(end_of)?;
-
-        piece.map(|piece| piece.range.end).ok_or(End::Unmapped)
+        match stack {
+            Ok(Some(stack)) => Ok(stack.found().clone()),
+            Ok(None) => Err(End::Unmapped),
+            Err(error) => Err(end_of(error)),
+        }
     }
 
     fn words(&mut self, address: usize, size: usize) -> Result<[usize; 2], End> {
@@ -517,8 +498,7 @@ impl Found {
         // What was read of another thread, or earlier, is old.
         window.len = 0;
         let space = borrowed.space();
-        let parts = space.parts();
-        let text = parts.text.clone();
+        let text = space.parts().text;
         let first = self.rows.len();
         let pc = registers.pc;
         let mut recent = Recent::new(space);
@@ -540,7 +520,6 @@ impl Found {
                 };
                 let mut memory = ProgramMemory {
                     borrowed,
-                    parts,
                     budget,
                     window,
                 };

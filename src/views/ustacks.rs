@@ -120,14 +120,16 @@ impl Table for UserStacks {
                 valid: Valid::Ok,
             };
 
-            let (mut sp, mut stack) = (0, None);
+            let (mut sp, mut first_sp, mut stack) = (0, 0, None);
             row.valid = thread.visit(&mut budget, |space, registers, budget| {
                 sp = registers.sp;
-                stack = look(space, budget, |parts, regions| stack_at(regions, parts, sp))?;
+                (stack, first_sp) = look(space, budget, |parts, regions| {
+                    Ok((stack_at(regions, parts, sp)?, parts.stack))
+                })?;
                 Ok(match stack {
                     Some(Stack::At(_)) => Valid::Ok,
                     Some(Stack::Guarded(_)) => Valid::Guarded,
-                    Some(Stack::InPieces) => Valid::Pieces,
+                    Some(Stack::InPieces(_)) => Valid::Pieces,
                     None => Valid::Unmapped,
                 })
             })?;
@@ -138,8 +140,11 @@ impl Table for UserStacks {
                 row.sp = Some(sp);
                 (row.start, row.end) = match stack {
                     Some(Stack::At(range)) => (Some(range.start), Some(range.end)),
-                    Some(Stack::Guarded(end)) => (None, end),
-                    Some(Stack::InPieces) | None => (None, None),
+                    // The end of the first stack is that of its mapping.
+                    Some(Stack::Guarded(range)) if range.contains(&first_sp) => {
+                        (None, Some(range.end))
+                    }
+                    _ => (None, None),
                 };
             }
             rows.push(row, GFP_KERNEL)?;
