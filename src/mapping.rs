@@ -27,6 +27,18 @@ use kernel::{
 /// The most bytes of a name, with the path of a file in it.
 pub(crate) const NAME_MAX: usize = bindings::PATH_MAX as usize;
 
+/// The flag of a shadow stack.
+const SHADOW_STACK: vm_flags_t = {
+    #[cfg(CONFIG_ARCH_HAS_USER_SHADOW_STACK)]
+    {
+        1 << bindings::VMA_SHADOW_STACK_BIT
+    }
+    #[cfg(not(CONFIG_ARCH_HAS_USER_SHADOW_STACK))]
+    {
+        0
+    }
+};
+
 /// A mapping that is locked: its addresses, its file and its operations do not change, and writers to
 /// it wait.
 ///
@@ -252,7 +264,7 @@ impl Region {
                 Kind::File(file.addr())
             } else if !operations.is_null() {
                 Kind::Special
-            } else if flags & 1 << bindings::VMA_SHADOW_STACK_BIT != 0 {
+            } else if flags & SHADOW_STACK != 0 {
                 Kind::ShadowStack
             } else {
                 Kind::Anonymous
