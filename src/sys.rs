@@ -569,16 +569,17 @@ pub(crate) fn hash_pointers(pointers: &[usize; HASHED_AT_ONCE], count: usize) ->
 /// told from an address.
 #[inline]
 fn told_apart(text: &[u8], pointers: &[usize]) -> Printed {
-    let hash_max = u32::MAX as usize;
+    // A small number can be a hash, and error pointers are printed as they are in any case.
+    let telling = u32::MAX as usize + 1..usize::MAX - bindings::MAX_ERRNO as usize;
+    let is_told = pointers.iter().any(|pointer| telling.contains(pointer));
 
     if text.len() != pointers.len() * HASH_DIGITS {
-        return if is_raw(text, pointers) {
+        return if is_told && is_raw(text, pointers) {
             Printed::AsTheyAre
         } else {
             Printed::Unknown
         };
     }
-    let is_told = pointers.iter().any(|pointer| *pointer > hash_max);
     let mut odd = 0;
     let mut hashes = [[0; HASH_DIGITS]; HASHED_AT_ONCE];
 
@@ -1034,7 +1035,7 @@ mod tests {
             b"00000001ffffc90000004000",
             // Another address, and less or more than there should be.
             b"ffff888012345678ffffc90000004001",
-            b"ffff888012345678",
+            b"ffff888012345678ffffc9000000400",
             b"ffff888012345678ffffc900000040000",
             b"",
             b"0012abcd",
