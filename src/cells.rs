@@ -41,7 +41,9 @@ impl Cell {
 
     /// Writes the value into `field`, which is wide enough and has spaces in it, at its left or right
     /// end.
-    #[inline]
+    ///
+    /// Where a row names the kind of the value, nothing has to be told apart.
+    #[inline(always)]
     fn write(self, field: &mut [u8], side: Side) {
         match self {
             Self::Number(value) => write_decimal(field, value),
@@ -111,8 +113,14 @@ fn write_word(field: &mut [u8], word: &str, side: Side) {
 
 /// A row of a table, without its last column.
 pub(crate) trait Cells {
-    /// Calls `add` with the value of each column.
-    fn cells(&self, add: impl FnMut(Cell));
+    /// Adds the value of each column to `sink`.
+    fn cells(&self, sink: &mut impl Sink);
+}
+
+/// What takes the values of a row.
+pub(crate) trait Sink {
+    /// Takes the value of the next column.
+    fn add(&mut self, cell: Cell);
 }
 
 /// The largest values of a column. How wide these are is worked out once.
@@ -171,11 +179,50 @@ pub(crate) struct Grid<const N: usize> {
 struct Names<const N: usize>(&'static [(&'static str, Side); N]);
 
 impl<const N: usize> Cells for Names<N> {
-    fn cells(&self, add: impl FnMut(Cell)) {
-        self.0
-            .map(|(name, _)| Cell::Word(name))
-            .into_iter()
-            .for_each(add);
+    fn cells(&self, sink: &mut impl Sink) {
+        for (name, _) in self.0 {
+            sink.add(Cell::Word(name));
+        }
+    }
+}
+
+/// Takes the values of a row into account.
+struct Measure<'a, const N: usize> {
+    largest: &'a mut [Largest; N],
+    column: usize,
+}
+
+impl<const N: usize> Sink for Measure<'_, N> {
+    #[inline(always)]
+    fn add(&mut self, cell: Cell) {
+        if let Some(largest) = self.largest.get_mut(self.column) {
+            largest.add(cell);
+        }
+        self.column += 1;
+    }
+}
+
+/// Writes the values of a row.
+struct Writer<'a, 'b, const N: usize> {
+    grid: &'a Grid<N>,
+    column: usize,
+    /// The columns that are not written yet.
+    rest: &'b mut [u8],
+}
+
+impl<const N: usize> Sink for Writer<'_, '_, N> {
+    #[inline(always)]
+    fn add(&mut self, cell: Cell) {
+        let column = self.column;
+
+        if column < N {
+            let width = self.grid.widths[column];
+            let (field, after) = core::mem::take(&mut self.rest).split_at_mut(width);
+
+            cell.write(field, self.grid.columns[column].1);
+            self.rest = &mut after[1..];
+        }
+        self.column += 1;
     }
 }
 
@@ -189,18 +236,28 @@ impl<const N: usize> Grid<N> {
         columns: &'static [(&'static str, Side); N],
         rows: impl Iterator<Item = R>,
     ) -> Result<Self> {
+        Self::for_groups::<_, 1>(columns, rows)
+    }
+
+    /// Columns with these names, wide enough for groups of `SIZE` rows, of each of which `largest_of`
+    /// has the largest values.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if the caller is being killed.
+    pub(crate) fn for_groups<R: Cells, const SIZE: usize>(
+        columns: &'static [(&'static str, Side); N],
+        largest_of: impl Iterator<Item = R>,
+    ) -> Result<Self> {
         let mut largest = columns.map(|(name, _)| Largest::new(name));
 
-        for (at, row) in rows.enumerate() {
-            if at % sys::ROWS_PER_CHECK == 0 {
+        for (at, row) in largest_of.enumerate() {
+            if at % const { sys::ROWS_PER_CHECK / SIZE } == 0 {
                 sys::check_fatal_signal()?;
             }
-            let mut columns = largest.iter_mut();
-
-            row.cells(|cell| {
-                if let Some(column) = columns.next() {
-                    column.add(cell);
-                }
+            row.cells(&mut Measure {
+                largest: &mut largest,
+                column: 0,
             });
         }
         let widths = largest.map(|column| column.width());
@@ -220,20 +277,25 @@ impl<const N: usize> Grid<N> {
     }
 
     /// Adds a row without its last column, and the space before that.
+    #[inline]
     pub(crate) fn row(&self, line: &mut Line<'_>, row: &impl Cells) {
-        let Some(mut rest) = line.blank(self.width) else {
-            return;
-        };
-        let mut columns = self.widths.iter().zip(self.columns);
+        if let Some(text) = line.blank(self.width) {
+            self.write(text, row);
+        }
+    }
 
-        row.cells(|cell| {
-            let Some((width, (_, side))) = columns.next() else {
-                return;
-            };
-            let (field, after) = core::mem::take(&mut rest).split_at_mut(*width);
+    /// Returns how many bytes a row has without its last column, with the space before that.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
 
-            cell.write(field, *side);
-            rest = &mut after[1..];
+    /// Writes a row without its last column into `text`, which has [`Grid::width`] spaces.
+    #[inline(always)]
+    pub(crate) fn write(&self, text: &mut [u8], row: &impl Cells) {
+        row.cells(&mut Writer {
+            grid: self,
+            column: 0,
+            rest: text,
         });
     }
 }
@@ -254,8 +316,10 @@ mod tests {
         struct Row([Cell; 3]);
 
         impl Cells for &Row {
-            fn cells(&self, add: impl FnMut(Cell)) {
-                self.0.into_iter().for_each(add);
+            fn cells(&self, sink: &mut impl Sink) {
+                for cell in self.0 {
+                    sink.add(cell);
+                }
             }
         }
 

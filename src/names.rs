@@ -45,6 +45,11 @@ impl Names {
         &self.text[start as usize..self.ends[number] as usize]
     }
 
+    /// Returns whether there are as many as there may be: others may have been left out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.ends.len() >= self.limit
+    }
+
     /// Keeps a name, and returns its number; [`None`] if there are too many others.
     ///
     /// May sleep. Fails with `ENOMEM`, also if all names together have more than `u32::MAX` bytes.

@@ -617,7 +617,8 @@ impl Errand {
             self.called_off.store(true, Relaxed);
             self.thread_answered.end();
             self.answers.end();
-            self.ended.wait_unless_killed(msecs_to_jiffies(END_LIMIT));
+            // What is waited for changes nothing of the result.
+            let _ = self.ended.wait_unless_killed(msecs_to_jiffies(END_LIMIT));
         }
         waited.map(|_| ())
     }

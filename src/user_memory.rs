@@ -14,11 +14,11 @@
 use crate::{
     deferred::{
         Answers,
-        Queue, //
+        Queue,
+        Wait, //
     },
     mapping::Mapping,
     mm::AddressSpace,
-    sys,
     tasks::RcuTask, //
 };
 use kernel::{
@@ -46,8 +46,7 @@ struct Answer<T> {
     done: Answers,
 }
 
-/// How long a worker is waited for before the caller looks whether it has been killed, in
-/// milliseconds. A signal that kills the caller ends the wait at once.
+/// How long a worker is waited for before it is waited for again, in milliseconds.
 const WAIT_MS: Msecs = 1000;
 
 /// Runs `read` in a worker of `queue`, and returns what it returns.
@@ -77,15 +76,10 @@ pub(crate) fn run<T: Send + Unpin + 'static>(
         *answer_of_worker.value.lock() = Some(value);
         answer_of_worker.done.add();
     })?;
-    loop {
-        answer.done.wait_unless_killed(msecs_to_jiffies(WAIT_MS));
-        // Bound, so that the lock is released before `answer` is dropped.
-        let value = answer.value.lock().take();
-        if let Some(value) = value {
-            return Ok(value);
-        }
-        sys::check_fatal_signal()?;
-    }
+    while answer.done.wait_unless_killed(msecs_to_jiffies(WAIT_MS))? == Wait::TimedOut {}
+    // Bound, so that the lock is released before `answer` is dropped.
+    let value = answer.value.lock().take();
+    value.ok_or(ENOMEM)
 }
 
 /// An address space that the calling kernel thread uses.

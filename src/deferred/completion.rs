@@ -99,10 +99,16 @@ impl Answers {
         }
     }
 
-    /// The same, whatever signals come but one that kills the caller. A short `limit` is in order.
-    /// Sleeps.
-    pub(crate) fn wait_unless_killed(&self, limit: Jiffies) {
+    /// The same, but only a signal that kills the caller ends the waiting, with `EINTR`. Sleeps.
+    pub(crate) fn wait_unless_killed(&self, limit: Jiffies) -> Result<Wait> {
         // SAFETY: By the type invariant this is a completion; the caller may sleep.
-        unsafe { bindings::wait_for_completion_killable_timeout(self.completion.get(), limit) };
+        let left =
+            unsafe { bindings::wait_for_completion_killable_timeout(self.completion.get(), limit) };
+
+        match Jiffies::try_from(left) {
+            Ok(0) => Ok(Wait::TimedOut),
+            Ok(_) => Ok(Wait::Answered),
+            Err(_) => Err(EINTR),
+        }
     }
 }

@@ -7,7 +7,8 @@ use crate::{
     cells::{
         Cell,
         Cells,
-        Grid, //
+        Grid,
+        Sink, //
     },
     line::Line,
     mm::{
@@ -29,9 +30,10 @@ use crate::{
     state::State,
     sys,
     text::{
-        CommWriter,
+        self,
         Side,
-        COMM_LEN, //
+        COMM_LEN,
+        COMM_MAX, //
     },
     users::{
         UserThreads,
@@ -43,7 +45,10 @@ use crate::{
     },
     walk::Scope, //
 };
-use core::ops::Range;
+use core::{
+    mem::MaybeUninit,
+    ops::Range, //
+};
 use kernel::{
     mm::Mm,
     prelude::*,
@@ -66,6 +71,8 @@ struct Process {
     comm: [u8; COMM_LEN],
     /// Its number among the programs; [`None`] while a program is being executed.
     program: Option<usize>,
+    /// What its rows are worth together: the longest word of VALID.
+    valid: Valid,
 }
 
 /// The table `segments`.
@@ -93,19 +100,20 @@ impl Process {
     fn segments<'a>(&self, programs: &'a [[Segment; SEGMENTS]]) -> Option<&'a [Segment; SEGMENTS]> {
         self.program.map(|program| &programs[program])
     }
+}
 
-    /// Returns what the rows of the process are worth together.
-    fn valid(&self, programs: &[[Segment; SEGMENTS]]) -> Valid {
-        let Some(segments) = self.segments(programs) else {
-            return Valid::Exec;
-        };
+/// Returns what the rows of these segments are worth together: the longest word of VALID.
+fn worst(segments: &[Segment; SEGMENTS]) -> Valid {
+    let mut worst = Valid::Ok;
 
-        segments
-            .iter()
-            .map(Segment::valid)
-            .find(|valid| *valid != Valid::Ok)
-            .unwrap_or(Valid::Ok)
+    for segment in segments {
+        let valid = segment.valid();
+
+        if valid != Valid::Ok && valid.name().len() > worst.name().len() {
+            worst = valid;
+        }
     }
+    worst
 }
 
 /// The row of a segment.
@@ -128,8 +136,8 @@ impl<'a> Row<'a> {
 }
 
 impl Cells for Row<'_> {
-    #[inline]
-    fn cells(&self, mut add: impl FnMut(Cell)) {
+    #[inline(always)]
+    fn cells(&self, sink: &mut impl Sink) {
         let (start, end, size) = match self.segment {
             Some(Segment::At(range)) => (
                 Cell::Address(range.start),
@@ -142,14 +150,59 @@ impl Cells for Row<'_> {
             _ => (Cell::Nothing, Cell::Nothing, Cell::Nothing),
         };
 
-        add(Cell::Number(self.tgid.into()));
-        add(Cell::Word(self.name));
-        add(start);
-        add(end);
-        add(size);
-        add(Cell::Word(
+        sink.add(Cell::Number(self.tgid.into()));
+        sink.add(Cell::Word(self.name));
+        sink.add(start);
+        sink.add(end);
+        sink.add(size);
+        sink.add(Cell::Word(
             self.segment.map_or(Valid::Exec, Segment::valid).name(),
         ));
+    }
+}
+
+/// The largest values in the rows of a process.
+struct Largest {
+    tgid: u32,
+    start: usize,
+    end: usize,
+    size: usize,
+    /// The longest word.
+    valid: Valid,
+}
+
+impl Largest {
+    /// Returns the largest values in the rows of `process`.
+    fn new(process: &Process, programs: &[[Segment; SEGMENTS]]) -> Self {
+        let mut largest = Self {
+            tgid: process.tgid,
+            start: 0,
+            end: 0,
+            size: 0,
+            valid: process.valid,
+        };
+
+        for segment in process.segments(programs).into_iter().flatten() {
+            if let Segment::At(range) | Segment::Guarded(range) = segment {
+                largest.start = largest.start.max(range.start);
+                largest.end = largest.end.max(range.end);
+                largest.size = largest.size.max(range.end - range.start);
+            }
+        }
+        largest
+    }
+}
+
+impl Cells for Largest {
+    #[inline(always)]
+    fn cells(&self, sink: &mut impl Sink) {
+        sink.add(Cell::Number(self.tgid.into()));
+        // No segment has a longer name than the column.
+        sink.add(Cell::Nothing);
+        sink.add(Cell::Address(self.start));
+        sink.add(Cell::Address(self.end));
+        sink.add(Cell::bytes(self.size));
+        sink.add(Cell::Word(self.valid.name()));
     }
 }
 
@@ -212,28 +265,32 @@ impl Table for Segments {
                 continue;
             };
 
+            let program = match program {
+                Use::Runs => Some(looked.program(&space, &mut programs, &mut budget)?),
+                _ => None,
+            };
+            let valid = program.map_or(Valid::Exec, |program| worst(&programs[program]));
+
             processes.push(
                 Process {
                     tgid: leader.id.tgid,
                     comm: leader.comm,
-                    program: match program {
-                        Use::Runs => Some(looked.program(&space, &mut programs, &mut budget)?),
-                        _ => None,
-                    },
+                    program,
+                    valid,
                 },
                 GFP_KERNEL,
             )?;
             sys::cond_resched();
         }
-        let rows = processes
+        let largest = processes
             .iter()
-            .flat_map(|process| (0..SEGMENTS).map(|at| Row::new(process, &programs, at)));
+            .map(|process| Largest::new(process, &programs));
 
         Ok(Self {
-            grid: Grid::new(&COLUMNS, rows)?,
+            grid: Grid::for_groups::<_, SEGMENTS>(&COLUMNS, largest)?,
             summary: Summary::new(
                 &captured,
-                processes.iter().map(|process| process.valid(&programs)),
+                processes.iter().map(|process| process.valid),
                 selection.is_some(),
             ),
             processes,
@@ -256,16 +313,27 @@ impl Table for Segments {
         self.block(at..at + 1, line);
     }
 
+    /// Writes rows of one process.
     fn block(&self, rows: Range<usize>, line: &mut Line<'_>) {
-        let mut names = CommWriter::new();
+        let process = &self.processes[rows.start / SEGMENTS];
+        let mut comm = [MaybeUninit::uninit(); COMM_MAX];
+        let mut comm = Line::new(&mut comm);
 
-        for at in rows {
-            let process = &self.processes[at / SEGMENTS];
+        text::add_comm(&mut comm, &process.comm, false);
+        let comm = comm.as_bytes();
+        let width = self.grid.width();
+        let row_len = width + comm.len() + 1;
+        let Some(text) = line.blank(rows.len() * row_len) else {
+            return;
+        };
+
+        for (row, at) in text.chunks_exact_mut(row_len).zip(rows) {
+            let (cells, rest) = row.split_at_mut(width);
 
             self.grid
-                .row(line, &Row::new(process, &self.programs, at % SEGMENTS));
-            names.add(line, &process.comm, false);
-            line.byte(b'\n');
+                .write(cells, &Row::new(process, &self.programs, at % SEGMENTS));
+            rest[..comm.len()].copy_from_slice(comm);
+            rest[comm.len()] = b'\n';
         }
     }
 

@@ -6,7 +6,8 @@ use crate::{
     cells::{
         Cell,
         Cells,
-        Grid, //
+        Grid,
+        Sink, //
     },
     frame_chain::{
         self,
@@ -84,8 +85,11 @@ const FRAMES_MAX: usize = 128;
 /// the kernel.
 const NAMES_MAX: usize = 2048;
 
-/// What is printed instead of a name that is not kept.
-const UNNAMED: &[u8] = b"[too-many-names]";
+/// What is printed instead of a name that is not kept, and what follows a name.
+const UNNAMED: &[u8] = b"[too-many-names]+0x";
+
+/// For how many rows of a thread there is room at first. More are made room for when they come.
+const ROWS_EXPECTED: usize = 8;
 
 /// The columns. The last one, FRAME, runs to the end of the line.
 static COLUMNS: [(&str, Side); 4] = [
@@ -118,7 +122,7 @@ enum Frame {
 #[derive(Clone, Copy)]
 enum FrameName {
     /// The path of a file, by its number among the paths.
-    Path(usize),
+    Path(u32),
     /// Another name, by its number among the names.
     Text(u32),
     /// There are too many others.
@@ -142,7 +146,7 @@ struct Row {
 /// `sorted` holds the identity of each of `paths` with its number, in ascending order.
 struct Paths {
     paths: KVVec<Path>,
-    sorted: KVVec<(PathId, usize)>,
+    sorted: KVVec<(PathId, u32)>,
 }
 
 impl Paths {
@@ -164,7 +168,7 @@ impl Paths {
 
     /// Keeps the path of `mapping`, which is `id`, and returns its number; [`None`] if there are too
     /// many others. Room for it has been reserved. Does not sleep.
-    fn add(&mut self, id: PathId, mapping: &Mapping<'_>) -> Result<Option<usize>> {
+    fn add(&mut self, id: PathId, mapping: &Mapping<'_>) -> Result<Option<u32>> {
         let place = match self.sorted.binary_search_by_key(&id, |(id, _)| *id) {
             Ok(place) => return Ok(Some(self.sorted[place].1)),
             Err(_) if self.paths.len() >= NAMES_MAX => return Ok(None),
@@ -173,7 +177,8 @@ impl Paths {
         let Some(path) = mapping.path(id) else {
             return Ok(None);
         };
-        let number = self.paths.len();
+        // CAST: There are at most `NAMES_MAX`.
+        let number = self.paths.len() as u32;
 
         self.paths.push_within_capacity(path)?;
         // INVARIANT: The path has the next number, which goes where the search has ended.
@@ -249,18 +254,28 @@ impl Recent {
     }
 }
 
+/// What the summary counts.
+#[derive(Default)]
+struct Counts {
+    /// The rows that are frames.
+    frames: usize,
+    /// The stacks that are cut short.
+    truncated: usize,
+    /// The chains that end in a library.
+    in_libraries: usize,
+}
+
 /// What the worker finds.
 struct Found {
     rows: KVVec<Row>,
     /// What was found of each thread.
     valid: KVVec<Valid>,
+    counts: Counts,
     names: Names,
     paths: Paths,
-    /// How many chains end in a library.
-    in_libraries: usize,
     /// Room for a name.
     buf: KVVec<u8>,
-    /// Room for the same name, escaped: a byte becomes four at most.
+    /// Room for the same name as it is printed: a byte becomes four at most, and "+0x" follows.
     escaped: KVVec<u8>,
 }
 
@@ -271,18 +286,18 @@ pub(crate) struct UserFrames {
     names: Names,
     /// The numbers of the paths among the names; [`None`] for those that are not kept.
     paths: KVVec<Option<u32>>,
-    in_libraries: usize,
+    counts: Counts,
     grid: Grid<4>,
     summary: Summary,
 }
 
 impl Cells for &Row {
-    #[inline]
-    fn cells(&self, mut add: impl FnMut(Cell)) {
-        add(Cell::Number(self.id.tgid.into()));
-        add(Cell::Number(self.id.pid.into()));
-        add(Cell::Number(self.depth.into()));
-        add(match self.frame {
+    #[inline(always)]
+    fn cells(&self, sink: &mut impl Sink) {
+        sink.add(Cell::Number(self.id.tgid.into()));
+        sink.add(Cell::Number(self.id.pid.into()));
+        sink.add(Cell::Number(self.depth.into()));
+        sink.add(match self.frame {
             Frame::At { address, .. } | Frame::Nowhere { address } => Cell::Address(address),
             Frame::End(_) | Frame::NoChain(_) => Cell::Nothing,
         });
@@ -410,17 +425,23 @@ impl Memory for ProgramMemory<'_> {
     }
 }
 
+/// How the chain of a thread ends.
+struct Chain {
+    end: End,
+    is_in_library: bool,
+}
+
 impl Found {
     /// Nothing has been found yet, of `count` threads.
     fn new(count: usize) -> Result<Self> {
         Ok(Self {
-            rows: KVVec::with_capacity(2 * count, GFP_KERNEL)?,
+            rows: KVVec::with_capacity(ROWS_EXPECTED * count, GFP_KERNEL)?,
             valid: KVVec::with_capacity(count, GFP_KERNEL)?,
+            counts: Counts::default(),
             names: Names::new(NAMES_MAX),
             paths: Paths::new(),
-            in_libraries: 0,
             buf: KVVec::from_elem(0, NAME_MAX, GFP_KERNEL)?,
-            escaped: KVVec::with_capacity(4 * NAME_MAX, GFP_KERNEL)?,
+            escaped: KVVec::with_capacity(4 * NAME_MAX + 3, GFP_KERNEL)?,
         })
     }
 
@@ -430,6 +451,8 @@ impl Found {
         let mut line = Line::new(self.escaped.spare_capacity_mut());
 
         text::add_escaped(&mut line, write(&mut self.buf));
+        // The offset follows in every row.
+        line.bytes(b"+0x");
         self.names.add(line.as_bytes())
     }
 
@@ -486,7 +509,6 @@ impl Found {
     }
 
     /// Adds the rows of thread `id`: its frames from the innermost on, and why there are no more.
-    /// Returns what they are worth, and whether the chain ends in a library.
     fn add_frames(
         &mut self,
         id: ThreadId,
@@ -494,7 +516,7 @@ impl Found {
         registers: &UserRegisters,
         window: &mut Window,
         budget: &mut LockBudget,
-    ) -> Result<(Valid, bool)> {
+    ) -> Result<Chain> {
         // What was read of another thread, or earlier, is old.
         window.len = 0;
         let space = borrowed.space();
@@ -542,13 +564,7 @@ impl Found {
         };
 
         self.add_row(id, first, Frame::End(end))?;
-        let valid = if end == End::Locked {
-            Valid::Locked
-        } else {
-            Valid::Ok
-        };
-
-        Ok((valid, is_in_library))
+        Ok(Chain { end, is_in_library })
     }
 
     /// Visits `thread` and adds its rows. The calling kernel thread uses `borrowed`, which this may
@@ -562,17 +578,29 @@ impl Found {
     ) -> Result {
         let id = thread.id;
         let first = self.rows.len();
-        let mut worth = (Valid::Ok, false);
+        let mut chain = Chain {
+            end: End::Null,
+            is_in_library: false,
+        };
         let visited = thread.visit(budget, |space, registers, budget| {
             let borrowed = borrow(borrowed, space)?;
 
-            worth = self.add_frames(id, borrowed, registers, window, budget)?;
+            chain = self.add_frames(id, borrowed, registers, window, budget)?;
             Ok(Valid::Ok)
         })?;
 
         if visited == Valid::Ok {
-            self.in_libraries += usize::from(worth.1);
-            self.valid.push(worth.0, GFP_KERNEL)?;
+            // The last row is no frame.
+            self.counts.frames += self.rows.len() - first - 1;
+            self.counts.truncated += usize::from(chain.end == End::Limit);
+            self.counts.in_libraries += usize::from(chain.is_in_library);
+            let valid = if chain.end == End::Locked {
+                Valid::Locked
+            } else {
+                Valid::Ok
+            };
+
+            self.valid.push(valid, GFP_KERNEL)?;
         } else {
             self.rows.truncate(first);
             self.add_row(id, first, Frame::NoChain(visited))?;
@@ -612,7 +640,8 @@ impl UserFrames {
     /// Returns a name, unless it is not kept.
     fn name(&self, name: FrameName) -> Option<&[u8]> {
         let number = match name {
-            FrameName::Path(path) => self.paths[path]?,
+            // CAST: The number is an index.
+            FrameName::Path(path) => self.paths[path as usize]?,
             FrameName::Text(number) => number,
             FrameName::NotKept => return None,
         };
@@ -620,24 +649,16 @@ impl UserFrames {
         Some(self.names.get(number))
     }
 
-    /// Counts the rows that are frames, the stacks that are cut short, and the frames without a name.
-    fn counts(&self) -> [usize; 3] {
-        let mut counts = [0; 3];
+    /// Returns how many frames have a mapping whose name is not kept.
+    fn unnamed(&self) -> usize {
+        let is_unnamed =
+            |row: &&Row| matches!(row.frame, Frame::At { name, .. } if self.name(name).is_none());
 
-        for row in &self.rows {
-            let [frames, truncated, unnamed] = &mut counts;
-
-            match row.frame {
-                Frame::At { name, .. } => {
-                    *frames += 1;
-                    *unnamed += usize::from(self.name(name).is_none());
-                }
-                Frame::Nowhere { .. } => *frames += 1,
-                Frame::End(End::Limit) => *truncated += 1,
-                Frame::End(_) | Frame::NoChain(_) => {}
-            }
+        if self.names.is_full() || self.paths.len() >= NAMES_MAX {
+            self.rows.iter().filter(is_unnamed).count()
+        } else {
+            0
         }
-        counts
     }
 }
 
@@ -667,7 +688,7 @@ impl Table for UserFrames {
             rows: found.rows,
             names: found.names,
             paths,
-            in_libraries: found.in_libraries,
+            counts: found.counts,
         })
     }
 
@@ -688,7 +709,6 @@ impl Table for UserFrames {
         match row.frame {
             Frame::At { name, offset, .. } => {
                 line.bytes(self.name(name).unwrap_or(UNNAMED));
-                line.bytes(b"+0x");
                 text::add_short_hexadecimal(line, offset);
             }
             Frame::Nowhere { .. } => line.byte(b'-'),
@@ -705,7 +725,12 @@ impl Table for UserFrames {
     }
 
     fn summary(&self, line: &mut Line<'_>) {
-        let [frames, truncated, unnamed] = self.counts();
+        let Counts {
+            frames,
+            truncated,
+            in_libraries,
+        } = self.counts;
+        let unnamed = self.unnamed();
 
         self.summary.add_to(line, "threads");
         line.bytes(b"# ");
@@ -718,9 +743,9 @@ impl Table for UserFrames {
             text::add_count(line, FRAMES_MAX);
             line.bytes(b" frames\n");
         }
-        if self.in_libraries != 0 {
+        if in_libraries != 0 {
             line.bytes(b"# ");
-            text::add_count(line, self.in_libraries);
+            text::add_count(line, in_libraries);
             line.bytes(
                 b" chains end in a library: callers are missing if it has no frame pointers\n",
             );

@@ -6,7 +6,8 @@ use crate::{
     cells::{
         Cell,
         Cells,
-        Grid, //
+        Grid,
+        Sink, //
     },
     line::Line,
     mm::LockBudget,
@@ -72,8 +73,8 @@ pub(crate) struct UserStacks {
 }
 
 impl Cells for &Row {
-    #[inline]
-    fn cells(&self, mut add: impl FnMut(Cell)) {
+    #[inline(always)]
+    fn cells(&self, sink: &mut impl Sink) {
         let [soft, hard] = self.stack_limits.map(|limit| match limit {
             u64::MAX => Cell::Word("unlimited"),
             limit => Cell::Number(limit),
@@ -85,16 +86,16 @@ impl Cells for &Row {
             _ => Cell::Nothing,
         };
 
-        add(Cell::Number(self.id.tgid.into()));
-        add(Cell::Number(self.id.pid.into()));
-        add(address(self.sp));
-        add(address(self.start));
-        add(address(self.end));
-        add(bytes(self.start, self.end));
-        add(bytes(self.sp, self.end));
-        add(soft);
-        add(hard);
-        add(Cell::Word(self.valid.name()));
+        sink.add(Cell::Number(self.id.tgid.into()));
+        sink.add(Cell::Number(self.id.pid.into()));
+        sink.add(address(self.sp));
+        sink.add(address(self.start));
+        sink.add(address(self.end));
+        sink.add(bytes(self.start, self.end));
+        sink.add(bytes(self.sp, self.end));
+        sink.add(soft);
+        sink.add(hard);
+        sink.add(Cell::Word(self.valid.name()));
     }
 }
 
