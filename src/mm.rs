@@ -133,7 +133,7 @@ impl LockBudget {
     fn spend(&mut self, space: &AddressSpace, spent: Delta) {
         let left = self.share_of(space) - spent;
 
-        self.left = self.left - spent;
+        self.left -= spent;
         self.waited = Some((space.clone(), left));
     }
 }

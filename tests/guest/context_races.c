@@ -503,7 +503,8 @@ int main(void)
 	ksft_test_result(not_held_up(cpus[0], cpu, hogs, false) == hogs,
 			 "a processor is taken away in the middle, %d times\n", hogs);
 	ksft_test_result(not_held_up(cpus[0], cpu, hogs, true) == hogs,
-			 "a reader killed then: it does not wait for the processor, %d times\n", hogs);
+			 "a reader killed then: it does not wait for the processor, %d times\n",
+			 hogs);
 	table = contexts_read();
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "and again all answer\n");

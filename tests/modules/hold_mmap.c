@@ -28,9 +28,10 @@ static int hold(void *space)
 {
 	struct mm_struct *mm = space;
 	struct vm_area_struct *vma;
-	VMA_ITERATOR(mapping, mm, 0);
+	struct vma_iterator mapping;
 
 	mmap_write_lock(mm);
+	vma_iter_init(&mapping, mm, 0);
 	/* Those are let go with the mmap lock. */
 	if (mappings)
 		for_each_vma(mapping, vma)
