@@ -31,8 +31,7 @@ use crate::{
     sys::{
         self,
         UserRegisters, //
-    },
-    tasks::RcuTask, //
+    }, //
 };
 use core::{
     ops::Range,
@@ -110,8 +109,10 @@ impl LockBudget {
     ///
     /// `EINTR`.
     pub(crate) fn check(&self) -> Result {
-        let guard = rcu::read_lock();
-        let is_exiting = RcuTask::of(&self.reader, &guard).flags() & bindings::PF_EXITING != 0;
+        // SAFETY: The reader exists, by the reference to it; no reference is made to the field.
+        let flags = unsafe { &raw const (*self.reader.as_ptr()).flags };
+        // SAFETY: The field is valid as above, aligned, and an integer.
+        let is_exiting = unsafe { sys::read_once(flags) } & bindings::PF_EXITING != 0;
 
         if is_exiting || sys::fatal_signal_pending(&self.reader) {
             return Err(EINTR);
@@ -311,6 +312,20 @@ impl AddressSpace {
             max: usize::MAX,
             ..pin_init::zeroed()
         }
+    }
+
+    /// Returns where the code of the program is. The two ends are read one after the other.
+    pub(crate) fn text(&self) -> Range<usize> {
+        // SAFETY: The address space exists; no reference is made.
+        let mm = unsafe { &raw const (*self.as_ptr()).__bindgen_anon_1 };
+        // SAFETY: As above.
+        let ends = unsafe { [&raw const (*mm).start_code, &raw const (*mm).end_code] };
+        let [start, end] = ends.map(|end| {
+            // SAFETY: The field is valid as above, aligned, and a word.
+            unsafe { sys::read_once(end) }
+        });
+
+        start..end
     }
 
     /// Returns where the parts of the program are.

@@ -74,7 +74,7 @@ impl Regions for Speculation<'_> {
 pub(crate) fn look<T>(
     space: &AddressSpace,
     budget: &mut LockBudget,
-    look: impl Fn(&Parts, &mut dyn Regions) -> Result<T>,
+    mut look: impl FnMut(&Parts, &mut dyn Regions) -> Result<T>,
 ) -> Result<T> {
     if let Some(mut speculation) = Speculation::begin(space) {
         let found = look(&space.parts(), &mut speculation);

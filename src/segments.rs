@@ -33,6 +33,9 @@ pub(crate) const NAMES: [&str; SEGMENTS] = [
     "text", "data", "bss", "heap", "mmap", "stack", "args", "env", "vdso",
 ];
 
+/// None of the segments.
+pub(crate) const NOTHING: [Segment; SEGMENTS] = [const { Segment::Nothing }; SEGMENTS];
+
 /// The most mappings that one search looks at. The kernel makes a few special mappings; the parts of
 /// the program are passed by as a whole.
 const STEPS_MAX: usize = 32;
@@ -62,34 +65,34 @@ impl Segment {
     }
 }
 
-/// Works out the segments.
+/// Works out the segments, into `found`.
 ///
 /// # Errors
 ///
 /// `EINTR`: the reader has been killed.
-pub(crate) fn segments(parts: &Parts, regions: &mut dyn Regions) -> Result<[Segment; SEGMENTS]> {
-    let bss = unless_locked(bss(parts, regions))?;
-    let stack = unless_locked(stack(parts, regions))?;
-    let mmap = match (&bss, &stack) {
+pub(crate) fn segments(
+    parts: &Parts,
+    regions: &mut dyn Regions,
+    found: &mut [Segment; SEGMENTS],
+) -> Result {
+    let [text, data, bss, heap, mmap, stack, args, env, vdso] = found;
+
+    *text = noted(&parts.text);
+    *data = noted(&parts.data);
+    *heap = noted(&parts.heap);
+    *args = noted(&parts.args);
+    *env = noted(&parts.env);
+    *bss = unless_locked(self::bss(parts, regions))?;
+    *stack = unless_locked(self::stack(parts, regions))?;
+    *mmap = match (&*bss, &*stack) {
         (Segment::Locked, _) | (_, Segment::Locked) => Segment::Locked,
         // What lies in the area cannot be told from these.
         (Segment::InPieces, _) => Segment::InPieces,
         (_, Segment::InPieces) if !parts.mmap.is_top_down => Segment::InPieces,
-        (bss, stack) => unless_locked(mmap(parts, bss, stack, regions))?,
+        (bss, stack) => unless_locked(self::mmap(parts, bss, stack, regions))?,
     };
-    let vdso = unless_locked(vdso(parts, regions))?;
-
-    Ok([
-        noted(&parts.text),
-        noted(&parts.data),
-        bss,
-        noted(&parts.heap),
-        mmap,
-        stack,
-        noted(&parts.args),
-        noted(&parts.env),
-        vdso,
-    ])
+    *vdso = unless_locked(self::vdso(parts, regions))?;
+    Ok(())
 }
 
 /// A segment that the kernel has noted, unless it has not.
@@ -177,16 +180,18 @@ struct Others<'a> {
 impl Others<'_> {
     /// Returns where what `region` belongs to is, if it is none of segment `mmap`.
     fn extent_of(&self, region: &Region) -> Option<Range<usize>> {
-        let overlaps = |other: &&Range<usize>| {
-            region.range.start < other.end && other.start < region.range.end
-        };
+        let overlaps =
+            |other: &Range<usize>| region.range.start < other.end && other.start < region.range.end;
 
-        [Some(&self.image), Some(&self.heap), self.stack]
-            .into_iter()
-            .flatten()
-            .find(overlaps)
-            .cloned()
-            .or_else(|| (region.kind == Kind::Special).then(|| region.range.clone()))
+        if overlaps(&self.image) {
+            Some(self.image.clone())
+        } else if overlaps(&self.heap) {
+            Some(self.heap.clone())
+        } else if let Some(stack) = self.stack.filter(|stack| overlaps(stack)) {
+            Some(stack.clone())
+        } else {
+            (region.kind == Kind::Special).then(|| region.range.clone())
+        }
     }
 }
 
@@ -318,7 +323,9 @@ mod tests {
 
     /// Returns the segment of that name, with the mapping that starts at `busy` being changed.
     fn with_busy(name: &str, parts: &Parts, regions: &[Region], busy: usize) -> Option<Segment> {
-        let found = segments(parts, &mut Fake { regions, busy }).ok()?;
+        let mut found = NOTHING;
+
+        segments(parts, &mut Fake { regions, busy }, &mut found).ok()?;
 
         NAMES
             .iter()

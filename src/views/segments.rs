@@ -21,6 +21,7 @@ use crate::{
         segments,
         Segment,
         NAMES,
+        NOTHING,
         SEGMENTS, //
     },
     seq::{
@@ -237,7 +238,10 @@ impl Looked {
         }
         let program = found.len();
 
-        found.push(look(space, budget, segments)?, GFP_KERNEL)?;
+        found.push(NOTHING, GFP_KERNEL)?;
+        look(space, budget, |parts, regions| {
+            segments(parts, regions, &mut found[program])
+        })?;
         self.kept.push(space.identity(), GFP_KERNEL)?;
         self.programs.insert(address, program);
         Ok(program)
@@ -259,7 +263,6 @@ impl Table for Segments {
         let mut budget = LockBudget::new();
 
         for leader in captured.threads.iter() {
-            budget.check()?;
             // A process none of whose threads has an address space has no segments.
             let Some((space, program)) = leader.process_space(&budget)? else {
                 continue;

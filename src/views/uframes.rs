@@ -89,7 +89,7 @@ const NAMES_MAX: usize = 2048;
 const UNNAMED: &[u8] = b"[too-many-names]+0x";
 
 /// For how many rows of a thread there is room at first. More are made room for when they come.
-const ROWS_EXPECTED: usize = 8;
+const ROWS_EXPECTED: usize = 12;
 
 /// The columns. The last one, FRAME, runs to the end of the line.
 static COLUMNS: [(&str, Side); 4] = [
@@ -233,12 +233,12 @@ impl Recent {
 
     /// Returns the mapping of `space` that contains `address`, if it is known.
     fn find(&self, space: &AddressSpace, address: usize) -> Option<&Known> {
-        let known = self.known.iter().flatten();
-
-        known
-            .clone()
-            .find(|known| known.range.contains(&address))
-            .filter(|_| self.is_current(space))
+        for known in self.known.iter().flatten() {
+            if known.range.contains(&address) {
+                return self.is_current(space).then_some(known);
+            }
+        }
+        None
     }
 
     /// Returns whether no writer has been at `space` since.
@@ -520,7 +520,7 @@ impl Found {
         // What was read of another thread, or earlier, is old.
         window.len = 0;
         let space = borrowed.space();
-        let text = space.parts().text;
+        let text = space.text();
         let first = self.rows.len();
         let pc = registers.pc;
         let mut recent = Recent::new(space);
