@@ -344,10 +344,9 @@ struct ProgramMemory<'a> {
 }
 
 /// Returns why a chain ends where a mapping could not be looked at.
-fn end_of(error: Error) -> End {
-    // If the reader has been killed, the next thread is not visited.
-    let _ = error;
-
+///
+/// If the reader has been killed, the next thread is not visited.
+fn end_of(_: Error) -> End {
     End::Locked
 }
 

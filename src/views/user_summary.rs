@@ -46,10 +46,7 @@ impl Summary {
 
     /// Writes the summary; `noun` is what was captured.
     pub(crate) fn add_to(&self, line: &mut Line<'_>, noun: &str) {
-        line.bytes(b"# ");
-        text::add_count(line, self.with);
-        line.byte(b' ');
-        line.bytes(noun.as_bytes());
+        begin(line, self.with, noun);
         line.bytes(b" with user space, ");
         text::add_count(line, self.without);
         line.bytes(b" without");
@@ -60,22 +57,24 @@ impl Summary {
         }
         line.byte(b'\n');
         if self.locked != 0 {
-            line.bytes(b"# ");
-            text::add_count(line, self.locked);
-            line.byte(b' ');
-            line.bytes(noun.as_bytes());
+            begin(line, self.locked, noun);
             line.bytes(b" cut short: others were changing a mapping for ");
             text::add_decimal(line, SPACE_WAIT_MS);
             line.bytes(b" ms, or the time for all was over\n");
         }
         if self.in_pieces != 0 {
-            line.bytes(b"# ");
-            text::add_count(line, self.in_pieces);
-            line.byte(b' ');
-            line.bytes(noun.as_bytes());
+            begin(line, self.in_pieces, noun);
             line.bytes(b" with a stack or bss in more than ");
             text::add_count(line, PIECES_MAX);
             line.bytes(b" pieces, which is not measured\n");
         }
     }
+}
+
+/// Begins a line of the summary that says how many of `noun` there are.
+fn begin(line: &mut Line<'_>, count: usize, noun: &str) {
+    line.bytes(b"# ");
+    text::add_count(line, count);
+    line.byte(b' ');
+    line.bytes(noun.as_bytes());
 }
