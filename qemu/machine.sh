@@ -3,22 +3,21 @@
 #
 # Sourced by what starts QEMU: the machine for each architecture.
 
-# use_machine ARCHITECTURE ACCELERATOR: sets machine, the QEMU command as far as
-# it depends on these, console, the kernel's name of the serial port, and
-# machine_append, what else the kernel is to be told of the machine
+# use_machine ARCHITECTURE ACCELERATOR: sets what depends on these: machine, the beginning of the QEMU
+# command; console, the kernel's name of the serial port; machine_append, words for the kernel's command line
 use_machine() {
 	case $1 in
 	amd64)
-		# A fifth level of page tables is one more to walk for TCG, at every TLB miss. And of
-		# `rep movsb`, which copies lines where it is announced as fast, TCG does a byte a
-		# turn: where it is not, the kernel copies words.
+		# For TCG: a fifth level of page tables makes every TLB miss slower. A CPU that
+		# announces a fast `rep movsb` makes the kernel use it, and TCG executes it byte by byte;
+		# otherwise the kernel copies words.
 		machine=(qemu-system-x86_64 -machine q35 -cpu "max,la57=off,erms=off,fsrm=off")
 		console=ttyS0
-		# On a busy host its timer may take longer than the kernel tries it for.
+		# On a busy host the timer may not tick within the time for which the kernel tests it.
 		machine_append=no_timer_check
 		;;
 	arm64)
-		# The architecture's own cipher for pointers is much work for TCG.
+		# The architecture's cipher for pointer authentication is slow under TCG.
 		machine=(qemu-system-aarch64 -machine virt -cpu "max,pauth-impdef=on")
 		console=ttyAMA0
 		machine_append=''

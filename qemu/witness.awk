@@ -3,28 +3,28 @@
 # usage: awk -v mark=MARK -v last_word=0|1 -v counted=0|1 -f qemu/witness.awk \
 #		qemu/splats RUN/records RUN/console
 #
-# What the kernel's log is a witness to. RUN/records is what init has sent of /dev/kmsg,
-# record by record. There a newline in the name of a program, a file or an option is \x0a; on
-# the console it begins a line like those of the kernel. So the console is read only without
-# init's last word (last_word=0), and only from where the records end.
+# Finds reports in the kernel's log. RUN/records has what init has sent of /dev/kmsg, record by record. There,
+# a newline in the name of a program, a file or an option is \x0a; on the console, the text after it looks
+# like a line of the kernel. So the console is read only if init's last report is missing (last_word=0), and
+# only from where the records end.
 #
 # A report is
-#   - a record `Call Trace:`, which nobody but the kernel can have written whole, and which
-#     is not of the OOM killer;
+#   - a record `Call Trace:`, which only the kernel can write as a whole record, unless it is the OOM
+#     killer's;
 #   - a record that begins like an `own` line of qemu/splats;
-#   - where there is another witness, that is where the kernel has counted (counted=1) and
-#     on the console, what begins like an `any` line.
+#   - what begins like an `any` line, if it is on the console or the kernel has counted a fault (counted=1).
 #
-# Prints facts, a line each, a word first; an excerpt follows the line `report`.
+# Prints facts, one a line, each with a word first; an excerpt follows the line `report`.
 
 function begins(text, patterns) {
 	return match(text, "^(watchdog: |NMI watchdog: |rcu: )?(" patterns ")")
 }
 
-# of_a_program: such a record is about a program, whose name it begins with
+# of_a_program: whether the record begins with the name of a program, which it is about
 function of_a_program(text) { return match(text, /(\[[0-9]+\]| ?\([0-9]+\))[: ]/) && RSTART <= 16 }
 
-# of_oom_killer: such a record, which begins with the name of a program, of at most 15 bytes
+# of_oom_killer: whether the record is the OOM killer's, which begins with the name of a program, of at most
+# 15 bytes
 function of_oom_killer(text,    name) {
 	name = substr(text, 1, index(text, " invoked oom-killer: gfp_mask=0x") - 1)
 	gsub(/\\x[0-9a-f][0-9a-f]/, "x", name)
@@ -45,26 +45,27 @@ FILENAME == ARGV[1] {
 	next
 }
 
-# take: a record, PRIORITY,NUMBER,MICROSECONDS,FLAGS[,...];TEXT
+# take: reads a record, PRIORITY,NUMBER,MICROSECONDS,FLAGS[,...];TEXT
 function take(record,    field, text) {
 	if (record !~ /^[0-9]+,[0-9]+,[0-9]+,[^;]*;/) return
 	split(record, field, /[,;]/)
 	text = substr(record, index(record, ";") + 1)
-	# Those that were read again have been read before.
+	# init sends records again when it starts from the oldest one.
 	if (records && field[2] + 0 <= last) return
-	if (text == "taskscope: run " mark " begins") begun = 1
-	else if (text == "taskscope: run " mark " ends") ended = 1
+	if (text == "guest: run " mark " begins") begun = 1
+	else if (text == "guest: run " mark " ends") ended = 1
 	if (records) lost += field[2] - last - 1
 	else if (!begun) lost += field[2]
 	records++
 	last = field[2] + 0
 	end = field[3] / 1000000
-	# Facility 0 is the kernel's own; c is a piece that belongs to another record.
+	# Facility 0 is the kernel's own. The flag c marks a continuation of another record.
 	add(end, text, field[1] < 8 && field[4] == "-", 0)
 }
 
-# What follows a record begins with a space. One that is cut short (PRINTK_MESSAGE_MAX, which
-# escaped newlines reach) has no end of its own, and the next begins behind it.
+# Lines after a record that belong to it begin with a space. A record that the kernel cuts short
+# (PRINTK_MESSAGE_MAX, which a text with many newlines reaches) has no newline at its end, and the next
+# record follows on the same line.
 FILENAME == ARGV[2] {
 	for (line = $0; length(line) > 2048; line = substr(line, 2049)) take(substr(line, 1, 2048))
 	take(line)
@@ -102,7 +103,7 @@ END {
 			report = i
 	}
 	if (!report) exit
-	# What this report begins with: at most so many records before, and after the last one.
+	# The beginning of this report: at most 200 records before, and after the end of another report.
 	first = report
 	for (i = report; i > 0 && i > report - 200; i--) {
 		text = texts[i]

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034 # sourced: its variables are for the others
 #
-# Sourced, after common.sh: the architectures a kernel can be for, by the names
-# that Debian, kbuild and GNU have for them. qemu/machine.sh has their machines.
+# Sourced, after common.sh: the architectures of kernels, with their names for Debian, kbuild and GNU.
+# qemu/machine.sh has their machines.
 
-# architecture_of NAME: Debian's name of it. Debian's flavours and releases end
-# with it; another kernel, whose name does not, is for this machine.
+# architecture_of NAME: prints Debian's name of the architecture of a kernel. Debian's releases and flavours
+# end with it; a kernel whose name does not is for this machine.
 architecture_of() {
 	case ${1##*-} in
 	amd64 | arm64) echo "${1##*-}" ;;
@@ -17,12 +17,12 @@ host_architecture() {
 	case $(uname -m) in
 	x86_64) echo amd64 ;;
 	aarch64) echo arm64 ;;
-	*) die "no kernel can be booted here: this machine is $(uname -m), and none of x86_64 and aarch64" ;;
+	*) die "no kernel can be booted here: this machine is $(uname -m), neither x86_64 nor aarch64" ;;
 	esac
 }
 
-# use_architecture ARCHITECTURE: sets what kbuild and the compilers call it, and
-# the packages that building for it and booting it take
+# use_architecture ARCHITECTURE: sets its names for kbuild (kbuild_arch) and the compilers (cross_compile),
+# and the packages that building for it and booting it need (tool_packages)
 use_architecture() {
 	local triplet
 	architecture=$1 cross_compile=''

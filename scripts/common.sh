@@ -1,61 +1,63 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034 # sourced: its variables are for the others
 #
-# Sourced by the scripts of this project: where things are kept, how a script
-# speaks to its user, and how it fails.
+# Sourced by each script of this project: where things are kept, how a script tells its user something,
+# and how it fails.
 
-# What a user has set for an interactive shell, or for other programs, changes nothing
-# here, nor in what these scripts start. Their first line has bash ignore BASH_ENV and
-# exported functions (-p).
+# Undo what a user has set for an interactive shell or for other programs. In each script's first line,
+# -p makes bash ignore BASH_ENV and exported functions.
 unset CDPATH BASH_ENV ENV BASH_COMPAT TMOUT LANGUAGE TAR_OPTIONS GREP_OPTIONS
 unset POSIXLY_CORRECT && shopt -u inherit_errexit
 export LC_ALL=C.UTF-8
-# What is made here is read by other users too: those of the guest.
+# Users in the guest must be able to read the files that the scripts make.
 umask 022
-# A closed standard input would be the number of the next file that is opened.
+# If standard input is closed, the next file that is opened would become standard input.
 [[ -e /proc/self/fd/0 ]] || exec </dev/null
 
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# The name of the project, of its module, and of its cache. With MODULE a guest has another module, whose
+# name scripts/run.sh reads from its file.
+project=taskscope
 
-# cron and systemd set no HOME; the password database has it.
+top=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
+
+# cron and systemd do not set HOME; the password database has it.
 export HOME=${HOME:-$(unset HOME; echo ~)}
-cache=${TASKSCOPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/taskscope}
+cache=${TASKSCOPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/$project}
 [[ $cache == /* ]] || cache=$PWD/$cache
-# So that a script run by this one, wherever, finds the same cache.
+# Every script that this one starts finds the same cache.
 export TASKSCOPE_CACHE=$cache
 
-# What the host's apt.conf says of proxies.
+# The proxies of the host's apt.conf, for apt in the build root.
 proxies=$cache/apt/proxies
 
 # The Debian release of the build root; its backports hold the kernels.
 suite=trixie
 
-# Space that things take at their worst, in MiB, as seen with du: the build root
-# (1.9 GiB, and packages while it is made), a kernel's source (1.8 GiB, and its
-# package and archive), a kernel with its build tree; the lab guest's archive, its
-# packages and their files.
+# The most space that each takes, in MiB, as measured with du: the build root (1.9 GiB, and packages while
+# it is made), a kernel's source (1.8 GiB, and its package and archive), a kernel with its build tree; for
+# the lab guest the archive, the packages and their files.
 root_mib=2600
 source_mib=2200
 kernel_mib=400
 guest_mib=400
 all_mib=$((root_mib + source_mib + kernel_mib))
-# A debug kernel with its build tree (as seen with du), beside all these.
+# A debug kernel with its build tree. It needs this in addition to all of the above.
 debug_mib=1500
 
-# Exit statuses. Above those of any command that a guest runs: a shell gives
-# 128 and the signal's number, at most 192, for one that was killed.
+# Exit statuses. From 200 on, because a command that a guest runs has at most 192: 128 and the number of
+# the signal that killed it.
 exit_failed=1     # a test failed
-exit_own=200      # the command's own status is one of those below
+exit_own=200      # the command's own status is one of the following
 exit_crashed=201  # the kernel crashed or warned
 exit_hung=202     # the guest reached its time limit
 exit_silent=203   # the guest ended without a verdict
-exit_setup=204    # something needed could not be had, built or started
+exit_setup=204    # something could not be downloaded, built, started or loaded
 
-say() { printf 'taskscope: %s\n' "$*" >&2; }
+say() { printf '%s: %s\n' "$project" "$*" >&2; }
 die() { say "$*"; exit "$exit_setup"; }
 
-# What nobody foresaw is a failure of set-up as well, and has its line. Where it
-# was another script that failed so, that one has said it.
+# A command that fails unexpectedly ends the script as a failure of set-up, with a message. If the command
+# was a script that ended so, that script has printed the message.
 unforeseen() {
 	local status=$?
 	((status == exit_setup)) || say "${0##*/}: line $1: '$2' failed with exit status $status"
@@ -66,7 +68,7 @@ if [[ $- == *e* ]]; then
 	trap 'unforeseen "$LINENO" "$BASH_COMMAND"' ERR
 fi
 
-# check_path WHAT PATH: make, kbuild, apt and QEMU each give a meaning to other characters
+# check_path WHAT PATH: ends if the path has a character with a meaning for make, kbuild, apt or QEMU
 check_path() {
 	local others=${2//[[:alnum:]\/._+@~-]/}
 	[[ ! $others ]] ||
@@ -75,32 +77,32 @@ check_path() {
 check_path "the project" "$top"
 check_path "its cache" "$cache"
 
-# need_writable: the project's directory, where what is built comes to
+# need_writable: ends if the project's directory, where everything is built, is read-only
 need_writable() {
 	[[ -w $top ]] ||
-		die "$top may not be written here, and what is built comes to it: copy the project to where you may write"
+		die "$top is read-only, and the module is built in it: copy the project to a directory that you may write to"
 }
 
-# open_cache: the directory, marked as one that may be removed whole. One with
-# something else in it is somebody's own.
+# open_cache: makes the cache, with the mark of a directory that may be removed whole. Refuses a directory
+# that has other files in it.
 open_cache() {
 	[[ ! -e $cache/CACHEDIR.TAG ]] || return 0
 	mkdir -p "$cache" 2>/dev/null || die "the cache $cache cannot be made: set TASKSCOPE_CACHE to a directory that can"
 	[[ -z $(ls -A "$cache") ]] ||
-		die "TASKSCOPE_CACHE=$cache has something in it that is not taskscope's: name an empty directory, or a new one"
+		die "TASKSCOPE_CACHE=$cache has files in it that are not $project's: name an empty directory, or a new one"
 	printf '%s\n' 'Signature: 8a477f597d28d172789f06886806bc55' \
-		'# A cache of taskscope, see https://bford.info/cachedir/' >"$cache/CACHEDIR.TAG"
+		"# A cache of $project, see https://bford.info/cachedir/" >"$cache/CACHEDIR.TAG"
 	mkdir -p "$cache/log"
 }
 
-# now: microseconds since the epoch
+# now: prints the microseconds since the epoch
 now() { printf '%s' "${EPOCHREALTIME/[^0-9]/}"; }
 
-# seconds MICROSECONDS: the same in seconds, one decimal
+# seconds MICROSECONDS: prints them in seconds, with one decimal
 seconds() { printf '%d.%d' $(($1 / 1000000)) $(($1 / 100000 % 10)); }
 
-# phase NAME COMMAND...: runs the command and notes its time for report_times.
-# The notes are in the environment, so that they reach the scripts run next.
+# phase NAME COMMAND...: runs the command, and notes its time for report_times. The notes are in the
+# environment, for the scripts that this one starts later.
 phase() {
 	local name=$1 start
 	shift
@@ -110,24 +112,35 @@ phase() {
 	export TASKSCOPE_TIMES
 }
 
-# report_times: the line of times, phase by phase, since TASKSCOPE_START
+# report_times: prints the time of each phase, and the time since TASKSCOPE_START
 report_times() {
 	say "seconds: $TASKSCOPE_TIMES; in all $(seconds $(($(now) - TASKSCOPE_START)))"
 }
 
-# lock FILE: one run at a time from here on, until this script ends
+# lock FILE: waits for the lock, and holds it until this shell ends, or closes the descriptor lock_fd
 lock() {
-	local fd
-	exec {fd}>"$1"
-	# A moment is not worth a word.
-	flock --timeout 3 "$fd" && return
+	exec {lock_fd}>"$1"
+	# Say so only after some seconds.
+	flock --timeout 3 "$lock_fd" && return
 	say "waiting for another run, which holds $1"
-	flock "$fd"
+	flock "$lock_fd"
+}
+
+# take_line FILE: removes the first line of the file, and prints it; fails if there is none. Several processes
+# may take lines of one file.
+take_line() {
+	local line
+	{
+		flock 9
+		line=$(head -n 1 "$1")
+		sed -i 1d "$1"
+	} 9>"$1.lock"
+	[[ $line ]] && printf '%s\n' "$line"
 }
 
 free_mib() { df --output=avail --block-size=1M "$1" | tail -n 1 | tr -dc 0-9; }
 
-# need_space DIRECTORY MIB WHAT: stop before a download that cannot fit
+# need_space DIRECTORY MIB WHAT: ends before a download that does not fit
 need_space() {
 	local free
 	free=$(free_mib "$1")
@@ -135,13 +148,13 @@ need_space() {
 		"make room there, or point TASKSCOPE_CACHE at a larger disk"
 }
 
-# logged LOG WHAT COMMAND...: runs a long command with its output in LOG; if it
-# fails, shows the end of that and says why, as far as can be told.
+# logged LOG WHAT COMMAND...: runs a long command, with its output in LOG; ends if it fails (see failed)
 logged() {
 	"${@:3}" >"$1" 2>&1 || failed "$1" "$2"
 }
 
-# failed LOG WHAT: ends with the reason that the log of a failed command gives
+# failed LOG WHAT: ends with the end of the log of a failed command, and with the reason if the log has a
+# known one
 failed() {
 	local log=$1 what=$2 reason=''
 	tail -n 15 "$log" >&2
@@ -153,9 +166,19 @@ failed() {
 	die "$what failed$reason (whole output: $log)"
 }
 
-# write_makefile TREE LINE...: TREE/GNUmakefile, which make prefers to another. In the
-# build root it sets what LINEs say, so that what is built in this tree is built for its
-# kernel. Elsewhere it has make run there: this host may have other tools, or none.
+# replace FILE: makes standard input the contents of FILE, in one step. Several runs may replace a file at the
+# same time. Their process IDs may be equal, because some run in PID namespaces of their own.
+replace() {
+	local new
+	new=$(mktemp "$1.XXXXXX")
+	cat >"$new"
+	chmod a+r "$new"
+	mv "$new" "$1"
+}
+
+# write_makefile TREE LINE...: writes TREE/GNUmakefile, which make reads instead of TREE/Makefile. In the
+# build root it has LINEs, which set the architecture and the compilers. On the host, whose tools may be
+# others, it makes make run in the build root.
 write_makefile() {
 	local tree=$1 text
 	shift
@@ -178,11 +201,10 @@ write_makefile() {
 		END
 	)
 	[[ $(cat "$tree/GNUmakefile" 2>/dev/null) != "$text" ]] || return 0
-	echo "$text" >"$tree/GNUmakefile.$$"
-	mv "$tree/GNUmakefile.$$" "$tree/GNUmakefile"
+	replace "$tree/GNUmakefile" <<<"$text"
 }
 
-# Every run of a guest has a directory, locked while it runs.
+# new_run: makes a directory for a run of a guest, and sets `run`. It is locked until this shell ends.
 new_run() {
 	local directory
 	directory=$(mktemp --directory "$cache/new-run.XXXXXX")
@@ -192,11 +214,26 @@ new_run() {
 	mv "$directory" "$run"
 }
 
-# remove_ended_runs: what runs that were killed have left
+# remove_ended_runs: removes the directories of runs that were killed
 remove_ended_runs() {
 	local directory
 	[[ -e $cache/CACHEDIR.TAG ]] || return 0
 	for directory in "$cache"/run.*/; do
-		[[ ! -d $directory ]] || flock --nonblock "$directory" rm -rf "$directory" || true
+		# Another run may remove it meanwhile.
+		[[ ! -d $directory ]] || flock --nonblock "$directory" rm -rf "$directory" 2>/dev/null || true
 	done
+}
+
+# on_exit COMMAND: runs it when this script ends, by a signal too
+on_exit() {
+	# shellcheck disable=SC2064 # COMMAND is the same then
+	trap "$1" EXIT
+	trap 'exit 143' TERM HUP
+	trap 'exit 130' INT
+}
+
+# copy_project DIRECTORY: copies the project there, without what is built
+copy_project() {
+	mkdir -p "$1"
+	tar --create --exclude ./build --exclude ./.git --directory "$top" . | tar --extract --directory "$1"
 }

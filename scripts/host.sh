@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # common.sh has the variables
 #
-# Sourced, after common.sh, by what asks what this host has and may do.
+# Sourced, after common.sh: what this host has, and what this user may do.
 
 mapfile -t root_packages < <(sed '/^#/d' "$top/scripts/root-packages")
 
-# The build root's name holds a hash of what it is made from.
+# The build root's name has a hash of what it is made from.
 root=$cache/root-$(printf '%s\n' "$suite" "${root_packages[@]}" | sha256sum | cut -c 1-12)
 
-# host_has_tools: a Debian of the root's release, with all its packages and the
-# backports, so that no root is needed
+# host_has_tools: whether no root is needed, because this host is a Debian of the root's release, with all
+# packages of the root and with the backports
 host_has_tools() {
 	[[ $(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME-}") == "$suite" ]] &&
 		grep -qrs "$suite-backports" /etc/apt/sources.list /etc/apt/sources.list.d &&
 		dpkg-query --show "${root_packages[@]}" >/dev/null 2>&1
 }
 
-# apt_proxies: what the host's apt.conf says of proxies, as a file of that kind. A program
-# that finds one is asked here, for it is not in the root.
+# apt_proxies: prints the proxies of the host's apt.conf, as lines of an apt.conf. A program that detects a
+# proxy is run here, because the root does not have it.
 apt_proxies() {
 	local name value
 	command -v apt-config >/dev/null || return 0
@@ -33,30 +33,28 @@ apt_proxies() {
 	done < <(apt-config dump --format '%f %v%n')
 }
 
-# note_proxies: into the file that apt reads in the root
+# note_proxies: writes them to the file that apt reads in the root
 note_proxies() {
 	local found
 	found=$(apt_proxies)
 	[[ ! -e $proxies || $(<"$proxies") != "$found" ]] || return 0
 	mkdir -p "${proxies%/*}"
-	echo "$found" >"$proxies.$$"
-	mv "$proxies.$$" "$proxies"
+	replace "$proxies" <<<"$found"
 }
 
-# remove_tree DIRECTORY: in which a user's own directories may be read-only, or belong to
-# an id that only a namespace of the user has
+# remove_tree DIRECTORY: removes it, even if directories in it are read-only or belong to a subordinate id of
+# the user
 remove_tree() {
 	local around=()
 	[[ -e $1 ]] || return 0
 	((EUID == 0)) || around=(unshare --user --map-root-user --map-auto)
-	# A host that had these namespaces may have them no more.
+	# The host may no longer allow the namespaces with which the tree was made.
 	"${around[@]}" true 2>/dev/null || around=()
 	"${around[@]}" chmod -R u+rwX "$1"
 	"${around[@]}" rm -rf --one-file-system "$1"
 }
 
-# What the host must have to make a root: mmdebstrap, the archive's keys, and for
-# an ordinary user newuidmap.
+# What the host needs to make a root: mmdebstrap, the archive's keys, and newuidmap for an ordinary user.
 host_packages=(mmdebstrap debian-archive-keyring gpg)
 ((EUID == 0)) || host_packages+=(uidmap)
 have_host_packages() {
@@ -64,7 +62,7 @@ have_host_packages() {
 		{ ((EUID == 0)) || command -v newuidmap; }
 } >/dev/null
 
-# may_install: as root, or by a sudo that asks for no password
+# may_install: whether this user may install packages: as root, or by sudo without a password
 may_install() {
 	command -v apt-get >/dev/null && { ((EUID == 0)) || sudo -n true 2>/dev/null; }
 }
@@ -73,7 +71,7 @@ may_install() {
 namespaces=(--mount --pid --fork --kill-child=KILL)
 ((EUID == 0)) || namespaces+=(--user --map-root-user)
 
-# user_lacks: why this user cannot make or enter a root, if so
+# user_lacks: prints why this user cannot make or enter a root, or nothing
 user_lacks() {
 	local kind
 	if ((EUID != 0)) && ! unshare --user --map-root-user true 2>/dev/null; then
@@ -82,7 +80,7 @@ user_lacks() {
 			"sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)"
 		return
 	fi
-	# A namespace that is allowed says nothing of mounts: one is made.
+	# A host may allow these namespaces, but not mounts in them.
 	if ! unshare "${namespaces[@]}" mount -t tmpfs tmpfs /proc 2>/dev/null; then
 		if ((EUID == 0)); then
 			echo "this root may not mount: it lacks CAP_SYS_ADMIN, as in most containers;" \

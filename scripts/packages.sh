@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # common.sh has the variables
 #
-# Sourced, after common.sh, by what runs where the tools are: Debian's packages,
-# by an apt with lists and a cache of our own, so that it needs no rights.
+# Sourced, after common.sh, in the build root: Debian's packages. apt keeps its lists and its cache in the
+# project's cache, so that it needs no root rights.
 
-# use_packages ARCHITECTURE: of that one from here on
+# use_packages ARCHITECTURE: sets apt up for packages of that architecture
 use_packages() {
 	apt_lists=$cache/apt/$1/lists
 	apt_cache=$cache/apt/$1/cache
@@ -20,12 +20,11 @@ update_lists() (
 		apt-get "${apt_options[@]}" --error-on=any update
 )
 
-# So that apt knows the packages; a run that goes on may have lists no more.
+# need_lists: gets apt's lists of packages, if there are none
 need_lists() { [[ -e $apt_lists/lock ]] || update_lists; }
 
-# fetch DIRECTORY WHAT COMMAND...: runs a command of apt's that downloads into DIRECTORY.
-# Where the archive has a file no more that the lists name, it runs once again with new
-# lists, and without what the old ones have brought.
+# fetch DIRECTORY WHAT COMMAND...: runs a command of apt's that downloads into DIRECTORY. If the archive no
+# longer has a file that the lists name, gets new lists, removes what was downloaded, and runs it again.
 fetch() {
 	local log=$cache/log/download directory=$1 what=$2
 	shift 2
@@ -33,13 +32,13 @@ fetch() {
 	if ! grep -qE '\b404\b|Not Found|File not found|No such file|unexpected size|Hash Sum mismatch' "$log"; then
 		failed "$log" "$what"
 	fi
-	say "the lists of packages have grown old; asking for new ones"
+	say "the lists of packages are out of date; getting new ones"
 	rm -f "$directory"/*.deb
 	update_lists
 	logged "$log" "$what" "$@"
 }
 
-# download DIRECTORY PACKAGE[=VERSION]...: a package that is there is not asked for again
+# download DIRECTORY PACKAGE[=VERSION]...: downloads the packages that DIRECTORY does not have
 download() (
 	mkdir -p "$1"
 	cd "$1" || exit

@@ -1,54 +1,68 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the files share: the choice of threads, and how addresses are shown.
+//! What the tables share: the list of `set_pid`, how addresses are shown, memory, and queues.
 
-use crate::{
-    addresses::Addresses,
-    deferred::Queue,
-    nmi::Nmis,
-    observation::Observation,
-    pid_list::PidList,
-    probe::Prober,
-    walk::Memory, //
+#![deny(unsafe_code)]
+
+use crate::abstractions::callbacks::Queue;
+use crate::abstractions::device_irqs::DeviceIrqs;
+use crate::abstractions::nmi::Nmis;
+use crate::capture::addresses::Addresses;
+use crate::capture::contexts::{
+    source_of_call,
+    Outcome,
+    ProbedContext,
+    Prober, //
 };
-use kernel::{
-    prelude::*,
-    sync::{
-        new_mutex,
-        Arc,
-        Mutex, //
-    },
+use crate::capture::cpu_samples::CpuSampler;
+use crate::capture::observation::Observation;
+use crate::capture::snapshot::Memory;
+use crate::text::pid_list::PidList;
+use kernel::prelude::*;
+use kernel::sync::{
+    new_mutex, //
+    Arc,
+    Mutex,
 };
 
-/// What the files share.
+/// What the tables share.
 #[pin_data]
 pub(crate) struct State {
-    /// Held while another choice of threads is made, which takes long if the list is long.
+    /// Held while the list is replaced, which takes long if it is long.
     #[pin]
     choosing: Mutex<()>,
-    /// The threads that tables opened from now on hold; [`None`] is all of them. The lock is held
-    /// for a moment only: every open of a table takes it.
+    /// The list of `set_pid`: the threads that a table shows that is opened from now on. [`None`] means all
+    /// threads. Every open of a table takes the lock, so that it is held only for a moment.
     #[pin]
     selection: Mutex<Option<Arc<PidList>>>,
     /// How addresses are shown.
     #[pin]
     pub(crate) addresses: Addresses,
-    /// Where snapshots of tasks are made.
+    /// Memory that snapshots leave for the next.
     pub(crate) memory: Memory,
-    /// Where the memory of programs is read.
+    /// The workqueue on which the memory of programs is read.
     pub(crate) memory_readers: Queue,
-    /// What provokes the contexts of `contexts`.
+    /// Provokes the contexts of `contexts`.
     pub(crate) prober: Prober,
-    /// The NMIs that have come since the module was loaded.
-    pub(crate) nmis: Nmis,
+    /// Samples what the CPUs run, for `cpus`.
+    pub(crate) cpu_sampler: CpuSampler,
+    /// The latest NMI of each CPU since the module was loaded.
+    pub(crate) nmis: Nmis<Observation>,
+    /// The latest interrupt of a device on each CPU since the module was loaded.
+    pub(crate) device_irqs: DeviceIrqs<Observation>,
     /// What was seen when the module was loaded.
-    pub(crate) module_init: Observation,
+    pub(crate) module_init: ProbedContext,
 }
 
 impl State {
-    /// All threads are shown at first, and their addresses as they are if `raw_pointers`. `contexts`
-    /// disturbs isolated processors if `include_isolated`.
-    pub(crate) fn new(raw_pointers: bool, include_isolated: bool) -> impl PinInit<Self, Error> {
+    /// Tables show all threads. They show addresses as they are if `raw_pointers`, else hashed. `contexts` and
+    /// `cpus` ask isolated CPUs too if `include_isolated`; `contexts` shows the interrupts of devices if
+    /// `device_irqs`.
+    pub(crate) fn new(
+        raw_pointers: bool,
+        include_isolated: bool,
+        device_irqs: bool,
+    ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             choosing <- new_mutex!(()),
             selection <- new_mutex!(None),
@@ -56,19 +70,25 @@ impl State {
             memory: Memory::new()?,
             memory_readers: Queue::unbound(c"taskscope_memory")?,
             prober: Prober::new(include_isolated)?,
-            nmis: Nmis::watch()?,
-            module_init: Observation::now(),
+            cpu_sampler: CpuSampler::new(include_isolated)?,
+            nmis: Nmis::watch(Observation::now)?,
+            device_irqs: DeviceIrqs::new(device_irqs, Observation::now)?,
+            module_init: ProbedContext::new(
+                "module_init",
+                None,
+                Outcome::Seen(Observation::now()),
+                source_of_call(),
+            ),
         }? Error)
     }
 
-    /// Returns the threads that tables are to hold. May sleep.
+    /// Returns the list of `set_pid`. May sleep.
     pub(crate) fn selection(&self) -> Option<Arc<PidList>> {
         self.selection.lock().clone()
     }
 
-    /// Replaces the choice of threads by what `choose` makes of it; on error it stays as it is.
-    ///
-    /// An empty list is none. May sleep.
+    /// Replaces the list of `set_pid` by what `choose` makes of it. On error the list stays as it is. An empty
+    /// list means all threads. May sleep.
     pub(crate) fn select(&self, choose: impl FnOnce(&[u32]) -> Result<KVVec<u32>>) -> Result {
         let _choosing = self.choosing.lock();
         let old = self.selection();
@@ -83,7 +103,7 @@ impl State {
         Ok(())
     }
 
-    /// Lets tables hold all threads again. May sleep.
+    /// Empties the list of `set_pid`, so that tables show all threads. May sleep.
     pub(crate) fn select_all(&self) {
         let _choosing = self.choosing.lock();
 

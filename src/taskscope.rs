@@ -2,42 +2,16 @@
 
 //! taskscope: every task of a running kernel, as tables in debugfs.
 //!
-//! The tables are described in `Documentation/ABI/testing/debugfs-taskscope`. Dependencies point
-//! down:
+//! `Documentation/ABI/testing/debugfs-taskscope` describes the tables. The source has six layers, in four
+//! directories and two files. A layer imports from itself and from those below it:
 //!
 //! ```text
-//! views            a file a table: columns, and the text of a row
-//! users            the threads in user space, and a visit to each
-//! snapshot         records of plain data, captured in one pass
-//! walk             that pass, in short RCU read-side critical sections
-//! probe            provokes each execution context, and collects what is seen there
-//! observation      what can be seen from where some code runs
-//! context          its context, as the kernel's macros tell it
-//! state            what the files share
-//! addresses        kernel addresses, hashed or raw
-//! segments         the segments of a program
-//! regions          mappings as the rules for segments and stacks see them
-//! cells            tables as wide as their values
-//! symbols          what a return address lies in
-//! address_map      what is known of addresses
-//! text, pid_list   how values are written, and lists of PIDs read
-//! names            names, each kept once
-//! deferred         callbacks in threads, softirqs and interrupts                (unsafe)
-//! fault, nmi       callbacks in a page fault and in NMIs                        (unsafe)
-//! latest           a value that an NMI may replace                              (unsafe)
-//! cpus             the processors that are online, and which are isolated      (unsafe)
-//! seq              tables as files in debugfs                             (unsafe)
-//! stack            kernel stacks of threads that do not run               (unsafe)
-//! tasks            the task list under RCU                                (unsafe)
-//! abi              system call tables, and the names in them
-//! user_memory      the memory of other processes                          (unsafe)
-//! speculation      mappings read without a lock                           (unsafe)
-//! mm               address spaces and user registers                      (unsafe)
-//! mapping          a mapping of an address space, and its name            (unsafe)
-//! frame_chain      frame pointers in untrusted user memory
-//! line             text that grows inside a borrowed buffer               (unsafe)
-//! spare            memory that a table leaves for the next one            (unsafe)
-//! sys, helpers.c   the C that the `kernel` crate does not wrap            (unsafe)
+//! taskscope       the module: parameters, and which table is in which file
+//! views/          a file a table: its columns, and how it is opened
+//! state           what the tables share
+//! capture/        what a table looks at, and how it is kept until it is printed
+//! abstractions/   safe Rust over the kernel; the only layer with unsafe code
+//! text/           how values are written and read
 //! ```
 
 #[cfg(not(CONFIG_64BIT))]
@@ -46,62 +20,28 @@ compile_error!("taskscope keeps eight digits in a word: it needs a machine of 64
 #[cfg(not(CONFIG_STACKTRACE))]
 compile_error!("taskscope walks the stacks of other threads: it needs CONFIG_STACKTRACE");
 
-mod abi;
-mod address_map;
-mod addresses;
-mod cells;
-mod context;
-mod cpus;
-mod deferred;
-mod fault;
-mod frame_chain;
-mod latest;
-mod line;
-mod mapping;
-mod mm;
-mod names;
-mod nmi;
-mod observation;
-mod pid_list;
-mod probe;
-mod regions;
-mod segments;
-mod seq;
-mod snapshot;
-mod spare;
-mod speculation;
-mod stack;
+mod abstractions;
+mod capture;
 mod state;
-mod symbols;
-mod sys;
-mod tasks;
 mod text;
-mod user_memory;
-mod users;
 mod views;
-mod walk;
 
-use crate::{
-    line::Line,
-    seq::Directory,
-    state::State,
-    views::{
-        contexts::Contexts,
-        current::Current,
-        kframes::Kframes,
-        kstacks::Kstacks,
-        segments::Segments,
-        set_pid::SetPid,
-        syscalls::Syscalls,
-        threads::{
-            Processes,
-            Threads, //
-        },
-        uframes::UserFrames,
-        ustacks::UserStacks, //
-    }, //
+use crate::abstractions::seq::Directory;
+use crate::state::State;
+use crate::views::contexts::Contexts;
+use crate::views::cpus::Cpus;
+use crate::views::current::Current;
+use crate::views::kframes::Kframes;
+use crate::views::kstacks::Kstacks;
+use crate::views::segments::Segments;
+use crate::views::set_pid::SetPid;
+use crate::views::syscalls::Syscalls;
+use crate::views::threads::{
+    Processes,
+    Threads, //
 };
-use core::mem::MaybeUninit;
+use crate::views::uframes::Uframes;
+use crate::views::ustacks::UserStacks;
 use kernel::prelude::*;
 
 module! {
@@ -117,7 +57,11 @@ module! {
         },
         include_isolated: bool {
             default: false,
-            description: "Let contexts disturb isolated processors as well (default: false)",
+            description: "Let contexts and cpus disturb isolated CPUs as well (default: false)",
+        },
+        device_irqs: bool {
+            default: false,
+            description: "Let contexts show the latest interrupt of a device (default: false)",
         },
     },
 }
@@ -131,14 +75,17 @@ impl kernel::Module for Taskscope {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let raw_pointers = module_parameters::raw_pointers.value();
         let include_isolated = module_parameters::include_isolated.value();
-        let directory = Directory::new(c"taskscope", State::new(raw_pointers, include_isolated))?;
+        let device_irqs = module_parameters::device_irqs.value();
+        let state = State::new(raw_pointers, include_isolated, device_irqs);
+        let directory = Directory::new(c"taskscope", state)?;
 
         directory.add::<Current>(c"current", 0o400)?;
         directory.add::<Contexts>(c"contexts", 0o400)?;
+        directory.add::<Cpus>(c"cpus", 0o400)?;
         directory.add::<Processes>(c"processes", 0o400)?;
         directory.add::<Threads>(c"threads", 0o400)?;
         directory.add::<UserStacks>(c"ustacks", 0o400)?;
-        directory.add::<UserFrames>(c"uframes", 0o400)?;
+        directory.add::<Uframes>(c"uframes", 0o400)?;
         directory.add::<Segments>(c"segments", 0o400)?;
         directory.add::<Kstacks>(c"kstacks", 0o400)?;
         directory.add::<Kframes>(c"kframes", 0o400)?;
@@ -158,11 +105,11 @@ impl Drop for Taskscope {
     }
 }
 
-/// Writes to the kernel's log what has been done, and which task has done it.
+/// Writes an event, and the task that causes it, to the kernel's log.
 fn log(event: &str) {
-    let mut buf = [MaybeUninit::uninit(); 256];
-    let mut line = Line::new(&mut buf);
-
-    Current::capture(None).summarize(&mut line);
-    pr_info!("{} by {}\n", event, line.as_str());
+    pr_info!(
+        "{} by {}\n",
+        event,
+        format_args!("{}", Current::capture(None))
+    );
 }

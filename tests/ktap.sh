@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # common.sh has the variables
 #
-# Sourced, after scripts/common.sh, by what runs tests: KTAP shown and counted
-# by the kernel's own parser, which also knows of tests that never came.
+# Sourced, after scripts/common.sh, by what runs tests: the kernel's own parser shows and counts KTAP, and
+# also notices tests that were announced and did not run.
 
-# show_ktap FILE: the KTAP on standard input as a list for people, test by test; in FILE
-# with the parser's count, of which close_ktap makes the one that is shown
+# show_ktap FILE: prints the KTAP on standard input for people, a line for each test. FILE gets that and the
+# parser's count, for close_ktap.
 show_ktap() {
 	"$top/scripts/in-root" python3 -u "$(rust_headers)/source/tools/testing/kunit/kunit.py" parse |
 		sed --unbuffered 's/^\[[0-9:]*\] //' | tee "$1" | sed --unbuffered '/^Testing complete/d'
@@ -13,12 +13,37 @@ show_ktap() {
 
 rust_headers() { "$top/scripts/rust-headers" ${KERNEL:+"$KERNEL"}; }
 
-# close_ktap STATUS: from the file of show_ktap, on standard input, the closing line.
-# STATUS is that of the run itself: a run that failed though no test did is a failure more.
-# The result is STATUS, or why it should not have been 0.
+# join_ktap COUNT: the KTAP of several guests, on standard input, as one KTAP of COUNT tests
+join_ktap() {
+	local line number=0
+	printf 'KTAP version 1\n1..%d\n' "$1"
+	while read -r line || [[ $line ]]; do
+		case $line in
+		'KTAP version'* | 1..*) continue ;;
+		'ok '[0-9]* | 'not ok '[0-9]*)
+			[[ $line =~ ^(not )?ok\ [0-9]+(.*) ]]
+			line="${BASH_REMATCH[1]}ok $((++number))${BASH_REMATCH[2]}"
+			;;
+		esac
+		printf '%s\n' "$line"
+	done
+}
+
+# explain_failures: prints each failed test of the KTAP on standard input, with what the test said about itself, which
+# the parser does not show
+explain_failures() {
+	awk '
+		/^ *#/ { said = said $0 "\n"; next }
+		/^ *not ok / { printf "%s%s\n", said, $0 }
+		/^ *(not )?ok / { said = "" }'
+}
+
+# close_ktap STATUS: prints the closing line from the file of show_ktap, on standard input. STATUS is that of
+# the run; a run that failed, although no test did, counts as one failure. Returns STATUS, or another one if
+# a test failed or none was run.
 close_ktap() {
 	local status=$1 counts passed failed skipped
-	# Names of failures may follow it.
+	# The names of failed tests may follow it.
 	counts=$(grep '^Testing complete' | tail -n 1) || true
 	count() { grep -oP "(?<= $1: )[0-9]+" <<<"$counts" || echo 0; }
 	passed=$(count passed) skipped=$(count skipped)

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A process to look at: two threads, both asleep, each on a user stack of its own.
+ * The process that Documentation/stacks.md looks at: two threads, both asleep, each on a
+ * user stack of its own. Build it with frame pointers and without optimisation.
  *
- * main() sleeps in pause(). After a SIGUSR1 it calls down() four times deep, each
- * with 64 KiB of locals, moves the end of the heap up by 1 MiB, and sleeps in
- * pause() again, at the bottom. It prints a line before it sleeps.
+ * main() sleeps in pause(). After a SIGUSR1 it calls down() four times deep, each call with
+ * 64 KiB of locals, moves the end of the heap up by 1 MiB, and sleeps in pause() again. It
+ * prints a line each time before it sleeps.
  *
- * The other thread stands on 256 KiB that main() has mapped, and sleeps for a day.
- *
- * Built with frame pointers, without optimisation; Documentation/stacks.md is about it.
+ * The other thread runs on a stack of 256 KiB that main() has mapped, and sleeps for a day.
  */
 #include <err.h>
 #include <pthread.h>
@@ -62,12 +61,15 @@ static void *sleeper(void *argument)
 	return NULL;
 }
 
-/* The page below the stack may not be touched, and keeps it a mapping of its own. */
+/*
+ * The page below the stack stops an overflow. The page above it keeps the stack apart from
+ * other memory: taskscope counts adjacent mappings of the same kind as one stack.
+ */
 static void start_sleeper(void)
 {
 	pthread_attr_t attributes;
 	pthread_t thread;
-	char *stack = mmap(NULL, GUARD + THREAD_STACK, PROT_NONE,
+	char *stack = mmap(NULL, GUARD + THREAD_STACK + GUARD, PROT_NONE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
 	if (stack == MAP_FAILED || mprotect(stack + GUARD, THREAD_STACK, PROT_READ | PROT_WRITE))

@@ -2,283 +2,283 @@
 
 //! `contexts`. Every execution context, provoked by the open, and what was seen in each.
 
-use crate::{
-    addresses::Shown,
-    line::Line,
-    nmi,
-    observation::Observation,
-    probe::{
-        self,
-        Probes,
-        Processor,
-        Row, //
-    },
-    seq::{
-        ReadOnly,
-        Table, //
-    },
-    state::State,
-    text::{
-        self,
-        Column,
-        Layout,
-        ADDRESS_DIGITS,
-        ROW_MAX, //
-    },
-    views::threads::padded_mm_name, //
+use crate::abstractions::context::Context;
+use crate::abstractions::device_irqs::{
+    DeviceIrq,
+    DeviceIrqs, //
 };
-use core::mem::MaybeUninit;
-use kernel::{
-    cpu::CpuId,
-    prelude::*, //
+use crate::abstractions::nmi::{
+    self,
+    Nmis, //
 };
+use crate::abstractions::seq::{
+    ReadOnly,
+    Table, //
+};
+use crate::capture::contexts::{
+    self,
+    Cpu,
+    Outcome,
+    ProbedContext,
+    ProbedContexts, //
+};
+use crate::capture::observation::Observation;
+use crate::capture::task_record::HasMm;
+use crate::state::State;
+use crate::text::columns::{
+    self,
+    Columns, //
+};
+use crate::text::kernel_address::Shown;
+use crate::text::layout::Layout;
+use crate::text::line::Line;
+use crate::text::source::Source;
+use crate::text::value::PaddedHexadecimal;
+use crate::views::isolated_cpus::add_left_alone;
+use crate::views::task_table::layout;
+use core::ops::Range;
+use kernel::cpu::CpuId;
+use kernel::prelude::*;
 
-/// The columns. The last one, COMM, runs to the end of the line.
-static COLUMNS: [Column; 13] = [
-    Column::text("CONTEXT", 13),
-    Column::text("IN_TASK", 3),
-    Column::text("SOFTIRQ", 3),
-    Column::text("HARDIRQ", 3),
-    Column::text("NMI", 3),
-    Column::text("IRQS", 3),
-    Column::number("PREEMPT_COUNT", ADDRESS_DIGITS),
-    Column::number("CPU", 10),
-    Column::text("STACK", 5),
-    Column::text("SP", ADDRESS_DIGITS),
-    Column::number("PID", 10),
-    Column::number("TGID", 10),
-    Column::text("MM", 4),
-];
+/// A row: a context, and how its addresses are shown.
+#[derive(Clone, Copy)]
+struct ShownRow<'a> {
+    probed: &'a ProbedContext,
+    /// How kernel addresses are shown.
+    shown: Shown,
+}
 
-const CONTEXT: usize = 0;
-const IN_TASK: usize = 1;
-const SOFTIRQ: usize = 2;
-const HARDIRQ: usize = 3;
-const NMI: usize = 4;
-const IRQS: usize = 5;
-const PREEMPT_COUNT: usize = 6;
-const CPU: usize = 7;
-const STACK: usize = 8;
-const SP: usize = 9;
-const PID: usize = 10;
-const TGID: usize = 11;
-const MM: usize = 12;
+impl columns::Row for ShownRow<'_> {
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.text("CONTEXT", |shown| shown.probed.name);
+        columns.text("IN_TASK", |shown| shown.context(|context| context.in_task));
+        columns.text("SOFTIRQ", |shown| shown.context(|context| context.softirq));
+        columns.text("HARDIRQ", |shown| shown.context(|context| context.hardirq));
+        columns.text("NMI", |shown| shown.context(|context| context.nmi));
+        columns.text("IRQS", |shown| {
+            shown.context(|context| context.irqs_enabled)
+        });
+        columns.number("PREEMPT_COUNT", |shown| {
+            shown.context(|context| PaddedHexadecimal(context.preempt_count))
+        });
+        columns.number("CPU", |shown| {
+            match (shown.probed.outcome, shown.probed.cpu) {
+                (Outcome::Seen(seen), _) => Some(seen.cpu),
+                (Outcome::LeftAlone, Some(cpu)) => Some(cpu.as_u32()),
+                _ => None,
+            }
+        });
+        columns.text("STACK", |shown| shown.seen(|seen| seen.stack.name()));
+        columns.text("SP", |shown| {
+            shown.seen(|seen| shown.shown.address(seen.stack_pointer))
+        });
+        columns.number("PID", |shown| shown.seen(|seen| seen.pid));
+        columns.number("TGID", |shown| shown.seen(|seen| seen.tgid));
+        columns.text("MM", |shown| shown.seen(|seen| HasMm(seen.has_mm)));
+        columns.own_text("SOURCE", |shown| shown.probed.source.as_bytes());
+        columns.rest("COMM", |shown, line| match &shown.probed.outcome {
+            Outcome::Seen(seen) => write!(line, "{}", seen.name),
+            _ => line.byte(b'-'),
+        });
+    }
+}
+
+impl ShownRow<'_> {
+    /// Returns `value` of what was seen, if the context answered.
+    fn seen<T>(&self, value: impl FnOnce(&Observation) -> T) -> Option<T> {
+        match &self.probed.outcome {
+            Outcome::Seen(seen) => Some(value(seen)),
+            _ => None,
+        }
+    }
+
+    /// Returns `value` of the context that was seen, if the context answered.
+    fn context<T>(&self, value: impl FnOnce(&Context) -> T) -> Option<T> {
+        self.seen(|seen| value(&seen.context))
+    }
+}
+
+/// Returns the rows for `contexts`.
+fn shown_rows(contexts: &[ProbedContext], shown: Shown) -> impl Iterator<Item = ShownRow<'_>> {
+    contexts
+        .iter()
+        .map(move |probed| ShownRow { probed, shown })
+}
+
+/// Returns the latest NMI of `cpu`. What has sent it is not known.
+fn nmi_of(cpu: CpuId, nmis: &Nmis<Observation>) -> ProbedContext {
+    ProbedContext::new("nmi", Some(cpu), nmis.latest(cpu).into(), Source::nothing())
+}
+
+/// Returns the latest interrupt of a device on `cpu`.
+fn device_irq_of(cpu: CpuId, device_irqs: &DeviceIrqs<Observation>) -> ProbedContext {
+    let (outcome, source) = match device_irqs.latest(cpu) {
+        Some(DeviceIrq {
+            number,
+            name,
+            value,
+        }) => (
+            Outcome::Seen(value),
+            Source::named(number, name.as_bytes(), name.is_whole()),
+        ),
+        None => (Outcome::Absent, Source::nothing()),
+    };
+
+    ProbedContext::new("device_irq", Some(cpu), outcome, source)
+}
 
 /// The table `contexts`.
 pub(crate) struct Contexts {
-    rows: KVVec<Row>,
-    /// The processors that were online.
-    processors: KVec<Processor>,
-    /// How many of them were asked.
-    asked: usize,
-    no_fault: Option<Error>,
+    probed: ProbedContexts,
+    /// Why no interrupt of a device is shown, if none can be.
+    no_device_irqs: Option<&'static str>,
     shown: Shown,
-    layout: Layout<13>,
+    layout: Layout,
 }
 
 impl Contexts {
-    /// Returns the rows that stand for a context which was asked and has not answered.
-    fn silent(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(|row| {
-            row.seen.is_none()
-                && !row.left_alone
-                && match row.name {
-                    "ipi" => self.asked > 1,
-                    name => name != "nmi" && name != "page_fault",
-                }
+    /// Returns the contexts `name` that have not happened.
+    fn absent<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a ProbedContext> {
+        self.probed.contexts.iter().filter(move |context| {
+            context.name == name && matches!(context.outcome, Outcome::Absent)
         })
     }
 
-    /// Returns the processors that have had no NMI.
-    fn without_nmi(&self) -> impl Iterator<Item = CpuId> + '_ {
-        self.rows
-            .iter()
-            .filter(|row| row.name == "nmi" && row.seen.is_none())
-            .filter_map(|row| row.cpu)
+    /// Adds a line for each CPU on which context `name` has not happened.
+    fn add_absent(&self, name: &str, line: &mut Line<'_>) {
+        for cpu in self.absent(name).filter_map(|context| context.cpu) {
+            writeln!(
+                line,
+                "# {name}: none on processor {} since the module was loaded",
+                cpu.as_u32()
+            );
+        }
     }
 }
 
 impl Table for Contexts {
     type Shared = State;
-    type Input = ReadOnly<State>;
+    type Input = ReadOnly;
 
     fn open(state: &State) -> Result<Self> {
-        let Probes {
-            mut rows,
-            processors,
-            no_fault,
-        } = state.prober.provoke()?;
+        let mut probed = state.prober.provoke()?;
+        let contexts = &mut probed.contexts;
 
-        for Processor { cpu, .. } in &processors {
-            rows.push(
-                Row {
-                    cpu: Some(*cpu),
-                    ..Row::new("nmi", state.nmis.seen(*cpu))
-                },
-                GFP_KERNEL,
-            )?;
+        for Cpu { id, .. } in &probed.cpus {
+            contexts.push(nmi_of(*id, &state.nmis), GFP_KERNEL)?;
         }
-        rows.push(Row::new("module_init", Some(state.module_init)), GFP_KERNEL)?;
+        for Cpu { id, .. } in &probed.cpus {
+            contexts.push(device_irq_of(*id, &state.device_irqs), GFP_KERNEL)?;
+        }
+        contexts.push(state.module_init, GFP_KERNEL)?;
+
+        let shown = state.addresses.show_once(contexts);
 
         Ok(Self {
-            layout: layout(&rows),
-            shown: state.addresses.show_once(&mut rows),
-            rows,
-            asked: processors
-                .iter()
-                .filter(|one| one.left_alone.is_none())
-                .count(),
-            processors,
-            no_fault,
+            layout: layout(shown_rows(contexts, shown))?,
+            shown,
+            no_device_irqs: match state.device_irqs {
+                DeviceIrqs::Watched(_) => None,
+                DeviceIrqs::Unwanted => {
+                    Some("not recorded: the module was loaded without device_irqs=1")
+                }
+                DeviceIrqs::NoTracepoint => Some("the kernel has no tracepoint for them"),
+            },
+            probed,
         })
     }
 
     fn header(&self, line: &mut Line<'_>) {
-        self.layout.header(line, "COMM");
+        self.layout.header::<ShownRow<'_>>(line);
     }
 
-    fn rows(&self) -> usize {
-        self.rows.len()
+    fn len(&self) -> usize {
+        self.probed.contexts.len()
     }
 
-    fn row(&self, at: usize, line: &mut Line<'_>) {
-        let Row {
-            name,
-            cpu,
-            left_alone,
-            seen,
-            ..
-        } = &self.rows[at];
-
-        if !line.has_room(ROW_MAX + text::COMM_MAX + 1) {
-            return;
-        }
-        let mut row = self.layout.row();
-
-        row.word(CONTEXT, name);
-        let Some(seen) = seen else {
-            for column in IN_TASK..=MM {
-                row.word(column, "-");
-            }
-            if let Some(cpu) = cpu.filter(|_| *left_alone) {
-                row.decimal(CPU, cpu.as_u32());
-            }
-            row.add_to(line);
-            line.bytes(b"-\n");
-            return;
-        };
-        let context = seen.context;
-        let mut count = [MaybeUninit::uninit(); ADDRESS_DIGITS];
-        let mut count = Line::new(&mut count);
-
-        for (column, value) in [
-            (IN_TASK, context.in_task),
-            (SOFTIRQ, context.softirq),
-            (HARDIRQ, context.hardirq),
-            (NMI, context.nmi),
-            (IRQS, context.irqs_enabled),
-        ] {
-            row.word(column, if value { "yes" } else { "no" });
-        }
-        text::add_hexadecimal(&mut count, context.preempt_count);
-        row.text(PREEMPT_COUNT, count.as_str());
-        row.decimal(CPU, seen.cpu);
-        row.word(STACK, seen.stack.name());
-        row.bytes(SP, &self.shown.text(seen.stack_pointer));
-        row.decimal(PID, seen.pid);
-        row.decimal(TGID, seen.tgid);
-        row.bytes(MM, padded_mm_name(seen.has_mm));
-        row.add_to(line);
-        seen.name.add_to(line);
-        line.byte(b'\n');
+    fn rows(&self, range: Range<usize>, line: &mut Line<'_>) {
+        self.layout
+            .rows(shown_rows(&self.probed.contexts[range], self.shown), line);
     }
 
     fn summary(&self, line: &mut Line<'_>) {
-        line.bytes(b"# ");
-        text::add_count(line, self.rows());
-        line.bytes(b" contexts, ");
-        text::add_count(line, self.processors.len());
-        line.bytes(b" processors online\n");
-        for Processor { cpu, left_alone } in &self.processors {
+        let ProbedContexts {
+            contexts: probed,
+            cpus,
+            no_fault,
+            ..
+        } = &self.probed;
+
+        writeln!(
+            line,
+            "# {} contexts, {} processors online",
+            probed.len(),
+            cpus.len()
+        );
+        for Cpu { id, left_alone, .. } in cpus {
             let Some(isolation) = left_alone else {
                 continue;
             };
 
-            line.bytes(b"# processor ");
-            text::add_decimal(line, cpu.as_u32());
-            line.bytes(b" is isolated (");
-            for (place, reason) in isolation.reasons().enumerate() {
-                line.bytes(if place == 0 { b"" } else { b", " });
-                line.bytes(reason.as_bytes());
-            }
-            line.bytes(b") and was left alone; include_isolated=1 asks it as well\n");
+            write!(line, "# processor {} ", id.as_u32());
+            add_left_alone(line, *isolation);
         }
-        for Row {
-            name, cpu, caller, ..
-        } in self.silent()
+        for ProbedContext {
+            name, cpu, outcome, ..
+        } in probed
         {
-            line.bytes(b"# ");
-            line.bytes(name.as_bytes());
+            if !matches!(outcome, Outcome::Silent { .. } | Outcome::Failed(_)) {
+                continue;
+            }
+            write!(line, "# {name}");
             if let Some(cpu) = cpu {
-                line.bytes(b" on processor ");
-                text::add_decimal(line, cpu.as_u32());
+                write!(line, " on processor {}", cpu.as_u32());
             }
-            if let Some(caller) = caller {
-                line.bytes(b" was not sent: processor ");
-                text::add_decimal(line, caller.as_u32());
+            if let Outcome::Failed(error) = outcome {
+                let errno = error.to_errno().unsigned_abs();
+
+                writeln!(line, " could not be provoked: error {errno}");
+                continue;
             }
-            line.bytes(b" did not answer within ");
-            text::add_decimal(line, probe::LIMIT);
-            line.bytes(b" ms\n");
+            if let Outcome::Silent {
+                sender: Some(sender),
+            } = outcome
+            {
+                write!(line, " was not sent: processor {}", sender.as_u32());
+            }
+            writeln!(line, " did not answer within {} ms", contexts::LIMIT);
         }
-        if let Some(error) = self.no_fault {
-            line.bytes(b"# page_fault could not be provoked: error ");
-            text::add_decimal(line, error.to_errno().unsigned_abs());
-            line.byte(b'\n');
-        } else if self
-            .rows
-            .iter()
-            .any(|row| row.name == "page_fault" && row.seen.is_none())
-        {
-            line.bytes(b"# page_fault: another thread of the process has changed the mapping\n");
+        if let Some(error) = no_fault {
+            let errno = error.to_errno().unsigned_abs();
+
+            writeln!(line, "# page_fault could not be provoked: error {errno}");
+        } else if self.absent("page_fault").next().is_some() {
+            writeln!(
+                line,
+                "# page_fault: another thread of the process has changed the mapping"
+            );
         }
-        if self.asked == 1 {
-            line.bytes(
-                b"# ipi: no other processor could send one, and a call to one's own is none\n",
+        if self.absent("ipi").next().is_some() {
+            writeln!(
+                line,
+                "# ipi: no other processor could send one, and a call to one's own is none"
             );
         }
         if !nmi::SUPPORTED {
-            line.bytes(b"# nmi: a module can have none on this architecture\n");
+            writeln!(line, "# nmi: a module can have none on this architecture");
         } else {
-            for cpu in self.without_nmi() {
-                line.bytes(b"# nmi: none on processor ");
-                text::add_decimal(line, cpu.as_u32());
-                line.bytes(b" since the module was loaded\n");
+            self.add_absent("nmi", line);
+        }
+        match self.no_device_irqs {
+            Some(reason) => writeln!(line, "# device_irq: {reason}"),
+            None => self.add_absent("device_irq", line),
+        }
+        for context in probed.iter().filter(|context| context.source.is_cut()) {
+            write!(line, "# {}", context.name);
+            if let Some(cpu) = context.cpu {
+                write!(line, " on processor {}", cpu.as_u32());
             }
+            writeln!(line, ": the end of the name in SOURCE is missing");
         }
     }
-}
-
-/// Makes each column as wide as the widest of its values.
-fn layout(rows: &[Row]) -> Layout<13> {
-    const { assert!(Column::width_max(&COLUMNS) <= ROW_MAX) };
-
-    let mut widths = COLUMNS.each_ref().map(|column| column.max);
-    let widest = |value: fn(&Observation) -> u32| {
-        let seen = rows.iter().filter_map(|row| row.seen.as_ref());
-
-        text::digits(seen.map(value).max().unwrap_or_default())
-    };
-    let left_alone = rows
-        .iter()
-        .filter(|row| row.left_alone)
-        .filter_map(|row| Some(row.cpu?.as_u32()))
-        .max();
-
-    widths[PREEMPT_COUNT] = 8;
-    widths[CPU] = widest(|seen| seen.cpu).max(text::digits(left_alone.unwrap_or_default()));
-    widths[PID] = widest(|seen| seen.pid);
-    widths[TGID] = widest(|seen| seen.tgid);
-
-    Layout::new(&COLUMNS, widths)
 }

@@ -1,96 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `current`. The thread that opens the file, a `key: value` line for each thing it is.
+//! `current`: the thread that opens the file, in lines of `key: value`.
 
-use crate::{
-    addresses::{
-        self,
-        Addresses,
-        Shown, //
-    },
-    context::Context,
-    line::Line,
-    seq::{
-        ReadOnly,
-        Table, //
-    },
-    snapshot::{
-        TaskRecord,
-        ThreadId, //
-    },
-    state::State,
-    sys,
-    tasks::{
-        self,
-        RcuTask, //
-    },
-    text,
-    views::threads::padded_mm_name, //
+use crate::abstractions::context::Context;
+use crate::abstractions::seq::{
+    ReadOnly,
+    Table, //
 };
-use kernel::{
-    prelude::*,
-    sync::rcu, //
+use crate::abstractions::stack;
+use crate::abstractions::tasks::{
+    self,
+    RcuTask, //
 };
-
-/// Writes one value of a [`Current`].
-type Write = fn(&Current, &mut Line<'_>);
-
-/// The keys, in the order in which they are shown, and how the value of each is written.
-static ROWS: [(&str, Write); 17] = [
-    ("comm", |current, line| {
-        current.record.name.add_to(line);
-    }),
-    ("pid", |current, line| {
-        text::add_decimal(line, current.record.id.pid);
-    }),
-    ("tgid", |current, line| {
-        text::add_decimal(line, current.record.id.tgid);
-    }),
-    ("ppid", |current, line| {
-        text::add_decimal(line, current.record.ppid);
-    }),
-    ("uid", |current, line| {
-        text::add_decimal(line, current.record.uid);
-    }),
-    ("euid", |current, line| {
-        text::add_decimal(line, current.record.euid);
-    }),
-    ("state", |current, line| line.byte(current.record.state)),
-    ("kind", |current, line| {
-        line.bytes(current.record.kind.padded_name().trim_ascii_end());
-    }),
-    ("mm", |current, line| {
-        line.bytes(padded_mm_name(current.record.has_mm).trim_ascii_end());
-    }),
-    ("cpu", |current, line| {
-        text::add_decimal(line, current.cpu);
-    }),
-    ("in_task", |current, line| {
-        line.bytes(if current.context.in_task {
-            b"yes"
-        } else {
-            b"no"
-        });
-    }),
-    ("preempt_count", |current, line| {
-        text::add_hexadecimal(line, current.context.preempt_count);
-    }),
-    ("task_struct", |current, line| {
-        line.bytes(&current.shown.text(current.record.addresses[0]));
-    }),
-    ("task_struct_size", |_, line| {
-        text::add_count(line, tasks::TASK_STRUCT_SIZE);
-    }),
-    ("stack_start", |current, line| {
-        line.bytes(&current.shown.text(current.record.addresses[1]));
-    }),
-    ("stack_size", |_, line| {
-        text::add_count(line, sys::thread_size());
-    }),
-    ("stack_used", |current, line| {
-        text::add_count(line, current.stack_used);
-    }),
-];
+use crate::capture::addresses::{
+    self,
+    Addresses, //
+};
+use crate::capture::snapshot::ThreadId;
+use crate::capture::task_record::TaskRecord;
+use crate::state::State;
+use crate::text::kernel_address::Shown;
+use crate::text::line::Line;
+use core::fmt::{
+    self,
+    Display, //
+};
+use kernel::cpu::CpuId;
+use kernel::prelude::*;
+use kernel::sync::rcu;
 
 /// The table `current`.
 pub(crate) struct Current {
@@ -102,24 +39,20 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    /// Captures the caller, and the context that it runs in. May sleep.
-    ///
-    /// Without `addresses` to say how addresses are shown, they are hashed.
+    /// Captures the calling thread and its context. Addresses are shown as `addresses` says, or else hashed. May
+    /// sleep.
     pub(crate) fn capture(addresses: Option<&Addresses>) -> Self {
-        // These come first, for the RCU read lock may show in `preempt_count`.
-        let cpu = sys::cpu();
+        // These come first, because the RCU read lock can change `preempt_count`.
+        let cpu = CpuId::current().as_u32();
         let context = Context::now();
-        let stack_pointer = sys::stack_pointer();
+        let stack_pointer = stack::stack_pointer();
         let mut records = [{
             let guard = rcu::read_lock();
             let task = RcuTask::current(&guard);
 
             TaskRecord::new(ThreadId::of(task), task)
         }];
-        let [TaskRecord {
-            addresses: [_, stack],
-            ..
-        }] = records;
+        let stack = records[0].stack();
 
         Self {
             shown: match addresses {
@@ -130,53 +63,67 @@ impl Current {
             cpu,
             context,
             stack_used: stack
-                .wrapping_add(sys::thread_size())
+                .wrapping_add(stack::thread_size())
                 .saturating_sub(stack_pointer),
         }
     }
+}
 
-    /// Writes the essentials into one line, without an end, for the kernel's log.
-    pub(crate) fn summarize(&self, line: &mut Line<'_>) {
-        for key in [
-            "pid",
-            "tgid",
-            "uid",
-            "euid",
-            "comm",
-            "task_struct",
-            "stack_start",
-            "task_struct_size",
-        ] {
-            if let Some((_, write)) = ROWS.iter().find(|(name, _)| *name == key) {
-                if !line.as_bytes().is_empty() {
-                    line.byte(b' ');
-                }
-                line.bytes(key.as_bytes());
-                line.byte(b'=');
-                write(self, line);
-            }
-        }
+/// The most important values, in one line for the kernel's log.
+impl Display for Current {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let record = &self.record;
+        let task = self.shown.address(record.task_struct());
+        let stack = self.shown.address(record.stack());
+        let size = tasks::TASK_STRUCT_SIZE;
+
+        write!(
+            text,
+            "pid={} tgid={} uid={} euid={} comm={} ",
+            record.id.pid,
+            record.id.tgid,
+            record.uid,
+            record.euid,
+            record.name()
+        )?;
+        write!(
+            text,
+            "task_struct={task} stack_start={stack} task_struct_size={size}"
+        )
     }
 }
 
 impl Table for Current {
     type Shared = State;
-    type Input = ReadOnly<State>;
+    type Input = ReadOnly;
 
     fn open(state: &State) -> Result<Self> {
         Ok(Self::capture(Some(&state.addresses)))
     }
 
-    fn rows(&self) -> usize {
-        ROWS.len()
-    }
+    fn header(&self, line: &mut Line<'_>) {
+        let preempt_count = self.context.preempt_count;
+        let mut add = |key: &str, value: &dyn Display| writeln!(line, "{key}: {value}");
 
-    fn row(&self, at: usize, line: &mut Line<'_>) {
-        let (key, write) = ROWS[at];
-
-        line.bytes(key.as_bytes());
-        line.bytes(b": ");
-        write(self, line);
-        line.byte(b'\n');
+        add("comm", &self.record.name());
+        add("pid", &self.record.id.pid);
+        add("tgid", &self.record.id.tgid);
+        add("ppid", &self.record.ppid);
+        add("uid", &self.record.uid);
+        add("euid", &self.record.euid);
+        add("state", &char::from(self.record.state));
+        add("kind", &self.record.kind.name());
+        add("mm", &self.record.has_mm.name());
+        add("cpu", &self.cpu);
+        add("in_task", &if self.context.in_task { "yes" } else { "no" });
+        add("preempt_count", &format_args!("{preempt_count:08x}"));
+        add(
+            "task_struct",
+            &self.shown.address(self.record.task_struct()),
+        );
+        add("task_struct_size", &tasks::TASK_STRUCT_SIZE);
+        add("stack_start", &self.shown.address(self.record.stack()));
+        add("stack_size", &stack::thread_size());
+        add("stack_used", &self.stack_used);
     }
 }

@@ -1,159 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `kframes`. The frames of the kernel stack of every thread, as `/proc/PID/stack` has them.
+//! `kframes`: the frames of the kernel stack of every thread, as `/proc/PID/stack` has them.
 
-use crate::{
-    addresses::Shown,
-    line::Line,
-    seq::{
-        ReadOnly,
-        Table, //
-    },
-    snapshot::{
-        Record,
-        Recorder,
-        Snapshot,
-        ThreadId, //
-    },
-    stack::{
-        self,
-        Absent, //
-    },
-    state::State,
-    symbols::{
-        Place,
-        Symbols, //
-    },
-    sys,
-    tasks::RcuTask,
-    text::{
-        self,
-        Column,
-        Layout,
-        Row, //
-    },
-    views::{
-        rights::may_look,
-        task_table::{
-            add_number,
-            add_selected, //
-        },
-    },
-    walk::Scope, //
+use crate::abstractions::capability::Capability;
+use crate::abstractions::seq::{
+    ReadOnly,
+    Table, //
+};
+use crate::abstractions::stack::Absent;
+use crate::abstractions::switch_count::SwitchCount;
+use crate::capture::kernel_frames::{
+    StackRecord,
+    StackRecorder, //
+    FRAMES_MAX,
+};
+use crate::capture::snapshot::{
+    Snapshot,
+    ThreadId, //
+};
+use crate::capture::symbols::{
+    Place,
+    Symbols, //
+};
+use crate::capture::walk::Scope;
+use crate::state::State;
+use crate::text::columns::{
+    Columns,
+    Row, //
+};
+use crate::text::kernel_address::Shown;
+use crate::text::layout::Layout;
+use crate::text::line::Line;
+use crate::text::name;
+use crate::views::task_table::{
+    add_tasks,
+    layout, //
 };
 use core::ops::Range;
 use kernel::prelude::*;
-
-/// The columns. The last one, FRAME, runs to the end of the line.
-static COLUMNS: [Column; 3] = [
-    Column::number("TGID", 10),
-    Column::number("PID", 10),
-    Column::number("DEPTH", 10),
-];
-
-const TGID: usize = 0;
-const PID: usize = 1;
-const DEPTH: usize = 2;
-
-/// The most bytes that the columns take up.
-const COLUMNS_MAX: usize = 64;
-
-/// How long the name of a frame is, most of them, with the end of the line.
-const FRAME_TYPICAL: usize = 48;
-
-/// The most frames that are shown of a stack: as many as `/proc/PID/stack` has.
-const FRAMES_MAX: usize = 64;
-
-/// The most tasks whose stacks are walked in one RCU read-side critical section.
-///
-/// It takes several microseconds a task.
-const SECTION: usize = 64;
-
-/// For how many frames there is room whenever such a section begins.
-const ROOM: usize = 16 * FRAMES_MAX;
-
-/// The stack of a thread.
-struct StackRecord {
-    id: ThreadId,
-    /// How many rows come before those of this thread.
-    row: usize,
-    /// Where its frames begin among all.
-    start: usize,
-    /// How many they are, or why there are none.
-    frames: Result<usize, Absent>,
-    /// Whether there are more than are shown.
-    truncated: bool,
-}
-
-impl StackRecord {
-    /// Returns the number of rows: one a frame, or one that says why there are none.
-    fn rows(&self) -> usize {
-        self.frames.unwrap_or(0).max(1)
-    }
-}
-
-impl Record for StackRecord {
-    fn id(&self) -> ThreadId {
-        self.id
-    }
-}
-
-/// Walks stacks.
-struct Walker {
-    /// The frames of all stacks, one after the other: numbers of names.
-    frames: KVVec<u32>,
-    symbols: Symbols,
-    /// Why something could not be recorded.
-    failure: Result,
-}
-
-impl Walker {
-    /// Finds the frames of `task`, and returns how many they are; more than `FRAMES_MAX` stand for
-    /// some that are left out.
-    fn walk(&mut self, task: RcuTask<'_>) -> Result<usize, Absent> {
-        let mut found = [0; FRAMES_MAX + 1];
-        let count = stack::frames(task, &mut found)?;
-
-        for address in &found[..count.min(FRAMES_MAX)] {
-            let pushed = self.symbols.number(*address).and_then(|number| {
-                self.frames.push_within_capacity(number)?;
-                Ok(())
-            });
-
-            self.failure = self.failure.and(pushed);
-        }
-        Ok(count)
-    }
-}
-
-impl Recorder for Walker {
-    type Record = StackRecord;
-
-    const SECTION: usize = SECTION;
-
-    fn prepare(&mut self) -> Result {
-        self.frames.reserve(ROOM, GFP_KERNEL)?;
-        self.symbols.prepare(2 * FRAMES_MAX)
-    }
-
-    fn record(&mut self, id: ThreadId, task: RcuTask<'_>) -> StackRecord {
-        let start = self.frames.len();
-        let frames = self.walk(task);
-
-        StackRecord {
-            id,
-            row: 0,
-            start,
-            frames: frames.map(|count| count.min(FRAMES_MAX)),
-            truncated: frames.is_ok_and(|count| count > FRAMES_MAX),
-        }
-    }
-
-    fn is_ready(&self) -> bool {
-        self.frames.capacity() - self.frames.len() >= FRAMES_MAX
-            && self.symbols.has_room(FRAMES_MAX)
-    }
-}
 
 /// The table `kframes`.
 pub(crate) struct Kframes {
@@ -161,41 +45,120 @@ pub(crate) struct Kframes {
     frames: KVVec<u32>,
     symbols: Symbols,
     shown: Shown,
-    layout: Layout<3, COLUMNS_MAX>,
-    rows: usize,
-    /// Whether the choice of threads was in force.
+    layout: Layout,
+    len: usize,
+    /// Whether `set_pid` has left threads out.
     selected: bool,
 }
 
-impl Kframes {
-    /// Adds a row for the frame of `record` at `depth`, by changing `row` into it.
-    fn add_row(
-        &self,
-        record: &StackRecord,
-        depth: usize,
-        row: &mut Row<'_, 3, COLUMNS_MAX>,
-        line: &mut Line<'_>,
-    ) {
-        row.decimal(TGID, record.id.tgid);
-        row.decimal(PID, record.id.pid);
-        if record.frames.is_ok_and(|frames| frames != 0) {
-            // CAST: It is less than `FRAMES_MAX`.
-            row.decimal(DEPTH, depth as u32);
-        } else {
-            row.word(DEPTH, "-");
-        }
-        row.add_to(line);
-        match record.frames {
-            Ok(0) => line.byte(b'-'),
-            Ok(_) => match self.symbols.place(self.frames[record.start + depth]) {
-                Place::Named(name) => text::add_symbol(line, name),
-                Place::Address(number) => line.bytes(&self.shown.text(number)),
+/// What a row shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    /// A frame, by the number of its symbol.
+    At(u32),
+    /// A stack without frames.
+    Empty,
+    /// No stack, and why.
+    Absent(Absent),
+}
+
+/// A row: a frame, or why there is none.
+#[derive(Clone, Copy)]
+struct FrameRow<'a> {
+    id: ThreadId,
+    switches: SwitchCount,
+    depth: u32,
+    frame: Frame,
+    symbols: &'a Symbols,
+    shown: Shown,
+}
+
+impl Row for FrameRow<'_> {
+    #[inline(always)]
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.number("TGID", |row| row.id.tgid);
+        columns.number("PID", |row| row.id.pid);
+        columns.number("SWITCHES", |row| row.switches.get());
+        columns.number("DEPTH", |row| {
+            matches!(row.frame, Frame::At(_)).then_some(row.depth)
+        });
+        columns.rest("FRAME", Self::add_frame);
+    }
+}
+
+impl FrameRow<'_> {
+    /// Adds the text of column FRAME to `line`.
+    fn add_frame(&self, line: &mut Line<'_>) {
+        match self.frame {
+            Frame::At(number) => match self.symbols.place(number) {
+                Place::Named(symbol) => name::add_escaped(line, symbol),
+                Place::Address(number) => write!(line, "{}", self.shown.address(number)),
             },
-            Err(absent) => line.bytes(absent.name().as_bytes()),
+            Frame::Empty => line.byte(b'-'),
+            Frame::Absent(absent) => line.bytes(absent.name().as_bytes()),
         }
-        line.byte(b'\n');
+    }
+}
+
+/// What the rows of stacks are made of.
+#[derive(Clone, Copy)]
+struct Stacks<'a> {
+    records: &'a [StackRecord],
+    frames: &'a [u32],
+    symbols: &'a Symbols,
+    shown: Shown,
+}
+
+impl<'a> Stacks<'a> {
+    /// Returns the row at `depth` of a stack.
+    #[inline(always)]
+    fn row(self, record: &StackRecord, depth: usize) -> FrameRow<'a> {
+        FrameRow {
+            id: record.id,
+            switches: record.switches,
+            // CAST: It is less than `FRAMES_MAX`.
+            depth: depth as u32,
+            frame: match record.frames {
+                Ok(0) => Frame::Empty,
+                Ok(_) => Frame::At(self.frames[record.start + depth]),
+                Err(absent) => Frame::Absent(absent),
+            },
+            symbols: self.symbols,
+            shown: self.shown,
+        }
     }
 
+    /// Returns the rows of `range`.
+    #[inline(always)]
+    fn rows(self, range: Range<usize>) -> impl Iterator<Item = FrameRow<'a>> {
+        // The stack after the one that the first row belongs to.
+        let mut next = self
+            .records
+            .partition_point(|record| record.row <= range.start);
+
+        range.map(move |at| {
+            if self
+                .records
+                .get(next)
+                .is_some_and(|record| record.row == at)
+            {
+                next += 1;
+            }
+            let record = &self.records[next - 1];
+
+            self.row(record, at - record.row)
+        })
+    }
+
+    /// Returns the last row of each stack, whose values are the widest of the stack.
+    fn last_rows(self) -> impl Iterator<Item = FrameRow<'a>> {
+        let records = self.records.iter();
+
+        records.map(move |record| self.row(record, record.rows() - 1))
+    }
+}
+
+impl Kframes {
     /// Returns how many stacks `is_counted` holds for.
     fn count(&self, is_counted: impl Fn(&StackRecord) -> bool) -> usize {
         let records = self.snapshot.records.iter();
@@ -206,117 +169,88 @@ impl Kframes {
 
 impl Table for Kframes {
     type Shared = State;
-    type Input = ReadOnly<State>;
+    type Input = ReadOnly;
 
     fn open(state: &State) -> Result<Self> {
-        const { assert!(Column::width_max(&COLUMNS) <= COLUMNS_MAX) };
-
-        // As for /proc/PID/stack.
-        may_look()?;
+        // As for `/proc/PID/stack`.
+        Capability::SysPtrace.require()?;
         let selection = state.selection();
-        let mut walker = Walker {
-            frames: KVVec::new(),
-            symbols: Symbols::new()?,
-            failure: Ok(()),
-        };
+        let mut recorder = StackRecorder::new()?;
         let mut snapshot = Snapshot::capture(
             &state.memory,
             Scope::Threads,
             selection.as_deref(),
-            &mut walker,
+            &mut recorder,
         )?;
-        let mut rows = 0;
-        let mut largest = [0; 3];
+        let mut len = 0;
 
-        walker.failure?;
-        for (at, record) in snapshot.records.iter_mut().enumerate() {
-            if at % sys::ROWS_PER_CHECK == 0 {
-                sys::check_fatal_signal()?;
-            }
-            record.row = rows;
-            rows += record.rows();
-            for (column, value) in [
-                (TGID, record.id.tgid),
-                (PID, record.id.pid),
-                // CAST: There are at most `FRAMES_MAX`.
-                (DEPTH, record.rows() as u32 - 1),
-            ] {
-                largest[column] = largest[column].max(value);
-            }
+        recorder.failure?;
+        for record in snapshot.records.iter_mut() {
+            record.row = len;
+            len += record.rows();
         }
+        let StackRecorder {
+            frames,
+            mut symbols,
+            ..
+        } = recorder;
+        let shown = state.addresses.show(symbols.finish())?;
+        let stacks = Stacks {
+            records: &snapshot.records,
+            frames: &frames,
+            symbols: &symbols,
+            shown,
+        };
+        let layout = layout(stacks.last_rows())?;
 
         Ok(Self {
             snapshot,
-            shown: state.addresses.show(walker.symbols.finish())?,
-            frames: walker.frames,
-            symbols: walker.symbols,
-            layout: Layout::new(&COLUMNS, largest.map(text::digits)),
-            rows,
+            frames,
+            symbols,
+            shown,
+            layout,
+            len,
             selected: selection.is_some(),
         })
     }
 
     fn header(&self, line: &mut Line<'_>) {
-        self.layout.header(line, "FRAME");
+        self.layout.header::<FrameRow<'_>>(line);
     }
 
-    fn rows(&self) -> usize {
-        self.rows
+    fn len(&self) -> usize {
+        self.len
     }
 
-    const BLOCK: usize = 16;
+    fn rows(&self, range: Range<usize>, line: &mut Line<'_>) {
+        let stacks = Stacks {
+            records: &self.snapshot.records,
+            frames: &self.frames,
+            symbols: &self.symbols,
+            shown: self.shown,
+        };
 
-    fn row(&self, at: usize, line: &mut Line<'_>) {
-        self.block(at..at + 1, line);
-    }
-
-    fn block(&self, rows: Range<usize>, line: &mut Line<'_>) {
-        let records = &self.snapshot.records;
-        // The last one of those that begin here or before.
-        let mut next = records.partition_point(|record| record.row <= rows.start);
-        let mut record = &records[next - 1];
-        let mut row = self.layout.row();
-        // What it takes up for the most part, so that little time goes into text that will be
-        // thrown away.
-        let expected = rows.len() * (self.layout.width() + FRAME_TYPICAL);
-
-        if !line.has_room(expected) {
-            return;
-        }
-        for at in rows {
-            if let Some(begun) = records.get(next).filter(|record| record.row == at) {
-                record = begun;
-                next += 1;
-            }
-            self.add_row(record, at - record.row, &mut row, line);
-        }
+        self.layout.rows(stacks.rows(range), line);
     }
 
     fn summary(&self, line: &mut Line<'_>) {
         let frames = self.snapshot.records.iter();
-        let frames = frames.map(|record| record.frames.unwrap_or(0)).sum();
+        let frames: usize = frames.map(|record| record.frames.unwrap_or(0)).sum();
         let truncated = self.count(|record| record.truncated);
 
-        line.bytes(b"# ");
-        add_number(line, &self.snapshot, self.selected);
-        line.bytes(b" threads");
-        add_selected(line, self.selected);
-        line.bytes(b"\n# ");
-        text::add_count(line, frames);
-        line.bytes(b" frames");
+        add_tasks(line, &self.snapshot, "threads", self.selected);
+        write!(line, "# {frames} frames");
         for absent in [Absent::OnCpu, Absent::Released] {
-            line.bytes(b", ");
-            text::add_count(line, self.count(|record| record.frames == Err(absent)));
-            line.bytes(b" threads ");
-            line.bytes(absent.name().as_bytes());
+            let count = self.count(|record| record.frames == Err(absent));
+
+            write!(line, ", {count} threads {}", absent.name());
         }
         line.byte(b'\n');
         if truncated != 0 {
-            line.bytes(b"# ");
-            text::add_count(line, truncated);
-            line.bytes(b" stacks truncated, to the innermost ");
-            text::add_count(line, FRAMES_MAX);
-            line.bytes(b" frames\n");
+            writeln!(
+                line,
+                "# {truncated} stacks truncated, to the innermost {FRAMES_MAX} frames"
+            );
         }
     }
 }

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tables: a file each, with its columns and the text of a row. `processes` and `threads`, which
-//! have the same columns, share one.
+//! The tables. Each has a file with its columns, how it is opened, and its summary. `processes` and `threads`
+//! have the same columns, and share a file.
+//!
+//! What may not come in: unsafe code, and how tasks are walked or looked at, which belongs to `capture`.
+
+#![deny(unsafe_code)]
 
 pub(crate) mod contexts;
+pub(crate) mod cpus;
 pub(crate) mod current;
+pub(crate) mod isolated_cpus;
 pub(crate) mod kframes;
 pub(crate) mod kstacks;
-pub(crate) mod rights;
 pub(crate) mod segments;
 pub(crate) mod set_pid;
 pub(crate) mod syscalls;

@@ -1,39 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `set_pid`. Which threads the tables hold, a PID a line, as in ftrace's `set_event_pid`.
+//! `set_pid`: the threads that tables show, a PID a line, as in ftrace's `set_event_pid`.
 //!
-//! Two things differ from ftrace, and both make the file do what its text says:
+//! Two things differ from ftrace:
 //!
-//! - `>` replaces the list when the first write succeeds, or when the file is closed without one,
-//!   and not already when it is opened. A list that is refused leaves the old one in force, and so
-//!   does an open that fails.
-//! - A number that the end of one write cuts in two is put together again with the beginning of
-//!   the next. Shells write long lists in pieces, without regard to the numbers in them.
+//! - `>` does not empty the list when it opens the file. The first write that succeeds replaces the list. If no
+//!   write comes, the close of the file empties it. A list that is refused, or an open that fails, changes
+//!   nothing.
+//! - A number may be cut in two by the end of a write. The next write continues it. Shells write long lists in
+//!   pieces of a fixed size.
 
-use crate::{
-    line::Line,
-    pid_list::{
-        Parser,
-        PidList, //
-    },
-    seq::{
-        Input,
-        Table, //
-    },
-    state::State,
-    sys,
-    text, //
+use crate::abstractions::seq::{
+    Input,
+    Table, //
 };
-use kernel::{
-    prelude::*,
-    sync::Arc,
-    uaccess::UserSliceReader, //
+use crate::abstractions::signal;
+use crate::state::State;
+use crate::text::line::Line;
+use crate::text::pid_list::{
+    Parser,
+    PidList, //
 };
+use core::ops::Range;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use kernel::uaccess::UserSliceReader;
 
-/// How many bytes are taken from user space at a time.
+/// The number of bytes that are copied from user space at a time.
 const PIECE: usize = 256;
 
-/// The list as it was when the file was opened.
+/// The list at the time of the open.
 pub(crate) struct SetPid(Option<Arc<PidList>>);
 
 impl SetPid {
@@ -51,19 +47,20 @@ impl Table for SetPid {
         Ok(Self(state.selection()))
     }
 
-    fn rows(&self) -> usize {
+    fn len(&self) -> usize {
         self.pids().len()
     }
 
-    fn row(&self, at: usize, line: &mut Line<'_>) {
-        text::add_decimal(line, self.pids()[at]);
-        line.byte(b'\n');
+    fn rows(&self, range: Range<usize>, line: &mut Line<'_>) {
+        for pid in &self.pids()[range] {
+            writeln!(line, "{pid}");
+        }
     }
 }
 
 /// What is being written to the list through an open file.
 pub(crate) struct Edit {
-    /// Whether the list is yet to be emptied, since the file was opened with `O_TRUNC`.
+    /// Whether the list has still to be emptied, because the file was opened with `O_TRUNC`.
     truncate: bool,
     /// Whether a write was refused.
     refused: bool,
@@ -85,7 +82,7 @@ impl Edit {
         while !input.is_empty() {
             let piece = &mut piece[..PIECE.min(input.len())];
 
-            sys::check_fatal_signal()?;
+            signal::check_fatal_signal()?;
             input.read_slice(piece)?;
             parser.read(piece)?;
         }
@@ -114,9 +111,7 @@ impl Edit {
     }
 }
 
-impl Input for Edit {
-    type Shared = State;
-
+impl Input<State> for Edit {
     fn open(_: &State, truncate: bool) -> Result<Self> {
         Ok(Self {
             truncate,

@@ -2,16 +2,13 @@
 
 //! What the summaries of the tables about user space have in common.
 
-use crate::{
-    line::Line,
-    mm::SPACE_WAIT_MS,
-    regions::PIECES_MAX,
-    text,
-    users::{
-        UserThreads,
-        Valid, //
-    }, //
+use crate::abstractions::mm::SPACE_WAIT_MS;
+use crate::capture::regions::PIECES_MAX;
+use crate::capture::users::{
+    UserThreads,
+    Valid, //
 };
+use crate::text::line::Line;
 
 /// What the summary of such a table counts.
 pub(crate) struct Summary {
@@ -46,35 +43,30 @@ impl Summary {
 
     /// Writes the summary; `noun` is what was captured.
     pub(crate) fn add_to(&self, line: &mut Line<'_>, noun: &str) {
-        begin(line, self.with, noun);
-        line.bytes(b" with user space, ");
-        text::add_count(line, self.without);
-        line.bytes(b" without");
+        let (locked, in_pieces) = (self.locked, self.in_pieces);
+
+        write!(
+            line,
+            "# {} {noun} with user space, {} without",
+            self.with, self.without
+        );
         if self.selected {
-            line.bytes(b", ");
-            text::add_count(line, self.left_out);
-            line.bytes(b" left out by set_pid");
+            write!(line, ", {} left out by set_pid", self.left_out);
         }
         line.byte(b'\n');
-        if self.locked != 0 {
-            begin(line, self.locked, noun);
-            line.bytes(b" cut short: others were changing a mapping for ");
-            text::add_decimal(line, SPACE_WAIT_MS);
-            line.bytes(b" ms, or the time for all was over\n");
+        if locked != 0 {
+            writeln!(
+                line,
+                "# {locked} {noun} cut short: others were changing a mapping for {SPACE_WAIT_MS} ms, \
+                 or the time for all was over"
+            );
         }
-        if self.in_pieces != 0 {
-            begin(line, self.in_pieces, noun);
-            line.bytes(b" with a stack or bss in more than ");
-            text::add_count(line, PIECES_MAX);
-            line.bytes(b" pieces, which is not measured\n");
+        if in_pieces != 0 {
+            writeln!(
+                line,
+                "# {in_pieces} {noun} with a stack or bss in more than {PIECES_MAX} pieces, \
+                 which is not measured"
+            );
         }
     }
-}
-
-/// Begins a line of the summary that says how many of `noun` there are.
-fn begin(line: &mut Line<'_>, count: usize, noun: &str) {
-    line.bytes(b"# ");
-    text::add_count(line, count);
-    line.byte(b' ');
-    line.bytes(noun.as_bytes());
 }

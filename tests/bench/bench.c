@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Measures taskscope and its peers on the same threads, and prints a line of JSON for
- * each measurement. In a guest in which QEMU counts instructions (-icount, one
- * processor) the counter read here is that of instructions; otherwise it is time.
+ * Measures taskscope and its peers on the same threads, and prints a line of JSON for each
+ * measurement. If QEMU counts instructions (-icount, one CPU), the counter that is
+ * read here counts instructions; otherwise it counts nanoseconds.
  *
  * usage: bench CLOCK CONTENDERS REPEATS CROWD...
  *
- * CLOCK is `time`, `instructions`, or `profile`, which counts instructions and says in
- * which functions of the kernel they were spent, in lines with a `#`. CONTENDERS is a
- * list with commas of names from the table below, and of `meter`, which measures more
- * than the clock does; or `all`. Each crowd is made, measured with each contender, and
+ * CLOCK is `time`, `instructions`, or `profile`, which counts instructions and prints in
+ * which kernel functions they were spent, in lines that begin with `#`. CONTENDERS is a
+ * comma-separated list of names from the table below, and of `meter`, which measures memory
+ * and RCU sections; or `all`. Each crowd is created, measured with each contender, and
  * ended. It is THREADS:GROUP[:names][:users][:own][:mappings=N][:frames=N], see
  * struct crowd_shape.
  */
@@ -37,16 +37,16 @@
 #define TASKSCOPE "/taskscope.ko"
 
 /*
- * How often what is slow is measured at most; of many threads once, and by instructions,
- * which are the same each time, that is the sooner.
+ * A slow contender is measured at most FEW_REPEATS times, and with MANY threads or more only
+ * once. MANY is smaller for instructions, because repeated runs take the same number of them.
  */
 #define FEW_REPEATS 3
 #define MANY (instructions ? 5000 : 50000)
 
 /*
- * By time, a contender is measured until so many nanoseconds have gone into it, however
- * few repeats are asked for: what else the host does is longer than a table of 1,000
- * threads takes, and would be in most of a few.
+ * By time, a contender runs until its runs have taken this many nanoseconds together, even if
+ * fewer repeats are asked for. Other work of the host takes longer than a table of 1,000
+ * threads takes, and could disturb most of a few runs.
  */
 #define ENOUGH 300000000ul
 
@@ -67,7 +67,7 @@ static unsigned long now(void)
 
 static bool metered;
 
-/* From here on this process is what the meter watches, if there is one. */
+/* The meter, if it is loaded, watches this process from here on. */
 static void watch_me(void)
 {
 	if (metered)
@@ -96,11 +96,11 @@ static size_t one_file(const char *path)
 	size_t size = read_file(path);
 
 	if (!size)
-		die("%s is empty, or not there", path);
+		die("%s is empty or missing", path);
 	return size;
 }
 
-/* A file of every thread in /proc. */
+/* Reads a file of every thread in /proc. */
 static size_t proc_files(const char *name)
 {
 	struct dirent *process, *task;
@@ -127,7 +127,7 @@ static size_t proc_files(const char *name)
 	return size;
 }
 
-/* A command of one word after another, whose output is kept in memory. */
+/* Runs a command, whose words are separated by single spaces; its output goes to memory. */
 static size_t command(const char *line)
 {
 	static int output = -1;
@@ -201,7 +201,7 @@ static const struct contender {
 
 #define CONTENDERS (sizeof(contenders) / sizeof(*contenders))
 
-/* The name is on the list, or `all` is. */
+/* Whether the list has the name, or is `all`. */
 static bool wanted(const char *list, const char *name)
 {
 	char words[500], *at = words, *word;
@@ -213,7 +213,7 @@ static bool wanted(const char *list, const char *name)
 	return false;
 }
 
-/* How many threads run or want to, this one included, and how many there are. */
+/* The number of runnable threads, this one included, and of all threads. */
 static void count_threads(int *running, int *all)
 {
 	char *text = slurp("/proc/loadavg", NULL);
@@ -231,15 +231,15 @@ static bool is_quiet(void)
 	return running == 1;
 }
 
-/* Nobody else has been seen to run for this many looks in a row, a millisecond apart. */
+/* So many checks in a row, a millisecond apart, must find no other runnable thread. */
 #define QUIET 200
 
-/* What the boot or a crowd has left to be done would be counted as ours. */
+/* Otherwise the rest of the boot or of a crowd's start would be measured too. */
 static void wait_for_quiet(void)
 {
 	int looks = 0;
 
-	wait_until((looks = is_quiet() ? looks + 1 : 0) == QUIET, "somebody always runs");
+	wait_until((looks = is_quiet() ? looks + 1 : 0) == QUIET, "some thread always runs");
 }
 
 static void print_start(const char *what, const char *crowd, const struct contender *contender)
@@ -254,7 +254,7 @@ static void print_start(const char *what, const char *crowd, const struct conten
 
 static void measure(const char *crowd, const struct contender *contender, int repeats)
 {
-	/* Once beforehand, so that what comes once does not count. */
+	/* The first run is not counted: it does what is done only once. */
 	bool beforehand = !contender->prepare && repeats > 1;
 	unsigned long spent = 0;
 
@@ -300,7 +300,7 @@ struct metering {
 	char meter[100];
 };
 
-/* Runs it in a process of its own, which is watched. */
+/* Runs the contender in a process of its own, which the meter watches. */
 static void meter(const struct contender *contender, struct metering *result)
 {
 	struct rusage usage;
@@ -308,7 +308,7 @@ static void meter(const struct contender *contender, struct metering *result)
 	char byte = 0, *text;
 	pid_t pid;
 
-	/* Else it is used to what it keeps from one time to the next. */
+	/* The first run is not metered: it allocates memory that is then kept. */
 	if (contender->prepare)
 		contender->prepare();
 	else
@@ -323,7 +323,7 @@ static void meter(const struct contender *contender, struct metering *result)
 		write_file(METER, "0");
 		_exit(0);
 	}
-	/* What it has done before it waits does not count. */
+	/* System calls before this wait do not count. */
 	wait_for_state(pid, pid, "S");
 	counter = count_calls(pid);
 	must(write(go[1], &byte, 1));
@@ -356,7 +356,7 @@ static void print_metering(const char *crowd, const struct contender *contender,
 	       result.user_kib, section, sections);
 }
 
-/* The number behind a name of a crowd's shape, or 0. */
+/* The number behind a name in the description of a crowd, or 0. */
 static long number_of(const char *text, const char *name)
 {
 	const char *at = strstr(text, name);
@@ -375,7 +375,7 @@ static struct crowd_shape shape_of(const char *text)
 	};
 
 	if (sscanf(text, "%ld:%ld", &shape.threads, &shape.group) != 2 || shape.group < 1)
-		die("no shape of a crowd: %s", text);
+		die("not the description of a crowd: %s", text);
 	return shape;
 }
 
@@ -393,7 +393,7 @@ int main(int argc, char **argv)
 	list = argv[2];
 	repeats = atoi(argv[3]);
 
-	/* It may have been loaded before this, and is unloaded with this. */
+	/* The guest may have loaded it already; this program unloads it. */
 	load_anew();
 	load_module("/bench/table_best.ko", "");
 	load_module("/bench/table_plain.ko", "");

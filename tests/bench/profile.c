@@ -18,11 +18,11 @@ struct symbol {
 	unsigned long address;
 	char name[200];
 	long samples;		/* in the function itself */
-	long below;		/* in it, or in what it has called */
-	long last;		/* sample that it was found in */
+	long below;		/* in the function, or in functions that it has called */
+	long last;		/* the last sample that had the function in its call chain */
 };
 
-/* A sample, as perf_event_open(2) has it for the sample type below. */
+/* A sample, in the layout of perf_event_open(2) for the sample type below. */
 struct sample {
 	struct perf_event_header header;
 	unsigned long address;
@@ -68,7 +68,7 @@ static void read_symbols(void)
 	free(symbols);
 	symbol_count = 0;
 	symbols = malloc((room = 65536) * sizeof(*symbols));
-	/* Below all of the kernel's. */
+	/* Addresses below the kernel's. */
 	symbols[symbol_count++] = (struct symbol){ .name = "(user space)", .last = -1 };
 	while (getline(&line, &length, file) > 0) {
 		if (symbol_count == room)
@@ -99,7 +99,7 @@ static struct symbol *symbol_at(unsigned long address)
 	return symbols + low;
 }
 
-/* A function that is in the chain twice counts once. */
+/* A function that is in the call chain twice counts once. */
 static void count(const struct sample *sample, long number)
 {
 	symbol_at(sample->address)->samples++;
@@ -132,7 +132,7 @@ void profile_start(void)
 
 static void print(const char *order, int (*compare)(const void *, const void *), long samples)
 {
-	printf("#   self   with what it calls: the first by %s\n", order);
+	printf("#   self   with callees: the first by %s\n", order);
 	qsort(symbols, symbol_count, sizeof(*symbols), compare);
 	for (int i = 0; i < SHOWN && (symbols[i].samples || symbols[i].below); i++)
 		printf("# %5.1f%% %5.1f%% %lx %s\n", 100.0 * symbols[i].samples / samples,
@@ -158,7 +158,7 @@ void profile_print(const char *what)
 	}
 	printf("# %s: %ld samples, %ld other records\n", what, samples, lost);
 	print("in the function itself", by_samples, samples);
-	print("with what it calls", by_below, samples);
+	print("with callees", by_below, samples);
 	munmap(ring, (PAGES + 1) * page);
 	close(event);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Where a function's time in the kernel goes, by the kernel's own sampling. */
+/* Samples in which kernel functions a contender spends its time, by perf_event_open(2). */
 #ifndef _PROFILE_H
 #define _PROFILE_H
 
-/* Samples this process from here on. */
+/* Starts to sample this process. */
 void profile_start(void);
-/* Ends that, and prints how many of the samples were in which function. */
+/* Stops, and prints the functions with the most samples. */
 void profile_print(const char *what);
 
 #endif /* _PROFILE_H */

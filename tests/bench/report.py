@@ -5,14 +5,14 @@ usage: report.py results RELEASE DIRECTORY
        report.py check|baseline RELEASE LINES BASELINE
        report.py loop TIMES
 
-`results` reads instructions.lines and time.lines in DIRECTORY, and makes of them
-results.json, results.md and scaling.svg there. `check` compares LINES with BASELINE,
-which `baseline` makes of LINES.
+`results` reads instructions.lines and time.lines in DIRECTORY, and writes results.json,
+results.md and scaling.svg there. `check` compares LINES with BASELINE; `baseline` writes
+BASELINE from LINES.
 
-What `check` compares is the cost of a table in terms of that of the C peer `c_best`, at the
-same crowd in the same boot. Another kernel, or another compiler, changes both; a change
-to taskscope changes one. So the baseline outlives them, and says which they were.
-It names the goals that were reached, too: these are not to be lost again.
+`check` compares the cost of a table relative to that of the C peer `c_best`, at the same crowd
+in the same boot. Another kernel or compiler changes both costs; a change to taskscope changes
+only one. So the baseline stays valid for other kernels and compilers. It says with which ones it
+was made, and which goals were reached: `check` fails if one of these is lost.
 """
 
 import json
@@ -30,7 +30,7 @@ WORSE = 1.03
 
 # A crowd whose processes have address spaces of their own, as programs with libraries have.
 REAL = ":own:mappings=24:frames=8"
-# Two crowds that differ in how many mappings their one address space has.
+# Two crowds that differ in the number of mappings in their one address space.
 FEW, VERY_MANY = ":mappings=20", ":mappings=60000"
 
 NAMES = {
@@ -62,7 +62,7 @@ NAMES = {
 
 
 class Group:
-    """Contenders that answer the same question, what one answer is, and which tables are ours."""
+    """Contenders that show the same things, what one row is called, and which contenders are taskscope's."""
 
     def __init__(self, unit, count, ours, contenders):
         self.unit = unit
@@ -81,8 +81,8 @@ GROUPS = [
           ("ustacks", "uframes", "proc_maps_syscall", "query_stacks", "bpf_ustacks")),
 ]
 
-# How much of the cost of the second, at its crowds, the first may cost at its own. By what
-# follows the number of threads in a crowd's name, and both of the same number.
+# Each goal: the first table may cost at most this factor of what the second one costs. A pair is a
+# contender and the end of a crowd's name; the two crowds begin with the same number of threads.
 GOALS = [
     (("segments", REAL), ("proc_maps", REAL), 0.2),
     (("ustacks", REAL), ("proc_maps_syscall", REAL), 0.15),
@@ -92,7 +92,7 @@ GOALS = [
 
 
 def read_lines(path):
-    """The measurements in a file, by what, crowd and contender."""
+    """The measurements in a file, by kind, crowd and contender."""
     found = {}
     with open(path, encoding="utf-8") as lines:
         for line in lines:
@@ -116,7 +116,7 @@ def group_of(contender):
 
 
 def results_of(lines):
-    """A record for each crowd and contender, with all that was measured of it."""
+    """A record for each crowd and contender, with all its measurements."""
     results = {}
     for (what, crowd, contender), records in lines.items():
         result = results.setdefault((crowd, contender), {"crowd": crowd, "contender": contender})
@@ -135,12 +135,12 @@ def results_of(lines):
 
 
 def version(*command):
-    """The first line that a program says of itself."""
+    """The first line of a program's version."""
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
 def machine():
-    """What was measured on."""
+    """The machine, the kernel and the programs of the measurement."""
     model = "unknown processor"
     with open("/proc/cpuinfo", encoding="utf-8") as lines:
         for line in lines:
@@ -158,7 +158,7 @@ def machine():
 
 
 def number(value):
-    """A number for people."""
+    """A number for a reader."""
     if value is None:
         return "-"
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2f}"
@@ -189,7 +189,7 @@ def crowd_name(crowd):
 
 
 def ratio(ours, theirs):
-    """A ratio for people."""
+    """A ratio for a reader."""
     value = ours / theirs
     return f"{value:.3f} x" if value > 0.02 else f"1/{1 / value:.0f}"
 
@@ -217,7 +217,7 @@ def group_table(group, here):
                 cells.append("-")
         for table, clock in compared:
             ours = here[table].get(clock)
-            # The best of many is better than the best of a few, where there is luck.
+            # The minimum of many runs is below that of a few, if runs differ by chance.
             which = "min" if clock == "instructions" else "median"
             cells.append(ratio(ours[which], result[clock][which]) if clock in result and ours else "-")
         kernel_bytes = result.get("kernel_bytes")
@@ -243,12 +243,12 @@ def markdown(results):
 
 
 def goals_of(costs):
-    """What each goal says, how much it is, and how much it may be; `costs` by crowd and contender."""
+    """The description, value and limit of each goal; `costs` by crowd and contender."""
     for (ours, our_crowd), (theirs, their_crowd), most in GOALS:
         for (crowd, contender), cost in costs.items():
             size = crowd.removesuffix(our_crowd)
             peer = costs.get((size + their_crowd, theirs))
-            # Of another kind of crowd, all of its name is left.
+            # The name of another kind of crowd is kept whole.
             if contender == ours and ":mappings=" not in size and peer:
                 against = f"{theirs} at {size + their_crowd}" if theirs == ours else theirs
                 yield f"{crowd} {ours}", against, cost / peer, most
@@ -271,7 +271,7 @@ LINES = [
 
 
 def plot(results):
-    """The cost a thread against the number of threads, both on logarithmic scales; None without any."""
+    """A plot of the cost per thread against the number of threads, both logarithmic; or None."""
     width, height, left, right, top, bottom = 760, 460, 70, 210, 46, 50
     points = {}
     for result in results:
@@ -305,7 +305,7 @@ def plot(results):
         svg.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{10 ** power:,}</text>')
     for x in sorted({x for x, _ in everything}):
         svg.append(f'<text x="{at_x(x):.1f}" y="{height - bottom + 18}" text-anchor="middle">{x:,}</text>')
-    # Labels keep a line's height apart, from the top down.
+    # From the top down, labels are at least a line's height apart.
     last = 0
     for name, colour in sorted(lines, key=lambda line: -max(points[line[0]])[1]):
         line = sorted(points[name])
@@ -352,14 +352,14 @@ def costs_in(path):
 
 
 def ratios(costs):
-    """The cost of each table in terms of the peer's, by crowd and table, where the peer was measured."""
+    """The ratio of each table's cost to the peer's, by crowd and table, if the peer was measured."""
     return {f"{crowd} {contender}": round(cost / costs[crowd, PEER], 4)
             for (crowd, contender), cost in costs.items()
             if contender != PEER and not contender.startswith("proc_") and (crowd, PEER) in costs}
 
 
 def make_baseline(release, lines, path):
-    """The file that check() compares with."""
+    """Writes the file that check() compares with."""
     about = machine()
     costs = costs_in(lines)
     baseline = {"kernel": release, "gcc": about["gcc"], "rustc": about["rustc"], "ratios": ratios(costs),
@@ -371,7 +371,7 @@ def make_baseline(release, lines, path):
 
 
 def check(release, lines, path):
-    """Compares, says what is worse, and counts; returns the exit status."""
+    """Compares with the baseline and prints each result; returns the exit status."""
     with open(path, encoding="utf-8") as file:
         baseline = json.load(file)
     costs = costs_in(lines)
@@ -398,7 +398,7 @@ def check(release, lines, path):
     passed = len(baseline["ratios"]) + len(baseline["goals"]) - worse
     print(f"{passed} passed, {worse} failed")
     if worse:
-        print("What is meant to cost more: make bench-baseline, and say why in the commit")
+        print("if a higher cost is intended: make bench-baseline, and explain it in the commit")
     return 1 if worse else 0
 
 

@@ -14,7 +14,7 @@
 #include "guest.h"
 #include "spaces.h"
 
-/* Threads of one process are beside each other. */
+/* The threads of a process are consecutive. */
 static struct user {
 	pid_t tgid, tid;
 	bool first;		/* of its process */
@@ -31,7 +31,7 @@ size_t user_processes(void)
 	return process_count;
 }
 
-/* A thread of the kernel has no program. */
+/* A kernel thread has no program. */
 static bool has_program(const char *process)
 {
 	char path[300], program[1];
@@ -85,7 +85,7 @@ static int open_of(const struct user *user, const char *name)
 	return must(open(path, O_RDONLY | O_CLOEXEC));
 }
 
-/* Reads a short file whole and closes it; as a string, if it is text. */
+/* Reads all of a short file and closes it; adds a 0 byte, so that text is a string. */
 static size_t read_short(int descriptor, char *text, size_t room)
 {
 	ssize_t size = must(read(descriptor, text, room - 1));
@@ -123,7 +123,7 @@ size_t maps_and_syscalls(const char *unused)
 	return size;
 }
 
-/* Asks for the mapping of an address; 0 if there is none. */
+/* Queries the mapping that contains an address; 0 if there is none. */
 static size_t query(int maps, unsigned long address, unsigned long flags,
 		    struct procmap_query *answer)
 {
@@ -161,7 +161,7 @@ size_t query_all(const char *unused)
 	return size;
 }
 
-/* The field of that number of /proc/PID/stat, as proc(5) counts them; from the third on. */
+/* A field of /proc/PID/stat with the number that proc(5) gives it, from 3 on. */
 static unsigned long field_of(const char *stat, int wanted)
 {
 	const char *at = strrchr(stat, ')') + 2;
@@ -171,12 +171,12 @@ static unsigned long field_of(const char *stat, int wanted)
 	return strtoul(at, NULL, 10);
 }
 
-/* As proc(5) numbers them. */
+/* The numbers of proc(5). */
 #define STARTSTACK	28
 #define END_DATA	46
 #define START_BRK	47
 
-/* In the auxiliary vector: pairs of a type and a value. */
+/* The auxiliary vector is pairs of a type and a value. */
 static unsigned long vdso_in(const unsigned long *vector)
 {
 	while (vector[0] != AT_NULL && vector[0] != AT_SYSINFO_EHDR)
@@ -201,7 +201,7 @@ size_t query_segments(const char *unused)
 		size += read_short(open_of(user, "auxv"), (char *)vector, sizeof(vector));
 		size += query(maps, field_of(stat, END_DATA), PROCMAP_QUERY_COVERING_OR_NEXT_VMA,
 			      &answer);
-		/* The heap's own mapping, if it has one, and the first of `mmap`. */
+		/* The heap's own mapping, if it has one, and the first mapping of `mmap`. */
 		size += query(maps, field_of(stat, START_BRK), PROCMAP_QUERY_COVERING_OR_NEXT_VMA,
 			      &answer);
 		size += query(maps, answer.vma_end, PROCMAP_QUERY_COVERING_OR_NEXT_VMA, &answer);
@@ -212,7 +212,7 @@ size_t query_segments(const char *unused)
 	return size;
 }
 
-/* The last but one of the values of /proc/PID/syscall; 0 where it has none. */
+/* The last but one value of /proc/PID/syscall, or 0 if there is none. */
 static unsigned long stack_pointer_in(const char *syscall)
 {
 	const char *last = strrchr(syscall, ' ');

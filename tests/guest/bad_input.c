@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Bad input: a table of calls, each with the file it is made on, what is wrong with
- * it and the errno that it gets; 0 where it is taken and does nothing. After each
- * one everything is as it was, seen from elsewhere: set_pid's list through another
- * descriptor, the text of a table that is open, a fresh table, what is in the
- * directory, and how often the module is in use.
+ * Bad input. Each case is a call on a file, with the errno that is expected; 0 means that
+ * the call succeeds and changes nothing. After each call everything must be as before:
+ * the list of set_pid, read through another descriptor; the text of a table that is open;
+ * a new table; the contents of the directory; and the module's use count.
  *
- * What set_pid takes and refuses is compared with set_event_pid, which it follows.
+ * What set_pid accepts and rejects is compared with ftrace's set_event_pid.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -38,15 +37,15 @@
 #define SET_EVENT_NOTRACE_PID "/sys/kernel/tracing/set_event_notrace_pid"
 #define LIST "1\n2\n"
 
-/* A file that is each of the tables. */
+/* The case is run on each of the tables. */
 #define EACH NULL
 
-/* A call took what it should not have, or gave what is wrong. */
+/* The call succeeded although it should fail, or returned wrong data. */
 #define TAKEN (-1)
 
 static const char * const tables[] = {
 	"current", "contexts", "processes", "threads", "kstacks", "kframes", "ustacks", "uframes",
-	"segments", "syscalls",
+	"segments", "syscalls", "cpus",
 };
 
 struct kind {
@@ -59,10 +58,10 @@ struct kind {
 	size_t size;
 };
 
-/* Two pages, of which the second cannot be accessed; and what is in no mapping. */
+/* Two pages, the second of which is not mapped; and an address without a mapping. */
 static char *edge;
 #define PAGE 4096
-/* Known only when this runs, or the compiler would refuse. */
+/* Set at run time: the compiler would reject constants. */
 static char *nowhere, *kernel_address;
 
 static int error_of(long result)
@@ -70,7 +69,7 @@ static int error_of(long result)
 	return result == -1 ? errno : 0;
 }
 
-/* As error_of(), of a descriptor. */
+/* Like error_of(), for a new descriptor, which is closed. */
 static int close_error_of(int descriptor)
 {
 	int error = error_of(descriptor);
@@ -80,7 +79,7 @@ static int close_error_of(int descriptor)
 	return error;
 }
 
-/* The errno, where a call on a new descriptor was made. */
+/* Opens the file, makes the call and closes the file; the errno of the call. */
 #define ON(path, flags, call) ({					\
 	int descriptor = must(open(path, (flags) | O_CLOEXEC, 0600));	\
 	int _error;							\
@@ -98,7 +97,7 @@ static int open_as(const struct kind *kind, const char *path)
 	return close_error_of(open(path, kind->number | O_CLOEXEC, 0600));
 }
 
-/* Neither for reading nor for writing, as a driver's ioctl may want it. */
+/* Access mode 3: neither reading nor writing. Some drivers use it for ioctl(). */
 static int open_for_nothing(const struct kind *kind, const char *path)
 {
 	char byte;
@@ -139,7 +138,7 @@ static int write_as(const struct kind *kind, const char *path)
 	return error ?: count == (ssize_t)kind->size ? 0 : TAKEN;
 }
 
-/* The same to a list that is cut when it is opened, to one that is added to, and to a plain one. */
+/* Writes the same list with O_TRUNC, with O_APPEND and with neither. */
 static int write_list(const struct kind *kind, const char *path)
 {
 	static const int flags[] = { O_TRUNC, O_APPEND, 0 };
@@ -155,7 +154,7 @@ static int write_list(const struct kind *kind, const char *path)
 	return error;
 }
 
-/* A list with what is wrong so far behind its beginning that a piece of it was good. */
+/* A list whose invalid part comes after a valid first piece. */
 static int write_late(const struct kind *kind, const char *path)
 {
 	size_t size = kind->number;
@@ -184,8 +183,8 @@ static int write_nowhere(const struct kind *kind, const char *path)
 }
 
 /*
- * What the kernel refuses before it asks the file, which then knows of no write: where
- * it is cut when it is opened, nothing has been written, and that clears the list.
+ * The kernel rejects these writes before it calls the file's write operation. With
+ * O_TRUNC, the file therefore sees no write, and the close clears the list.
  */
 static int write_unasked(const struct kind *kind, const char *path)
 {
@@ -197,7 +196,7 @@ static int write_unasked(const struct kind *kind, const char *path)
 	return write_as(&list, path);
 }
 
-/* So many bytes of a list, the last of which cannot be read. */
+/* A list that ends in an unmapped page: its last byte cannot be read. */
 static int write_edge(const struct kind *kind, const char *path)
 {
 	struct kind list = *kind;
@@ -237,7 +236,7 @@ static int seek(const struct kind *kind, const char *path)
 
 #define OFFSET(number) .input = (const char *)&(const loff_t){ number }, .size = sizeof(loff_t)
 
-/* Behind its end there is nothing, and before it what was there. */
+/* Past the end there is no text, and a read before the end returns the same text. */
 static int read_far(const struct kind *kind, const char *path)
 {
 	int descriptor = must(open(path, O_RDONLY | O_CLOEXEC));
@@ -254,7 +253,7 @@ static int read_far(const struct kind *kind, const char *path)
 	return error;
 }
 
-/* Far enough from there that the position would be past the largest there is. */
+/* From an offset at which the new offset would exceed the largest possible one. */
 static int seek_over(const struct kind *kind, const char *path)
 {
 	return ON(path, O_RDONLY,
@@ -280,8 +279,8 @@ static int read_kernel(const struct kind *kind, const char *path)
 }
 
 /*
- * Into memory of which only the first ten bytes are there: those or fewer, and none
- * is lost to the reads after it.
+ * Reads into a buffer of which only the first ten bytes are mapped: the read returns at
+ * most ten bytes, and the next read loses none.
  */
 static int read_edge(const struct kind *kind, const char *path)
 {
@@ -505,7 +504,7 @@ static int make_directory(const struct kind *kind, const char *path)
 	return error_of(mkdir(TABLES "new", 0700));
 }
 
-/* Makes the call as another user, who gets as far as the files. */
+/* Makes the call as another user. The directories let that user reach the files. */
 static int as_other(int (*call)(const char *path), const char *path)
 {
 	pid_t pid = fork_child();
@@ -571,17 +570,17 @@ static const struct kind kinds[] = {
 	{ "open", "O_DIRECTORY", EACH, open_as, ENOTDIR, O_RDONLY | O_DIRECTORY },
 	{ "open", "O_DIRECT", EACH, open_as, EINVAL, O_RDONLY | O_DIRECT },
 	{ "open", "O_WRONLY | O_DIRECT", "set_pid", open_as, EINVAL, O_WRONLY | O_DIRECT },
-	{ "open", "for neither, and read", EACH, open_for_nothing, EBADF },
-	{ "open", "O_PATH, and read", EACH, open_path, EBADF },
-	{ "open", "a file below it", EACH, open_below, ENOTDIR, INPUT("/x") },
-	{ "open", "with a slash", "threads", open_below, ENOTDIR, INPUT("/") },
-	{ "open", "a longer name", "threads", open_below, ENOENT, INPUT("x") },
-	{ "open", "O_CREAT of a new one", "", create, EACCES },
+	{ "open", "access mode 3, then read", EACH, open_for_nothing, EBADF },
+	{ "open", "O_PATH, then read", EACH, open_path, EBADF },
+	{ "open", "a path below the file", EACH, open_below, ENOTDIR, INPUT("/x") },
+	{ "open", "a trailing slash", "threads", open_below, ENOTDIR, INPUT("/") },
+	{ "open", "the name and one more letter", "threads", open_below, ENOENT, INPUT("x") },
+	{ "open", "O_CREAT of a new file", "", create, EACCES },
 	{ "open", "O_TMPFILE", "", open_temporary, EOPNOTSUPP },
 
-	{ "write", "to a descriptor to read by", EACH, write_as, EBADF, O_RDONLY, INPUT("1") },
-	{ "write", "to a descriptor to read by", "set_pid", write_as, EBADF, O_RDONLY, INPUT("7") },
-	{ "read", "by a descriptor to write to", "set_pid", read_write_only, EBADF },
+	{ "write", "to a read-only descriptor", EACH, write_as, EBADF, O_RDONLY, INPUT("1") },
+	{ "write", "to a read-only descriptor", "set_pid", write_as, EBADF, O_RDONLY, INPUT("7") },
+	{ "read", "from a write-only descriptor", "set_pid", read_write_only, EBADF },
 	{ "write", "letters", "set_pid", write_list, EINVAL, INPUT("init") },
 	{ "write", "a letter after a number", "set_pid", write_list, EINVAL, INPUT("7 8 9x") },
 	{ "write", "a negative number", "set_pid", write_list, EINVAL, INPUT("7 -1") },
@@ -598,23 +597,24 @@ static const struct kind kinds[] = {
 	{ "write", "a digit of another script", "set_pid", write_list, EINVAL, INPUT("\331\247") },
 	{ "write", "a space of Latin-1", "set_pid", write_list, EINVAL, INPUT("7\2408") },
 	{ "write", "the first PID too large", "set_pid", write_list, EINVAL, INPUT("4194304") },
-	{ "write", "the same with zeros", "set_pid", write_list, EINVAL, INPUT("0004194304") },
+	{ "write", "the first PID too large, with leading zeros", "set_pid",
+	write_list, EINVAL, INPUT("0004194304") },
 	{ "write", "2^31", "set_pid", write_list, EINVAL, INPUT("2147483648") },
 	{ "write", "1 + 2^32", "set_pid", write_list, EINVAL, INPUT("4294967297") },
 	{ "write", "1 + 2^64", "set_pid", write_list, EINVAL, INPUT("18446744073709551617") },
-	{ "write", "wrong at byte 256 of 256", "set_pid", write_late, EINVAL, 256, INPUT("x") },
-	{ "write", "wrong at byte 257 of 257", "set_pid", write_late, EINVAL, 257, INPUT("x") },
-	{ "write", "wrong at the end of 1 MiB", "set_pid", write_late, EINVAL, 1 << 20,
+	{ "write", "invalid at byte 256 of 256", "set_pid", write_late, EINVAL, 256, INPUT("x") },
+	{ "write", "invalid at byte 257 of 257", "set_pid", write_late, EINVAL, 257, INPUT("x") },
+	{ "write", "invalid at the end of 1 MiB", "set_pid", write_late, EINVAL, 1 << 20,
 	  INPUT(" 4194304") },
 	{ "write", "unmapped memory", "set_pid", write_nowhere, EFAULT, 4 },
-	{ "write", "memory of the kernel", "set_pid", write_unasked, EFAULT, 4 },
+	{ "write", "kernel memory", "set_pid", write_unasked, EFAULT, 4 },
 	{ "write", "memory that ends after 4 bytes", "set_pid", write_edge, EFAULT, 4 },
 	{ "write", "memory that ends after 256 bytes", "set_pid", write_edge, EFAULT, 256 },
 	{ "write", "memory that ends after 4096 bytes", "set_pid", write_edge, EFAULT, PAGE },
 	{ "write", "LONG_MAX bytes", "set_pid", write_unasked, EFAULT, LONG_MAX },
 	{ "write", "more than LONG_MAX bytes", "set_pid", write_unasked, EFAULT, LONG_MIN },
 	{ "write", "no bytes", "set_pid", write_as, 0, O_WRONLY | O_APPEND },
-	{ "write", "white space, to add", "set_pid", write_as, 0, O_WRONLY | O_APPEND,
+	{ "write", "white space, appended", "set_pid", write_as, 0, O_WRONLY | O_APPEND,
 	  INPUT(" \t\r\n") },
 	{ "pwrite", "at -1", "set_pid", pwrite_at, EINVAL, -1 },
 	{ "pwrite", "at 1", "set_pid", pwrite_at, ESPIPE, 1 },
@@ -623,55 +623,56 @@ static const struct kind kinds[] = {
 
 	{ "lseek", "SEEK_SET -1", EACH, seek, EINVAL, SEEK_SET, OFFSET(-1) },
 	{ "lseek", "SEEK_CUR -1", EACH, seek, EINVAL, SEEK_CUR, OFFSET(-1) },
-	{ "lseek", "SEEK_CUR past the largest", EACH, seek_over, EINVAL },
-	{ "lseek", "SEEK_CUR by the least", EACH, seek, EINVAL, SEEK_CUR, OFFSET(INT64_MIN) },
+	{ "lseek", "SEEK_CUR past the largest offset", EACH, seek_over, EINVAL },
+	{ "lseek", "SEEK_CUR by INT64_MIN", EACH, seek, EINVAL, SEEK_CUR, OFFSET(INT64_MIN) },
 	{ "lseek", "SEEK_END", EACH, seek, EINVAL, SEEK_END },
 	{ "lseek", "SEEK_DATA", EACH, seek, EINVAL, SEEK_DATA },
 	{ "lseek", "SEEK_HOLE", EACH, seek, EINVAL, SEEK_HOLE },
 	{ "lseek", "whence 5", EACH, seek, EINVAL, 5 },
 	{ "lseek", "whence -1", EACH, seek, EINVAL, -1 },
-	{ "lseek, read", "a TiB behind the end", EACH, read_far, 0, 1L << 40 },
+	{ "lseek, read", "1 TiB past the end", EACH, read_far, 0, 1L << 40 },
 	{ "lseek, read", "at the largest offset", EACH, read_far, 0, INT64_MAX - 1 },
 	{ "pread", "at -1", EACH, pread_at, EINVAL, -1 },
 	{ "pread", "past the largest offset", EACH, pread_at, EINVAL, LONG_MAX },
 	{ "read", "into unmapped memory", EACH, read_nowhere, EFAULT, 100 },
-	{ "read", "into the kernel", EACH, read_kernel, EFAULT },
-	{ "read", "into the kernel", "set_pid", read_kernel, EFAULT },
+	{ "read", "into kernel memory", EACH, read_kernel, EFAULT },
+	{ "read", "into kernel memory", "set_pid", read_kernel, EFAULT },
 	{ "read", "more than LONG_MAX bytes", EACH, read_nowhere, EFAULT, LONG_MIN },
-	{ "read", "into memory that ends", EACH, read_edge, 0 },
+	{ "read", "into a buffer that ends after 10 bytes", EACH, read_edge, 0 },
 	{ "readv", "-1 pieces", EACH, readv_wrong, EINVAL, -1 },
 	{ "readv", "too many pieces", EACH, readv_wrong, EINVAL, IOV_MAX + 1 },
 	{ "readv", "a piece of -1 bytes", EACH, readv_wrong, EINVAL, 2, OFFSET(-1) },
 	{ "readv", "pieces in unmapped memory", EACH, readv_nowhere, EFAULT },
 	{ "readv", "into unmapped memory", EACH, readv_into_nowhere, EFAULT },
-	{ "preadv2", "a flag that is none", EACH, preadv_flags, EOPNOTSUPP, 1 << 30 },
+	{ "preadv2", "an unknown flag", EACH, preadv_flags, EOPNOTSUPP, 1 << 30 },
 	{ "preadv2", "RWF_NOWAIT", EACH, preadv_flags, EOPNOTSUPP, RWF_NOWAIT },
 
 	{ "ioctl", "TCGETS", EACH, control, ENOTTY, TCGETS },
-	{ "ioctl", "a number of no driver", "set_pid", control, ENOTTY, 0x12345678 },
+	{ "ioctl", "an unknown command", "set_pid", control, ENOTTY, 0x12345678 },
 	{ "ioctl", "FIBMAP", EACH, control, EINVAL, FIBMAP },
 	{ "mmap", "private", EACH, map, ENODEV, PROT_READ, .size = MAP_PRIVATE },
 	{ "mmap", "shared", EACH, map, ENODEV, PROT_READ, .size = MAP_SHARED },
-	{ "mmap", "shared, to write", EACH, map, EACCES, PROT_READ | PROT_WRITE,
+	{ "mmap", "shared, writable", EACH, map, EACCES, PROT_READ | PROT_WRITE,
 	  .size = MAP_SHARED },
-	{ "ftruncate", "by a descriptor to read by", EACH, cut_descriptor, EINVAL, O_RDONLY },
-	{ "ftruncate", "by one to write to", "set_pid", cut_descriptor, 0, O_WRONLY },
+	{ "ftruncate", "a read-only descriptor", EACH, cut_descriptor, EINVAL, O_RDONLY },
+	{ "ftruncate", "a write-only descriptor", "set_pid", cut_descriptor, 0, O_WRONLY },
 	{ "truncate", "to -1", EACH, cut_path, EINVAL, -1 },
 	{ "truncate", "to 0", "set_pid", cut_path, 0, 0 },
-	{ "fallocate", "by a descriptor to read by", EACH, allocate, EBADF, O_RDONLY },
-	{ "fallocate", "by one to write to", "set_pid", allocate, EOPNOTSUPP, O_WRONLY },
+	{ "fallocate", "a read-only descriptor", EACH, allocate, EBADF, O_RDONLY },
+	{ "fallocate", "a write-only descriptor", "set_pid", allocate, EOPNOTSUPP, O_WRONLY },
 	{ "splice", "into a pipe", EACH, to_pipe, EINVAL },
 	{ "splice", "from a pipe", "set_pid", from_pipe, EINVAL },
-	{ "tee", "of no pipe", EACH, tee_file, EINVAL },
+	{ "tee", "no pipe", EACH, tee_file, EINVAL },
 	{ "sendfile", "into a file", EACH, send_file, EINVAL },
 	{ "copy_file_range", "into another file system", EACH, copy_range, EXDEV },
-	{ "fsync", "of what is on no disk", EACH, synchronize, EINVAL },
-	{ "getdents64", "of no directory", EACH, list_file, ENOTDIR },
-	{ "fcntl", "a lock to write, to read by", EACH, lock_file, EBADF, SEEK_SET,
+	{ "fsync", "", EACH, synchronize, EINVAL },
+	{ "getdents64", "", EACH, list_file, ENOTDIR },
+	{ "fcntl", "a write lock, read-only descriptor", EACH, lock_file, EBADF, SEEK_SET,
 	  .size = O_RDONLY },
-	{ "fcntl", "a lock from nowhere", "set_pid", lock_file, EINVAL, 9, .size = O_RDWR },
+	{
+	"fcntl", "a lock with an unknown whence", "set_pid", lock_file, EINVAL, 9, .size = O_RDWR },
 	{ "fcntl", "O_DIRECT", EACH, set_flags, EINVAL, F_SETFL, .size = O_DIRECT },
-	{ "fcntl", "a seal, to read by", EACH, set_flags, EPERM, F_ADD_SEALS,
+	{ "fcntl", "a seal, read-only descriptor", EACH, set_flags, EPERM, F_ADD_SEALS,
 	  .size = F_SEAL_WRITE },
 	{ "fcntl", "a seal", "set_pid", set_flags, EINVAL, F_ADD_SEALS, .size = F_SEAL_WRITE },
 	{ "fcntl", "the size of a pipe", EACH, set_flags, EBADF, F_SETPIPE_SZ, .size = PAGE },
@@ -683,7 +684,7 @@ static const struct kind kinds[] = {
 	{ "unlink", "", EACH, remove_file, EPERM },
 	{ "unlink", "", "set_pid", remove_file, EPERM },
 	{ "rename", "in the directory", EACH, move_file, EPERM, INPUT(TABLES "new") },
-	{ "rename", "over another", "set_pid", move_file, EPERM, INPUT(TABLES "threads") },
+	{ "rename", "over another file", "set_pid", move_file, EPERM, INPUT(TABLES "threads") },
 	{ "rename", "into another file system", "threads", move_file, EXDEV, INPUT("/tmp/new") },
 	{ "rename", "of the directory", "", move_directory, EPERM },
 	{ "link", "in the directory", EACH, link_file, EPERM, INPUT(TABLES "new") },
@@ -700,7 +701,7 @@ static const struct kind kinds[] = {
 	{ "truncate", "by another user", "set_pid", other_cuts, EACCES },
 };
 
-/* What a load is given; 0 if it loads nevertheless. */
+/* The parameters and flags of a load, with the expected errno; 0 if the load succeeds. */
 struct load {
 	const char *what, *parameters;
 	int want;
@@ -709,19 +710,19 @@ struct load {
 };
 
 static const struct load loads[] = {
-	{ "a parameter that is neither", "raw_pointers=maybe", EINVAL },
-	{ "a number that is neither", "raw_pointers=2", EINVAL },
+	{ "a bool parameter of maybe", "raw_pointers=maybe", EINVAL },
+	{ "a bool parameter of 2", "raw_pointers=2", EINVAL },
 	{ "a parameter without a value", "raw_pointers", EINVAL },
 	{ "an empty value", "raw_pointers=", EINVAL },
 	{ "the same parameter twice", "raw_pointers=1 raw_pointers=0", EEXIST },
-	{ "good, and then not", "raw_pointers=1 raw_pointers=maybe", EINVAL },
-	{ "no such parameter, which the kernel passes over", "colour=blue", 0 },
-	{ "flags that are none", "", EINVAL, .flags = 1 << 20 },
-	{ "no module", "", ENOEXEC, .path = "/init" },
+	{ "a valid value, then an invalid one", "raw_pointers=1 raw_pointers=maybe", EINVAL },
+	{ "an unknown parameter, which the kernel ignores", "colour=blue", 0 },
+	{ "unknown flags", "", EINVAL, .flags = 1 << 20 },
+	{ "a file that is no module", "", ENOEXEC, .path = "/init" },
 	{ "a directory", "", EINVAL, .path = "/tmp" },
 };
 
-/* What is in the directory, and who may do what with it. */
+/* The directory's entries with their inodes, modes and owners. */
 static char *directory_text(void)
 {
 	struct dirent **entry;
@@ -734,7 +735,7 @@ static char *directory_text(void)
 
 		snprintf(path, sizeof(path), TABLES "%s", entry[i]->d_name);
 		must(stat(path, &status));
-		/* Its parent is not the module's. */
+		/* The module does not own the parent directory. */
 		if (strcmp(entry[i]->d_name, ".."))
 			sprintf(text + strlen(text), "%.200s %lu %o %u %u %lu\n", entry[i]->d_name,
 				status.st_ino, status.st_mode, status.st_uid, status.st_gid,
@@ -745,7 +746,7 @@ static char *directory_text(void)
 	return text;
 }
 
-/* How everything was, before the first bad input. */
+/* The state before the first bad input. */
 static struct {
 	char *directory, *users;
 	int descriptor;
@@ -771,7 +772,7 @@ static void forget(void)
 	free(before.users);
 }
 
-/* Whether the text is what it was; says what it is if not. Frees it. */
+/* Compares a text with its earlier version, prints it if it differs, and frees it. */
 static bool same(const char *what, char *text, const char *was)
 {
 	bool same = !strcmp(text, was);
@@ -790,7 +791,7 @@ static bool nothing_changed(void)
 	good &= same("in use", slurp("/sys/module/taskscope/refcnt", NULL), before.users);
 	good &= same("directory", directory_text(), before.directory);
 	must(lseek(before.descriptor, 0, SEEK_SET));
-	good &= same("what is open", slurp_descriptor(before.descriptor, NULL), before.text);
+	good &= same("open table", slurp_descriptor(before.descriptor, NULL), before.text);
 	rows = rows_read("threads");
 	if (rows->rows != 2 || rows_find(rows, 1) == 2 || rows_find(rows, 2) == 2) {
 		ksft_print_msg("threads: %.300s\n", rows->text);
@@ -807,7 +808,7 @@ static const char *error_name(int error)
 	return error ? strerrorname_np(error) : "no error";
 }
 
-/* One attempt on one file. */
+/* One case on one file. */
 static bool refuses(const struct kind *kind, const char *file)
 {
 	char path[100];
@@ -845,7 +846,7 @@ static bool is_loaded(void)
 	return !access("/sys/module/taskscope", F_OK) || !access(TABLES, F_OK);
 }
 
-/* As it loads for everybody. */
+/* Loads and unloads without an error. */
 static bool loads_now(void)
 {
 	bool good = !is_loaded();
@@ -880,11 +881,11 @@ static void test_loads(void)
 				 error_name(load->want));
 	}
 	ksft_test_result(error_of(syscall(SYS_finit_module, -1, "", 0)) == EBADF && loads_now(),
-			 "load: no file: EBADF\n");
+			 "load: an invalid descriptor: EBADF\n");
 	for (size_t i = 0; i < SIZE(cuts); i++)
 		wrong += error_of(syscall(SYS_init_module, module, cuts[i], "")) != ENOEXEC;
 	wrong += error_of(syscall(SYS_init_module, module, size / 2, "")) != ENOEXEC;
-	ksft_test_result(!wrong && loads_now(), "load: a part of it: ENOEXEC\n");
+	ksft_test_result(!wrong && loads_now(), "load: a truncated module: ENOEXEC\n");
 	ksft_test_result(error_of(syscall(SYS_init_module, nowhere, size, "")) == EFAULT &&
 			 error_of(syscall(SYS_init_module, module, size, nowhere)) == EFAULT &&
 			 loads_now(), "load: unmapped memory: EFAULT\n");
@@ -903,7 +904,7 @@ static void test_while_loaded(void)
 			 nothing_changed(), "unload: by another name: ENOENT\n");
 }
 
-/* Input to both lists, and what ours is said to answer where it is not the same. */
+/* Input to both lists, and the errno of set_pid where it is documented to differ. */
 static const struct {
 	const char *what, *input;
 	size_t size;
@@ -912,7 +913,7 @@ static const struct {
 } lists[] = {
 	{ "a PID", INPUT("7") },
 	{ "a line", INPUT("7\n") },
-	{ "several", INPUT("7 8 9\n") },
+	{ "several PIDs", INPUT("7 8 9\n") },
 	{ "white space of all kinds", INPUT(" 7\t8\v9\f10\r11\n\n 12 ") },
 	{ "white space alone", INPUT("\t \t") },
 	{ "a PID twice", INPUT("7 8 7") },
@@ -927,16 +928,16 @@ static const struct {
 	{ "commas", INPUT("7,8") },
 	{ "a comment", INPUT("# 7") },
 	{ "1 + 2^64", INPUT("18446744073709551617") },
-	/* It takes C's notation, counts modulo 2^32, and says EPERM of what is too large. */
+	/* set_event_pid takes C notation, counts modulo 2^32, and large numbers give EPERM. */
 	{ "hexadecimal", INPUT("0x7"), true, EINVAL },
 	{ "a plus", INPUT("+7"), true, EINVAL },
-	{ "a zero before it", INPUT("010"), true, 0 },
+	{ "a leading zero", INPUT("010"), true, 0 },
 	{ "1 + 2^32", INPUT("4294967297"), true, EINVAL },
 	{ "the first PID too large", INPUT("4194304"), true, EINVAL },
 	{ "a byte 0", INPUT("7\0008"), true, EINVAL },
 };
 
-/* The errno of the input to a list that holds PID 2, and what the list is then. */
+/* The errno of a write to a list that holds PID 2, and the list after the write. */
 static int list_after(const char *path, const char *input, size_t size, int flags, char **list)
 {
 	struct kind kind = { .input = input, .size = size, .number = O_WRONLY | flags };
@@ -954,8 +955,8 @@ static void test_lists(void)
 	if (mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL) && errno != EBUSY)
 		die("tracefs");
 	/*
-	 * While this list has an entry, the other one may come and go without the kernel
-	 * patching its scheduler each time.
+	 * An entry in this list keeps the scheduler's tracepoints enabled. Without it the
+	 * kernel would patch the scheduler each time the other list is set or cleared.
 	 */
 	write_file(SET_EVENT_NOTRACE_PID, "2\n");
 	for (size_t i = 0; i < SIZE(lists); i++) {
@@ -971,7 +972,7 @@ static void test_lists(void)
 			ksft_print_msg("%s, %s; set_event_pid: %s, %s\n", error_name(error), ours,
 				       error_name(their_error), theirs);
 		ksft_test_result(good, "%s set_event_pid: %s: %s\n",
-				 lists[i].differs ? "unlike" : "as", lists[i].what,
+				 lists[i].differs ? "different from" : "same as", lists[i].what,
 				 error_name(error));
 		free(ours);
 		free(theirs);
@@ -993,7 +994,7 @@ int main(void)
 	edge = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	must(mprotect(edge + PAGE, PAGE, PROT_NONE));
 	load_taskscope("");
-	/* The files are to refuse by themselves, not only the directories above them. */
+	/* The files must refuse the calls themselves, without help of their directories. */
 	must(chmod("/sys/kernel/debug", 0755));
 	must(chmod("/sys/kernel/debug/taskscope", 0755));
 	remember();

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Address spaces whose lock is taken. Threads that map and unmap all the time do not
- * hide the one beside them that sleeps: it is shown in each of many opens, as it is
- * in /proc/PID/maps. And a lock that is held for ever: what /proc/PID/maps shows then is
- * shown, what cannot be told is `locked`, the open ends soon, and no other process is
- * affected.
+ * Address spaces whose locks are held. One process has threads that map and unmap all the
+ * time, and one that sleeps beside them: each open shows the sleeping thread as
+ * /proc/PID/maps does. A kernel module holds the locks of another process for as long as
+ * it is loaded: a value that /proc/PID/maps can show is shown, any other is `locked`, the
+ * open returns soon, and no other process is affected.
  *
- * What is right comes from the program: where its threads stand, and their frames.
+ * The expected values come from the program, which knows the stacks and frames of its
+ * threads.
  *
- * ROUNDS, if set, is how often each table is read.
+ * ROUNDS, if set, is the number of opens of each table.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -29,14 +30,14 @@
 #define STACK (8 * PAGE)
 #define MAPPERS 8
 #define SLEEPERS 5
-/* The tables wait a second in all at most. */
+/* Seconds. A table waits for locks at most one second in all. */
 #define READ_LIMIT 5
-/* So often wrong, a table is read no more. */
+/* After this number of wrong tables the test stops. */
 #define WRONG_MAX 3
 
 enum { FRAMES = 4 };
 
-/* What a process tells of itself. */
+/* What a process reports about itself. */
 static struct told {
 	pid_t tid[SLEEPERS];
 	unsigned long stack[SLEEPERS], sp[SLEEPERS], address[SLEEPERS][FRAMES];
@@ -46,7 +47,7 @@ static struct told {
 
 static const char *const tables[] = { "ustacks", "uframes", "segments" };
 
-/* A thread that stands on a stack of its own between two guards, with frames. */
+/* A thread that sleeps on a stack of its own between two guard pages, with frames. */
 static void start_sleeper(int number)
 {
 	char *memory = must(mmap(NULL, STACK + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
@@ -101,7 +102,7 @@ static pid_t start(void (*body)(void *))
 
 	memset(told, 0, sizeof(*told));
 	pid = start_child(body, NULL);
-	wait_until(__atomic_load_n(&told->ready, __ATOMIC_ACQUIRE), "a process does not begin");
+	wait_until(__atomic_load_n(&told->ready, __ATOMIC_ACQUIRE), "a process is not ready");
 	return pid;
 }
 
@@ -123,8 +124,8 @@ static bool has_stack(const struct rows *table, int number)
 }
 
 /*
- * All segments are told. The process was forked, and has text, data and bss where this
- * program has them; the stacks of its threads are in mmap.
+ * Every segment has its values. The process was forked: text, data and bss are where this
+ * program has them. The stacks of its threads are in mmap.
  */
 static bool has_segments(const struct rows *table, pid_t pid)
 {
@@ -149,7 +150,7 @@ static bool has_segments(const struct rows *table, pid_t pid)
 	       segment_end(table, pid, "mmap") >= told->stack[0] + STACK && good;
 }
 
-/* The table is right for the process and the first sleepers of it. */
+/* The table is right for the process and its first sleeping threads. */
 static bool is_right(const char *name, const struct rows *table, pid_t pid, int sleepers)
 {
 	bool good = true;
@@ -166,12 +167,6 @@ static bool is_right(const char *name, const struct rows *table, pid_t pid, int 
 	return good;
 }
 
-static void select_threads(const char *list)
-{
-	close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC)));
-	write_file(TABLES "set_pid", list);
-}
-
 static unsigned long turns(void)
 {
 	return __atomic_load_n(&told->turns, __ATOMIC_RELAXED);
@@ -185,7 +180,7 @@ static void test_busy(void)
 	char list[32];
 
 	snprintf(list, sizeof(list), "%d %d", pid, told->tid[0]);
-	select_threads(list);
+	write_set_pid(list);
 	for (int i = 0; i < 3; i++) {
 		unsigned long before = turns();
 		long right = 0, shown = 0;
@@ -200,25 +195,27 @@ static void test_busy(void)
 		}
 		ksft_print_msg("%s: right in %ld of %ld opens, in /proc/PID/maps %ld times\n",
 			       tables[i], right, times, shown);
-		ksft_print_msg("the others mapped %lu times meanwhile\n", turns() - before);
+		ksft_print_msg("the other threads mapped %lu times meanwhile\n", turns() - before);
 		ksft_test_result(right == times && shown == times && turns() - before > MAPPERS,
-				 "%s: a thread asleep beside %d that map\n", tables[i], MAPPERS);
+				 "%s: sleeping thread beside %d mapping threads: always right\n",
+				 tables[i], MAPPERS);
 	}
-	select_threads("\n");
+	write_set_pid("");
 	end_child(pid);
 }
 
-/* Reads a table; it ends in time, and has the process and others in it. */
+/* Reads a table, with a test result for the time it takes. */
 static struct rows *read_in_time(const char *name, pid_t pid)
 {
 	time_t began = seconds();
 	struct rows *table = rows_read(name);
 
-	ksft_test_result(seconds() - began < READ_LIMIT, "%s: the open ends in time\n", name);
+	ksft_test_result(seconds() - began < READ_LIMIT,
+			 "%s: locks held: the open returns in time\n", name);
 	return table;
 }
 
-/* No other process is said to be locked. */
+/* No other process is shown as locked. */
 static bool others_are_told(const char *name, const struct rows *table, pid_t pid)
 {
 	bool frames = !strcmp(name, "uframes"), good = true;
@@ -243,20 +240,20 @@ static void read_maps(void *pid)
 	free(slurp(path, NULL));
 }
 
-/* Whether /proc/PID/maps is there to be read, or waits for the lock. */
+/* Whether a read of /proc/PID/maps returns, or blocks on the lock. */
 static bool maps_can_be_read(pid_t pid)
 {
 	pid_t reader = start_child(read_maps, &pid);
 	bool read;
 
-	/* start_child() has it sleep when it has read them. */
+	/* A child of start_child() sleeps once it has read the file. */
 	wait_for_state(reader, reader, "SD");
 	read = proc_state(reader, reader) == 'S';
 	end_child(reader);
 	return read;
 }
 
-/* Of a process whose mappings cannot be told: nothing that they would tell. */
+/* Everything that depends on the mappings is shown as locked. */
 static bool is_locked(const char *name, const struct rows *table, pid_t pid)
 {
 	static const struct {
@@ -291,7 +288,7 @@ static bool is_locked(const char *name, const struct rows *table, pid_t pid)
 	return good;
 }
 
-/* The lock of the address space is held: /proc/PID/maps does without it. */
+/* The mmap lock is held. /proc/PID/maps does not need it. */
 static void test_lock_held(void)
 {
 	pid_t pid = start(sleep_in_threads);
@@ -299,20 +296,20 @@ static void test_lock_held(void)
 
 	snprintf(parameters, sizeof(parameters), "pid=%d", pid);
 	load_module("/tests/hold_mmap.ko", parameters);
-	ksft_test_result(maps_can_be_read(pid), "/proc/PID/maps can be read with the lock held\n");
+	ksft_test_result(maps_can_be_read(pid), "mmap lock held: /proc/PID/maps can be read\n");
 	for (int i = 0; i < 3; i++) {
 		struct rows *table = read_in_time(tables[i], pid);
 
 		ksft_test_result(is_right(tables[i], table, pid, SLEEPERS) &&
 				 others_are_told(tables[i], table, pid),
-				 "%s: the lock is held, and all is shown\n", tables[i]);
+				 "%s: mmap lock held: every value is shown\n", tables[i]);
 		rows_free(table);
 	}
 	must(unload_module("hold_mmap") ? -1 : 0);
 	end_child(pid);
 }
 
-/* And the lock of each mapping: nothing can be told of them. */
+/* The lock of each mapping is held too: no mapping can be read. */
 static void test_mappings_held(void)
 {
 	pid_t pid = start(sleep_in_threads);
@@ -321,16 +318,17 @@ static void test_mappings_held(void)
 	snprintf(parameters, sizeof(parameters), "pid=%d mappings=1", pid);
 	load_module("/tests/hold_mmap.ko", parameters);
 	ksft_test_result(!maps_can_be_read(pid),
-			 "/proc/PID/maps waits with the mappings' locks held\n");
+			 "mapping locks held: /proc/PID/maps blocks\n");
 	for (int i = 0; i < 3; i++) {
 		struct rows *table = read_in_time(tables[i], pid);
 
 		ksft_test_result(is_locked(tables[i], table, pid) &&
 				 others_are_told(tables[i], table, pid),
-				 "%s: %d threads of one process, all locked\n", tables[i],
+				 "%s: mapping locks held: all %d threads are locked\n", tables[i],
 				 SLEEPERS);
 		ksft_test_result(strstr(table->summary, "cut short"),
-				 "%s: the summary says so\n", tables[i]);
+				 "%s: mapping locks held: the summary says 'cut short'\n",
+				 tables[i]);
 		rows_free(table);
 	}
 	must(unload_module("hold_mmap") ? -1 : 0);
@@ -338,7 +336,7 @@ static void test_mappings_held(void)
 		struct rows *table = rows_read(tables[i]);
 
 		ksft_test_result(is_right(tables[i], table, pid, SLEEPERS),
-				 "%s: right when the locks are let go\n", tables[i]);
+				 "%s: locks released: every value is right\n", tables[i]);
 		rows_free(table);
 	}
 	end_child(pid);

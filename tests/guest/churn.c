@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A snapshot is one pass: while tasks come and go all over the task list, those
- * that stay, the markers, are in each one exactly once and in the list's order.
+ * A snapshot is one pass over the task list. While tasks are created and die all over the
+ * list, each snapshot must show the tasks that stay, the markers, exactly once and in the
+ * order of the list.
  *
- * The module may hold its lock for 1,024 tasks, and then has to find back to its
- * place. So that it is robbed of it as often as can be, most deaths are where
- * rows 1,024 and 2,048 are: at the end of the list, where processes come and go
- * (`tail`), by killing who stands there (`victims`), and by processes in the
- * middle of the list whose threads come and go (`threads`).
+ * The module holds its lock for 1,024 tasks, releases it and then resumes at its position
+ * in the list. To remove that position as often as possible, most tasks die near rows
+ * 1,024 and 2,048: processes at the end of the list (`tail`), processes that are killed
+ * there (`victims`), and threads of processes in the middle of the list (`threads`).
  *
- * SNAPSHOTS, if set, is how many are taken in all.
+ * SNAPSHOTS, if set, is the total number of snapshots.
  */
 #include <limits.h>
 #include <linux/futex.h>
@@ -36,18 +36,18 @@
 #define MARKERS 8192
 #define STACK 4096
 
-/* What the processes of this test tell each other. */
+/* Shared by the processes of this test. */
 static struct shared {
 	atomic_ulong births;
 	atomic_int victim[2];
 	atomic_ulong kills;
 	atomic_int tid[MARKERS];
 	atomic_int tids;
-	/* Before that, who comes and goes would only hold up those who stay. */
+	/* Processes that come and go wait for this: they would slow down the start. */
 	atomic_int begun;
 } *shared;
 
-/* The markers, in the order of the list, and where in that order a PID is. */
+/* The markers in the order of the list, and the position of each PID in that order. */
 static pid_t marker[MARKERS];
 static pid_t marker_tgid[MARKERS];
 static int markers;
@@ -68,7 +68,7 @@ static void forget_markers(void)
 		place[marker[--markers]] = 0;
 }
 
-/* Sleeps for ever, in memory that it shares, so without much of a library. */
+/* Sleeps for ever. It shares its memory, so it calls no library function with state. */
 static int sleep_for_ever(void *unused)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -77,7 +77,7 @@ static int sleep_for_ever(void *unused)
 	return 0;
 }
 
-/* A process that costs little: all it has of its own is a stack. */
+/* A cheap process: it has nothing of its own but a stack. */
 static pid_t start_sleeper(const char *name)
 {
 	static char *stacks;
@@ -110,7 +110,7 @@ static void begin(void)
 	syscall(SYS_futex, &shared->begun, FUTEX_WAKE, INT_MAX);
 }
 
-/* Threads that come and go in the middle of the list. */
+/* Threads that are created and die in the middle of the list. */
 static void churn_threads(void *unused)
 {
 	pthread_t thread[6];
@@ -130,10 +130,10 @@ static void churn_threads(void *unused)
 }
 
 /*
- * So many markers, each a process; then, if wanted, victims between them are killed.
- * In the middle of these is a process whose threads come and go: where a victim dies
- * at which a snapshot had its break, it goes back to before that process, which it
- * has seen to its end, and there are threads that it has not.
+ * Creates `markers` processes that are markers and, with `victims`, victims between them.
+ * In the middle is a process whose threads come and go. When the victim at the break of a
+ * snapshot dies, the walk resumes before that process, which it has already seen to its
+ * end, and finds threads there that it has not seen.
  */
 struct nursery {
 	int markers;
@@ -145,7 +145,7 @@ static void rear(void *argument)
 	struct nursery *nursery = argument;
 
 	stay_on(1);
-	/* The dead are gone at once, and do not wait for this process. */
+	/* A dead child is reaped at once: it does not wait for this process. */
 	signal(SIGCHLD, SIG_IGN);
 	for (int i = 0; i < nursery->markers; i++) {
 		if (nursery->victims)
@@ -155,7 +155,7 @@ static void rear(void *argument)
 		shared->tid[i] = start_sleeper("marker");
 	}
 	shared->tids = nursery->markers;
-	/* Kills whom the reader names, at a moment that the reader does not know. */
+	/* Kills the victims that the reader names, at a moment the reader does not know. */
 	while (nursery->victims) {
 		for (int i = 0; i < 2; i++) {
 			pid_t victim = shared->victim[i];
@@ -186,7 +186,7 @@ static int exit_at_once(void *unused)
 	_exit(0);
 }
 
-/* Processes that come and go at the end of the list; most of them cost little. */
+/* Processes that are created and die at the end of the list; most of them are cheap. */
 static void storm(void *unused)
 {
 	static char stacks[4][STACK];
@@ -204,7 +204,7 @@ static void storm(void *unused)
 	}
 }
 
-/* A process with so many marker threads, in the order of the list. */
+/* A process with `count` marker threads, in the order of the list. */
 static pid_t start_marker_threads(int count)
 {
 	struct crowd crowd = start_crowd(count);
@@ -224,7 +224,7 @@ static int rows_of(const char *name)
 	return rows;
 }
 
-/* One snapshot is right; says what is not. Names the victims of the next one. */
+/* Checks one snapshot, prints what is wrong, and names the victims of the next one. */
 static bool right(const char *name)
 {
 	struct task_table *table = table_try_read(name);
@@ -241,7 +241,7 @@ static bool right(const char *name)
 		int at = place[row->pid];
 
 		if (!at) {
-			/* The first that may be killed, at the break or after it. */
+			/* The first process at or after the break that may be killed. */
 			for (int b = 0; b < 2; b++)
 				if (i >= (b + 1) * BREAK - 2u && i < (b + 1) * BREAK + 60u &&
 				    !strcmp(row->comm, "victim") && !shared->victim[b])
@@ -272,7 +272,7 @@ out:
 	return good;
 }
 
-/* Snapshots of the tables in turn; all that are wrong count, some are shown. */
+/* Takes snapshots of the two tables in turn; counts the wrong ones and prints some. */
 static void take_snapshots(const char *what, int count, const char *one, const char *other)
 {
 	unsigned long births = shared->births, kills = shared->kills;
@@ -281,7 +281,7 @@ static void take_snapshots(const char *what, int count, const char *one, const c
 	double time;
 
 	begin();
-	wait_until(shared->births != births, "nobody is born");
+	wait_until(shared->births != births, "no process is created");
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (i = 0; i < count && wrong < 10; i++)
 		wrong += !right(i % 2 ? one : other);
@@ -291,13 +291,13 @@ static void take_snapshots(const char *what, int count, const char *one, const c
 	births = shared->births - births;
 	kills = shared->kills - kills;
 	ksft_print_msg("%s: %d snapshots of %d markers in %.1f s\n", what, i, markers, time);
-	ksft_print_msg("%s: %.0f births a second, %lu kills, %d rows\n",
+	ksft_print_msg("%s: %.0f processes a second, %lu kills, %d rows\n",
 		       what, births / time, kills, rows_of(one));
 	ksft_test_result(!wrong && births > (unsigned long)count / 4,
-			 "%s: every marker once and in order, %d times\n", what, i);
+			 "%s: every marker once and in order in %d snapshots\n", what, i);
 }
 
-/* How many threads there are, those of the kernel included. */
+/* The number of threads in the system, kernel threads included. */
 static int threads_now(void)
 {
 	struct sysinfo info;
@@ -313,7 +313,7 @@ static void end_nursery(pid_t nursery)
 	wait_until(threads_now() < BREAK / 2, "the nursery does not end");
 }
 
-/* Processes come and go where the list ends, which is about row 1,024. */
+/* Processes come and go at the end of the list, near row 1,024. */
 static void test_tail(int count)
 {
 	pid_t nursery = start_nursery(BREAK - rows_of("processes") - 5, false);
@@ -324,7 +324,7 @@ static void test_tail(int count)
 	end_nursery(nursery);
 }
 
-/* Processes die where a snapshot has its break, and go on coming at the end. */
+/* Processes die at the break of a snapshot, and others are created at the end of the list. */
 static void test_victims(int count)
 {
 	pid_t nursery = start_nursery(1100, true);
@@ -332,19 +332,19 @@ static void test_victims(int count)
 
 	take_snapshots("victims", count, "processes", "threads");
 	ksft_test_result(shared->kills >= (unsigned long)count / 10,
-			 "victims: enough of them were killed\n");
+			 "victims: at least one kill per ten snapshots\n");
 	end_child(child);
 	end_nursery(nursery);
 }
 
-/* Threads come and go about rows 1,024 and 2,048. */
+/* Threads come and go near rows 1,024 and 2,048. */
 static void test_threads(int count)
 {
 	pid_t children[6];
 
 	children[0] = start_marker_threads(BREAK - rows_of("threads") - 5);
 	children[1] = start_child(churn_threads, NULL);
-	/* Its own threads are as many as it may have, now or in a moment. */
+	/* The number of its own threads varies; it may reach its maximum in a moment. */
 	children[2] = start_marker_threads(2 * BREAK - rows_of("threads") - 8);
 	children[3] = start_child(churn_threads, NULL);
 	children[4] = start_marker_threads(200);
@@ -356,8 +356,8 @@ static void test_threads(int count)
 }
 
 /*
- * Who lets go of its lock has to hold on to a task. Were it not let go of again,
- * every snapshot would leave one behind.
+ * To release its lock, the walk takes a reference to a task. If it did not put the
+ * reference, every snapshot would leave a task_struct behind.
  */
 static void test_references(long before, long snapshots)
 {
@@ -365,7 +365,8 @@ static void test_references(long before, long snapshots)
 
 	ksft_print_msg("task_structs: %ld before, %ld after, %d threads\n", before, after,
 		       rows_of("threads"));
-	ksft_test_result(after <= before + snapshots / 10, "no task is held on to\n");
+	ksft_test_result(after <= before + snapshots / 10,
+			 "after the snapshots: no reference to a task is left\n");
 }
 
 int main(void)
@@ -378,9 +379,9 @@ int main(void)
 		      0);
 	load_taskscope("");
 	prctl(PR_SET_NAME, "marker");
-	/* The reader has one processor, what comes and goes the other. */
+	/* The reader has one CPU; processes that come and go have the other. */
 	stay_on(0);
-	/* No PID comes twice in the time this takes. */
+	/* PIDs are not reused during this test. */
 	write_file("/proc/sys/kernel/pid_max", "4194304");
 
 	before = slab_objects("task_struct");

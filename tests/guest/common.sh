@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=busybox disable=SC2034 # tables: for the tests
 #
-# Sourced by the tests beside it, which run in the guest: TAP from the kernel's
-# own helpers, and taskscope's tables taken apart by the names of their columns.
+# Sourced by the shell tests in this directory, which run in the guest: TAP output from
+# the kernel's helpers, and the columns of taskscope's tables by name.
 
 # shellcheck source=/dev/null # of the kernel's selftests
 . /tests/ktap_helpers.sh
@@ -21,14 +21,14 @@ result() {
 	fi
 }
 
-# The module is gone after each test, however it ends.
+# The trap unloads the module after the test, however the test ends.
 load_module() {
 	insmod /taskscope.ko || exit 1
 	trap 'rmmod taskscope' EXIT
 }
 
-# column TABLE COLUMN...: those columns of every row, as words of a line. The
-# last column, which runs to the end of its line, counts as its first word.
+# column TABLE COLUMN...: these columns of each row, separated by spaces. Of the last
+# column of a table, whose values may contain spaces, the first word.
 column() {
 	local table=$1
 	shift
@@ -38,5 +38,5 @@ column() {
 		{ for (i = 1; i <= n; i++) printf "%s%s", $at[name[i]], i < n ? " " : "\n" }' "$table"
 }
 
-# lacks FILE FILE: the lines of the first (sorted) that the second lacks
+# lacks FILE FILE: the lines of the first file that the second one does not have
 lacks() { awk -v file="$2" 'BEGIN { while ((getline line <file) > 0) have[line] } !($0 in have)' "$1"; }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Programs for the other ABIs of the machine, 32-bit ones and x32: the system call that
- * they are in, by the table that they made it by, and their frames, as they have noted
- * themselves where their functions return to.
+ * 32-bit and x32 programs. The system call must be named by the table of the ABI that made
+ * the call. The frames must be those that the program itself has noted: the return
+ * addresses of its functions.
  */
 #include <fcntl.h>
 #include <linux/elf.h>
@@ -30,7 +30,7 @@ static bool has(const struct rows *table, size_t row, pid_t pid, const char *col
 	return !strcmp(found, value);
 }
 
-/* The row is that of /proc/PID/syscall, and the call has that table and that name. */
+/* The row equals /proc/PID/syscall, with that ABI and that name. */
 static bool is_in_call(pid_t pid, const char *abi, const char *call)
 {
 	static const char * const values[] = {
@@ -53,7 +53,7 @@ static bool is_in_call(pid_t pid, const char *abi, const char *call)
 	return good;
 }
 
-/* The stack pointer of /proc/PID/syscall, and the mapping that it lies in. */
+/* SP as in /proc/PID/syscall, and the mapping that contains it. */
 static bool is_on_stack(pid_t pid)
 {
 	struct rows *table = rows_read("ustacks");
@@ -77,7 +77,7 @@ static bool is_on_stack(pid_t pid)
 	return good;
 }
 
-/* A row of uframes: where an address lies by /proc/PID/maps, in the mapping of that name if any. */
+/* A row of uframes: the mapping of an address and the offset, as in /proc/PID/maps. */
 static bool is_frame(const struct rows *table, size_t row, pid_t pid, unsigned long address,
 		     const char *name)
 {
@@ -93,7 +93,7 @@ static bool is_frame(const struct rows *table, size_t row, pid_t pid, unsigned l
 	       !strcmp(mapping.name, name);
 }
 
-/* What the program writes comes out of output. 0 and errno if it cannot be executed. */
+/* Starts a program; `output` reads what it writes. 0 and errno if it cannot be executed. */
 static pid_t start_program(char *program, char *argument, int *output)
 {
 	char *arguments[3] = { program, argument };
@@ -101,7 +101,7 @@ static pid_t start_program(char *program, char *argument, int *output)
 	pid_t pid;
 
 	must(pipe(out));
-	/* Closed when the program is executed. */
+	/* Close-on-exec: it is closed when the program starts. */
 	must(pipe2(failure, O_CLOEXEC));
 	pid = fork_child();
 	if (!pid) {
@@ -123,12 +123,12 @@ static pid_t start_program(char *program, char *argument, int *output)
 }
 
 #ifdef __x86_64__
-/* As in programs/compat.c. */
+/* The same number as in programs/compat.c. */
 #define RETURNS 5
 
 /*
- * Such a program: where its innermost function stands, and then the functions that called
- * it, four calls and the first one; and no more.
+ * Frames of such a program: the address at which its innermost function sleeps, then four
+ * calling functions and the first one, and no more.
  */
 static void test_program(char *program, char *argument, const char *abi, const char *place,
 			 const char *what)
@@ -141,7 +141,7 @@ static void test_program(char *program, char *argument, const char *abi, const c
 	unsigned long pc;
 	bool good;
 
-	/* The debug kernels know 64-bit programs alone. */
+	/* The debug kernels run 64-bit programs only. */
 	if (!pid && errno == ENOEXEC) {
 		for (int i = 0; i < 3; i++)
 			ksft_test_result_skip("%s: this kernel runs no such program\n", what);
@@ -150,11 +150,12 @@ static void test_program(char *program, char *argument, const char *abi, const c
 	if (!pid)
 		die("%s cannot be executed", program);
 	if (must(read(output, returns_to, sizeof(returns_to))) != sizeof(returns_to))
-		die("%s has not said where it is", program);
+		die("%s has not written its addresses", program);
 	close(output);
 	wait_for_sleep(pid, pid, "S");
-	ksft_test_result(is_in_call(pid, abi, "pause"), "%s: the call by its own table\n", what);
-	ksft_test_result(is_on_stack(pid), "%s: the stack\n", what);
+	ksft_test_result(is_in_call(pid, abi, "pause"),
+			 "%s: CALL is from the table of its own ABI\n", what);
+	ksft_test_result(is_on_stack(pid), "%s: SP, START and END as in /proc\n", what);
 
 	table = rows_read("uframes");
 	row = rows_find(table, pid);
@@ -164,7 +165,8 @@ static void test_program(char *program, char *argument, const char *abi, const c
 		good &= is_frame(table, row++, pid, returns_to[i], program);
 	good &= has(table, row, pid, "FRAME", "end: null");
 	rows_free(table);
-	ksft_test_result(good, "%s: its frames, four calls deep\n", what);
+	ksft_test_result(good,
+			 "%s: the frames are those of its functions, four calls deep\n", what);
 	end_child(pid);
 }
 
@@ -176,17 +178,17 @@ static void test_programs(void)
 	test_program("/tests/compat-x32", NULL, "x32", "/tests/compat-x32", "x32");
 }
 #elif defined(__aarch64__)
-/* In the build root there is no assembler for this program. */
+/* The build root has no assembler for this program. */
 static const unsigned int pause_for_ever[] = {
 	0xe3a0701d,	/* mov r7, #29, which is pause() */
 	0xef000000,	/* svc #0 */
 	0xeafffffc,	/* b to the first one */
 };
 
-/* Debian's programs for 32-bit ARM are of this version of its ABI; the kernel asks for one. */
+/* The kernel requires an ABI version; Debian's 32-bit ARM programs have this one. */
 #define EF_ARM_EABI_VER5 0x05000000
 
-/* Where it is in memory, where it begins in the file, and its second instruction's end. */
+/* The load address, the offset in the file, and the end of the second instruction. */
 #define BASE 0x10000
 #define CODE (sizeof(struct elf32_hdr) + sizeof(struct elf32_phdr))
 #define PC (BASE + CODE + 8)
@@ -231,13 +233,14 @@ static void test_programs(void)
 		die("%s cannot be executed", program);
 	ksft_set_plan(3);
 	wait_for_sleep(pid, pid, "S");
-	ksft_test_result(is_in_call(pid, "arm", "pause"), "arm: the call by its own table\n");
-	ksft_test_result(is_on_stack(pid), "arm: the stack\n");
+	ksft_test_result(is_in_call(pid, "arm", "pause"),
+			 "arm: CALL is from the table of its own ABI\n");
+	ksft_test_result(is_on_stack(pid), "arm: SP, START and END as in /proc\n");
 	table = rows_read("uframes");
 	row = rows_find(table, pid);
 	ksft_test_result(is_frame(table, row, pid, PC, program) &&
 			 has(table, row + 1, pid, "FRAME", "end: unknown-machine"),
-			 "arm: where it stands, and no frames\n");
+			 "arm: its PC, then end: unknown-machine\n");
 	rows_free(table);
 	end_child(pid);
 }

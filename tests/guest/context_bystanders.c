@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What `current` is in an interrupt: the task that the interrupt found on its
- * processor, and not the one that set it off. Two situations have an answer that is
- * known before: a processor on which a program does nothing but run, and idle ones.
+ * `current` in an interrupt is the task that the interrupt interrupted on its CPU,
+ * not the task that triggered the interrupt. Two situations have a known answer: a
+ * CPU on which one program runs all the time, and idle CPUs.
  *
- * OPENS, if set, is how often the file is opened in each.
+ * OPENS, if set, is the number of opens in each situation.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/utsname.h>
 
 #include <kselftest.h>
 
 #include "contexts.h"
 #include "guest.h"
 
-/* What interrupts somebody. A call by another processor interrupts a work item. */
+/* The contexts that interrupt a task. The ipi interrupts a work item. */
 static const char * const interrupts[] = {
 	"hrtimer", "softirq_timer", "softirq_bh", "irq_work",
 };
@@ -26,8 +25,9 @@ static const char * const interrupts[] = {
 #define INTERRUPTS (sizeof(interrupts) / sizeof(*interrupts))
 
 /*
- * Of a hundred rows so many: some thread of the kernel always comes between. Where all
- * takes ten times as long, and the timers do not, they come between more often.
+ * The least number of rows of a hundred that must show the expected task: some kernel
+ * thread always runs in between. On a slow kernel, whose timers are not slower, kernel
+ * threads run in between more often.
  */
 #define MOST (slower() > 1 ? 60 : 90)
 
@@ -41,7 +41,7 @@ static bool is(const char *comm, const char *thread, int cpu)
 	return !strcmp(comm, name);
 }
 
-/* PREEMPT_RT has threads for all but what asks for hard interrupt context. */
+/* PREEMPT_RT runs these in threads, except those that ask for hard interrupt context. */
 static bool is_thread_of_rt(const struct context_row *row, int cpu)
 {
 	if (!strcmp(row->context, "irq_work"))
@@ -49,7 +49,7 @@ static bool is_thread_of_rt(const struct context_row *row, int cpu)
 	return is(row->comm, "ksoftirqd", cpu) || is(row->comm, "ktimers", cpu);
 }
 
-/* Whether the row shows the process, or the idle task of the processor where there is none. */
+/* Whether the row shows the process, or the CPU's idle task if there is no process. */
 static bool shows(const struct context_row *row, int cpu, pid_t pid)
 {
 	char number[20];
@@ -62,7 +62,7 @@ static bool shows(const struct context_row *row, int cpu, pid_t pid)
 	return !strcmp(row->pid, number) && !strcmp(row->comm, "bystander");
 }
 
-/* How many of a hundred rows of the processors show what was there. */
+/* How many rows of a hundred show the expected task. */
 static long share(long opens, const int *cpus, int count, pid_t pid)
 {
 	long rows = 0, good = 0;
@@ -89,7 +89,7 @@ static long share(long opens, const int *cpus, int count, pid_t pid)
 	return good * 100 / rows;
 }
 
-/* The kernel tests its ciphers for some seconds after the boot. */
+/* The kernel tests its ciphers for some seconds after boot. */
 static bool nothing_runs(void)
 {
 	struct proc_thread *threads;
@@ -118,29 +118,28 @@ int main(void)
 {
 	const long opens = setting("OPENS", 25);
 	int cpus[CPUS_MAX], online = online_cpus(cpus);
-	struct utsname name;
 	long of_100;
 	pid_t pid;
 
 	ksft_print_header();
 	ksft_set_plan(2);
-	must(uname(&name));
-	rt = strstr(name.version, "PREEMPT_RT");
+	rt = is_preempt_rt();
 	load_taskscope("");
 	turns = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	wait_until(nothing_runs(), "no processor is idle");
+	wait_until(nothing_runs(), "no CPU is idle");
 	of_100 = share(opens, cpus, online, 0);
-	ksft_test_result(of_100 >= MOST, "idle processors: %ld of 100 rows show the %s\n", of_100,
-			 rt ? "idle task, or the thread that serves it" : "idle task");
+	ksft_test_result(of_100 >= MOST, "idle CPUs: %ld of 100 rows show the %s\n", of_100,
+			 rt ? "idle task, or the interrupt's thread" : "idle task");
 	if (online < 2) {
-		ksft_test_result_skip("beside a program: the reader runs on its processor too\n");
+		ksft_test_result_skip("a program runs on the CPU: there is only one\n");
 		ksft_finished();
 	}
 	pid = start_child(stand_by, &cpus[online - 1]);
 	wait_until(*turns, "the bystander does not run");
 	of_100 = share(opens, &cpus[online - 1], 1, pid);
-	ksft_test_result(of_100 >= MOST, "beside a program that runs: %ld of 100 rows show %s\n",
-			 of_100, rt ? "it, or the thread that serves it" : "it");
+	ksft_test_result(of_100 >= MOST,
+			 "a program runs on the CPU: %ld of 100 rows show %s\n",
+			 of_100, rt ? "the program, or the interrupt's thread" : "the program");
 	end_child(pid);
 	ksft_finished();
 }

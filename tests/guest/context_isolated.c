@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * `contexts` leaves isolated processors alone. Which are isolated, and by what, is
- * told by /sys and by the cpuset controller. Where the kernel's command line isolates
- * none (tests/host/isolated.test boots such guests), an isolated partition of a
- * cpuset is made here, which comes and goes at run time.
+ * `contexts` and `cpus` do not disturb isolated CPUs. The expected set of isolated CPUs,
+ * and why each is isolated, comes from /sys and from the cpuset controller. If the kernel's
+ * command line isolates no CPU (tests/host/isolated.test boots guests in which it
+ * does), the test makes an isolated cpuset partition, and removes it at run time.
  *
- * That nothing happens on such a processor is told by the kernel's tracer, by its
- * counts of interrupts, and by a program there that does nothing but run.
+ * Three witnesses show that nothing happens on an isolated CPU: the kernel's tracer,
+ * the kernel's interrupt counters, and a program that runs there all the time.
  *
- * OPENS and CHANGES, if set, are how often the file is opened beside the witnesses,
- * and how often the partition comes and goes under a reader.
+ * OPENS, if set, is the number of opens under the witnesses, and CHANGES the number of
+ * times that the partition is made and removed while a reader is active.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -18,11 +18,11 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 
 #include <kselftest.h>
 
 #include "contexts.h"
+#include "cpus.h"
 #include "guest.h"
 
 #define CGROUPS "/sys/fs/cgroup/"
@@ -31,14 +31,14 @@
 #define TRACER "/sys/kernel/tracing/instances/isolated/"
 
 static const char * const per_cpu[] = {
-	"workqueue", "softirq_bh", "softirq_timer", "hrtimer", "irq_work", "ipi",
+	"workqueue", "softirq_bh", "softirq_timer", "hrtimer", "irq_work", "ipi", "irq_thread",
 };
 
 #define PER_CPU (sizeof(per_cpu) / sizeof(*per_cpu))
 
 static bool rt;
 
-/* What isolates a processor, as the kernel's own files have it. */
+/* Why a CPU is isolated, as the kernel's files say. */
 struct isolation {
 	bool isolcpus, cpuset, nohz_full;
 };
@@ -70,7 +70,7 @@ static bool is_isolated(struct isolation isolation)
 	return isolation.isolcpus || isolation.cpuset || isolation.nohz_full;
 }
 
-/* Every processor that is online has its rows: seen, or with its number and nothing else. */
+/* Every online CPU has its rows: either complete, or with nothing but its number. */
 static bool rows_fit(const struct contexts *table, bool all)
 {
 	int cpus[CPUS_MAX], online = online_cpus(cpus), asked = 0;
@@ -87,7 +87,7 @@ static bool rows_fit(const struct contexts *table, bool all)
 		for (size_t c = 0; c < PER_CPU; c++) {
 			const struct context_row *row = contexts_find(table, per_cpu[c], cpus[i]);
 
-			/* One processor that is asked alone has no other to call it. */
+			/* If only one CPU has probes, no other can send it an IPI. */
 			if (!strcmp(per_cpu[c], "ipi") && !alone && asked == 1) {
 				good &= !row && contexts_said(table, "# ipi: no other") == 1;
 				continue;
@@ -107,7 +107,7 @@ static bool rows_fit(const struct contexts *table, bool all)
 			 (why.isolcpus || why.cpuset) && why.nohz_full ? ", " : "",
 			 why.nohz_full ? "nohz_full=" : "");
 		if (contexts_said(table, words) != 1) {
-			printf("# nothing says '%s'\n", words);
+			printf("# no summary line says '%s'\n", words);
 			good = false;
 		}
 	}
@@ -115,10 +115,46 @@ static bool rows_fit(const struct contexts *table, bool all)
 	       !contexts_said(table, "did not answer");
 }
 
+/* The summary says why the CPU has no rows in `cpus`. */
+static bool said_why(const struct rows *table, int cpu)
+{
+	struct isolation why = isolation_of(cpu);
+	char words[100];
+
+	snprintf(words, sizeof(words), "# CPU %d is isolated (%s%s%s) and was left alone;", cpu,
+		 why.isolcpus ? "isolcpus=" : why.cpuset ? "cpuset" : "",
+		 (why.isolcpus || why.cpuset) && why.nohz_full ? ", " : "",
+		 why.nohz_full ? "nohz_full=" : "");
+	return cpus_said(table, words) == 1;
+}
+
+/* `cpus` shows each CPU, or that it is isolated. The reader's own CPU is shown, if it is given. */
+static bool cpus_fit(bool all, int own)
+{
+	int cpus[CPUS_MAX], online = online_cpus(cpus);
+	struct rows *table = rows_read("cpus");
+	bool good = cpus_whole(table);
+	size_t isolated = 0;
+
+	for (int i = 0; i < online; i++) {
+		bool alone = !all && cpus[i] != own && is_isolated(isolation_of(cpus[i]));
+
+		isolated += alone;
+		good &= !strcmp(cpus_value(table, cpus[i], "VALID"),
+				alone ? "isolated" : "sampled");
+		good &= !alone || said_why(table, cpus[i]);
+	}
+	good &= cpus_said(table, "is isolated") == isolated;
+	if (!good)
+		printf("%s\n", table->text);
+	rows_free(table);
+	return good;
+}
+
 static bool rows_fit_now(bool all)
 {
 	struct contexts *table = contexts_read();
-	bool good = rows_fit(table, all);
+	bool good = rows_fit(table, all) & cpus_fit(all, -1);
 
 	if (!good)
 		for (size_t i = 0; i < table->summaries; i++)
@@ -127,7 +163,7 @@ static bool rows_fit_now(bool all)
 	return good;
 }
 
-/* The partition holds that processor alone, if there is one. */
+/* Makes the partition; it holds the CPU, if cpu is not negative, and no other. */
 static void make_partition(int cpu)
 {
 	char number[20];
@@ -142,7 +178,7 @@ static void isolate(bool isolated, int cpu)
 {
 	write_file(PARTITION "cpuset.cpus.partition", isolated ? "isolated" : "member");
 	if (isolation_of(cpu).cpuset != isolated)
-		die("processor %d is %sisolated", cpu, isolated ? "not " : "");
+		die("CPU %d is %sisolated", cpu, isolated ? "not " : "");
 }
 
 static void remove_partition(void)
@@ -151,7 +187,7 @@ static void remove_partition(void)
 	write_file(CGROUPS "cgroup.subtree_control", "-cpuset");
 }
 
-/* What the kernel traces that names a function of a module, and who is switched to. */
+/* The tracepoints that name a function of a module, and sched_switch. */
 static const char * const events[] = {
 	"workqueue/workqueue_execute_start", "timer/timer_expire_entry",
 	"timer/hrtimer_expire_entry", "csd/csd_function_entry", "sched/sched_switch",
@@ -173,7 +209,7 @@ static void trace(bool on)
 	}
 }
 
-/* Whether the kernel itself puts threads there that need no processor in particular. */
+/* Whether the kernel runs unbound work items and threads on the CPU. */
 static bool takes_any_thread(int cpu)
 {
 	char *mask = slurp("/sys/devices/virtual/workqueue/cpumask", NULL);
@@ -189,8 +225,8 @@ static bool takes_any_thread(int cpu)
 }
 
 /*
- * How many events of the processor are taskscope's: of all its threads, or without those
- * that need no processor in particular.
+ * The number of the CPU's trace events that are taskscope's. Without any_thread, the
+ * events of threads that are not bound to a CPU do not count.
  */
 static long traced(int cpu, bool any_thread)
 {
@@ -200,17 +236,19 @@ static long traced(int cpu, bool any_thread)
 	snprintf(path, sizeof(path), TRACER "per_cpu/cpu%d/trace", cpu);
 	text = slurp(path, NULL);
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		bool unbound = strstr(line, "Errand") || strstr(line, "taskscope_probe");
+		/* The thread of an interrupt is bound after it has been made; its name is cut. */
+		bool unbound = strstr(line, "ProbeWork") || strstr(line, "taskscope_probe") ||
+			       strstr(line, "-taskscop");
 
 		if (strstr(line, "LOST"))
 			die("the tracer has lost events");
-		count += strstr(line, "taskscope") && (any_thread || !unbound);
+		count += strstr(line, "taskscop") && (any_thread || !unbound);
 	}
 	free(text);
 	return count;
 }
 
-/* How many interrupts of a kind the processor (the place-th one online) has had. */
+/* An interrupt counter of a CPU, which is given by its place in the online list. */
 static long interrupts_of(const char *kind, int place)
 {
 	char *text = slurp("/proc/interrupts", NULL), *rest;
@@ -232,7 +270,7 @@ static long interrupts_of(const char *kind, int place)
 	return count;
 }
 
-/* A program that runs on the processor, in the partition if there is one. */
+/* A program that runs on the CPU, in the partition if there is one. */
 static volatile long *turns;
 
 static void run_there(void *cpu)
@@ -246,7 +284,7 @@ static void run_there(void *cpu)
 	}
 }
 
-/* What the witnesses on the processor have seen of so many opens. */
+/* What the witnesses on the CPU saw during a number of opens. */
 struct seen {
 	long traced, irq_works, calls, switches;
 	bool any_thread;
@@ -260,18 +298,20 @@ static struct seen watch(int cpu, int place, long opens)
 
 	*turns = 0;
 	pid = start_child(run_there, &cpu);
-	wait_until(*turns, "nothing runs on processor %d", cpu);
+	wait_until(*turns, "nothing runs on CPU %d", cpu);
 	trace(true);
 	write_file(TRACER "trace", "");
 	seen.irq_works = interrupts_of("IRQ work interrupts", place);
 	seen.calls = interrupts_of("Function call interrupts", place);
 	if (!proc_thread(pid, pid, &thread))
-		die("nothing runs on processor %d", cpu);
+		die("nothing runs on CPU %d", cpu);
 	seen.switches = thread.switches;
-	for (long i = 0; i < opens; i++)
+	for (long i = 0; i < opens; i++) {
 		contexts_free(contexts_read());
+		rows_free(rows_read("cpus"));
+	}
 	if (!proc_thread(pid, pid, &thread))
-		die("nothing runs on processor %d", cpu);
+		die("nothing runs on CPU %d", cpu);
 	seen.switches = thread.switches - seen.switches;
 	seen.irq_works = interrupts_of("IRQ work interrupts", place) - seen.irq_works;
 	seen.calls = interrupts_of("Function call interrupts", place) - seen.calls;
@@ -284,11 +324,11 @@ static struct seen watch(int cpu, int place, long opens)
 }
 
 /*
- * The kernel's own work goes on, now and then. What an open does, it does each time.
+ * The kernel's own work goes on at times. An effect of an open would appear in every open.
  *
- * nohz_full= alone does not keep threads off, and kthreadd stays on the processor that
- * has booted: there the kernel makes a thread, and lets an errand run, where it likes.
- * PREEMPT_RT has threads of its own that run at every tick.
+ * nohz_full= alone keeps no threads off a CPU, and kthreadd stays on the CPU
+ * that booted: there the kernel may create a thread, and run an unbound work item.
+ * PREEMPT_RT has threads that run at every tick.
  */
 static bool nothing(struct seen seen, long opens)
 {
@@ -297,14 +337,17 @@ static bool nothing(struct seen seen, long opens)
 	       (seen.any_thread || rt || seen.switches < opens);
 }
 
-/* An open sets off at least five things, of which one is a thread and one an irq_work. */
+/*
+ * An open of `contexts` causes at least five events, one thread and one irq_work on a CPU, and an
+ * open of `cpus` causes a call and a timer.
+ */
 static bool much(struct seen seen, long opens)
 {
-	return seen.traced >= 5 * opens && seen.irq_works >= opens && seen.calls >= opens &&
+	return seen.traced >= 7 * opens && seen.irq_works >= opens && seen.calls >= opens &&
 	       seen.switches >= opens;
 }
 
-/* A process that is on the isolated processor itself is asked where it is. */
+/* A reader on the isolated CPU itself gets the rows of that CPU. */
 static void read_there(void *cpu)
 {
 	struct contexts *table;
@@ -318,7 +361,7 @@ static void read_there(void *cpu)
 	table = contexts_read();
 	good = !strcmp(contexts_find(table, "syscall", -1)->cpu, number) &&
 	       !strcmp(contexts_find(table, "page_fault", -1)->cpu, number) &&
-	       rows_fit(table, false);
+	       rows_fit(table, false) && cpus_fit(false, *(int *)cpu);
 	*turns = good ? 1 : 2;
 	for (;;)
 		pause();
@@ -330,12 +373,12 @@ static bool good_from_there(int cpu)
 
 	*turns = 0;
 	pid = start_child(read_there, &cpu);
-	wait_until(*turns, "no reader on processor %d", cpu);
+	wait_until(*turns, "no reader on CPU %d", cpu);
 	end_child(pid);
 	return *turns == 1;
 }
 
-/* The partition comes and goes, and each open has it as it is. */
+/* The partition is made and removed; each open shows the current state. */
 static bool follows(int cpu, long times)
 {
 	bool good = true;
@@ -349,8 +392,9 @@ static bool follows(int cpu, long times)
 }
 
 /*
- * In a child: reads until it is told. Whatever the partition does meanwhile, each
- * processor is asked all of it or nothing, and is said to be isolated or not.
+ * In a child: reads until it is told to stop. Whatever happens to the partition meanwhile,
+ * each CPU has all of its rows or none, and in the latter case a summary line says
+ * that it is isolated.
  */
 static volatile bool *enough;
 
@@ -363,20 +407,25 @@ static void read_under_changes(void *isolated)
 		int cpus[CPUS_MAX], online = online_cpus(cpus);
 
 		for (int i = 0; i < online; i++) {
-			size_t alone = 0, seen = 0;
+			size_t alone = 0, answered;
 			char words[60];
 
+			/* On a busy host, a context may not answer in time: then a line says so. */
+			snprintf(words, sizeof(words), " on processor %d did not answer", cpus[i]);
+			answered = contexts_said(table, words);
+			snprintf(words, sizeof(words), " on processor %d was not sent", cpus[i]);
+			answered += contexts_said(table, words);
 			for (size_t c = 0; c < PER_CPU; c++) {
 				const struct context_row *row =
 					contexts_find(table, per_cpu[c], cpus[i]);
 
 				alone += row && row->left_alone;
-				seen += row && row->seen;
+				answered += row && row->seen;
 			}
 			snprintf(words, sizeof(words), "# processor %d is isolated (", cpus[i]);
-			/* ipi is missing where there is one to ask. */
+			/* There is no ipi row if only one CPU has probes. */
 			if (contexts_said(table, words) != !!alone ||
-			    (alone ? alone != PER_CPU || seen : seen < PER_CPU - 1))
+			    (alone ? alone != PER_CPU || answered : answered < PER_CPU - 1))
 				count[2]++;
 			count[!!alone]++;
 		}
@@ -405,7 +454,7 @@ static bool good_under_changes(int cpu, long changes)
 	*enough = true;
 	wait_until(count[3], "the reader does not end");
 	good = count[0] && count[1] && !count[2];
-	ksft_print_msg("asked %ld times, left alone %ld times, mixed up %ld times\n", count[0],
+	ksft_print_msg("with probes %ld times, without %ld times, mixed up %ld times\n", count[0],
 		       count[1], count[2]);
 	end_child(pid);
 	isolate(true, cpu);
@@ -416,17 +465,15 @@ int main(void)
 {
 	const long opens = setting("OPENS", 20), changes = rounds("CHANGES", 6, 60);
 	int cpus[CPUS_MAX], online = online_cpus(cpus), cpu = -1, place = 0;
-	struct utsname name;
 	bool own;
 	cpu_set_t others;
 
 	ksft_print_header();
-	must(uname(&name));
-	rt = strstr(name.version, "PREEMPT_RT");
+	rt = is_preempt_rt();
 	turns = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	enough = (volatile bool *)(turns + 100);
 	if (online < 2)
-		ksft_exit_skip("one processor cannot be isolated: no other is left\n");
+		ksft_exit_skip("a guest with one CPU cannot isolate it\n");
 	write_file(CGROUPS "cgroup.subtree_control", "+cpuset");
 	for (int i = 0; i < online; i++)
 		if (is_isolated(isolation_of(cpus[i])))
@@ -436,31 +483,40 @@ int main(void)
 	load_taskscope("");
 	if (own) {
 		cpu = cpus[place = online - 1];
-		ksft_test_result(rows_fit_now(false), "no processor is isolated: all are asked\n");
+		ksft_test_result(rows_fit_now(false),
+				 "no isolated CPU: all have complete rows\n");
 		make_partition(cpu);
 		isolate(true, cpu);
 	}
-	/* The reader is on the others. */
+	/* The reader runs on a CPU that is not isolated: `cpus` shows the reader's own CPU. */
 	must(sched_getaffinity(0, sizeof(others), &others));
-	CPU_CLR(cpu, &others);
+	for (int i = 0; i < online; i++)
+		if (is_isolated(isolation_of(cpus[i])))
+			CPU_CLR(cpus[i], &others);
 	must(sched_setaffinity(0, sizeof(others), &others));
 
-	ksft_test_result(rows_fit_now(false), "an isolated processor has its number and no more\n");
+	ksft_test_result(rows_fit_now(false),
+			 "isolated CPU: its rows have its number and nothing else\n");
 	ksft_test_result(nothing(watch(cpu, place, opens), opens),
-			 "nothing happens on it in %ld opens\n", opens);
-	ksft_test_result(good_from_there(cpu), "a reader on it is asked there\n");
+			 "isolated CPU: nothing happens there in %ld opens\n", opens);
+	ksft_test_result(good_from_there(cpu),
+			 "reader on the isolated CPU: its syscall row is complete\n");
 	if (own) {
-		ksft_test_result(follows(cpu, changes), "a partition that comes and goes\n");
-		ksft_test_result(good_under_changes(cpu, changes), "and does so under a reader\n");
+		ksft_test_result(follows(cpu, changes),
+				 "partition changes: each open shows it\n");
+		ksft_test_result(good_under_changes(cpu, changes),
+				 "partition changes during opens: every table is consistent\n");
 	}
 	must(unload_module("taskscope") ? -1 : 0);
 	load_taskscope("include_isolated=1");
-	ksft_test_result(rows_fit_now(true), "include_isolated=1: all are asked\n");
+	ksft_test_result(rows_fit_now(true),
+			 "include_isolated=1: all CPUs have complete rows\n");
 	ksft_test_result(much(watch(cpu, place, opens), opens),
-			 "and the witnesses see it, so they do see\n");
+			 "include_isolated=1: the witnesses see the open\n");
 	must(unload_module("taskscope") ? -1 : 0);
 	load_taskscope("");
-	ksft_test_result(rows_fit_now(false), "without it: left alone again\n");
+	ksft_test_result(rows_fit_now(false),
+			 "include_isolated=0: the isolated CPU is left alone\n");
 	must(rmdir(TRACER));
 	if (own) {
 		isolate(false, cpu);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * `contexts` in trouble: many readers while processors come and go, a processor
- * that does not answer, readers that are interrupted or killed while they wait.
- * Nothing may be left behind: the module can be unloaded at once.
+ * `contexts` under stress: many readers while CPUs go offline and online, a CPU
+ * that does not answer, readers that are interrupted or killed while they wait. Nothing may
+ * be left behind: the module can be unloaded at once.
  *
- * OPENS, if set, is how often the file is opened in the storm.
+ * OPENS, if set, is the number of opens during the hotplug.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -19,18 +19,19 @@
 
 #include "contexts.h"
 #include "guest.h"
+#include "races.h"
 
 #define READERS 8
 
 static const char * const per_cpu[] = {
-	"workqueue", "softirq_bh", "softirq_timer", "hrtimer", "irq_work", "ipi",
+	"workqueue", "softirq_bh", "softirq_timer", "hrtimer", "irq_work", "ipi", "irq_thread",
 };
 
 #define PER_CPU (sizeof(per_cpu) / sizeof(*per_cpu))
 
 /*
- * Whatever the processors did: each context that a processor has was asked of the
- * same ones, and what did not answer is said.
+ * True however CPUs went offline and online: all contexts that exist on each CPU have rows
+ * for the same CPUs, and a missing answer has a summary line.
  */
 static bool whole(const struct contexts *table)
 {
@@ -44,13 +45,14 @@ static bool whole(const struct contexts *table)
 		for (size_t c = 0; c < PER_CPU; c++)
 			rows[c] += !strcmp(row->context, per_cpu[c]);
 		if (!row->seen && strcmp(row->context, "nmi") &&
+		    strcmp(row->context, "device_irq") &&
 		    !(!strcmp(row->context, "ipi") && contexts_said(table, "# ipi: ")))
 			silent++;
 	}
 	for (size_t c = 0; c < PER_CPU; c++)
 		if (!rows[c] || rows[c] != rows[0])
 			return false;
-	/* Each of another processor, and the page fault that of the reader. */
+	/* Each row is of another CPU. The page fault is the reader's own. */
 	for (size_t i = 1; i < table->rows; i++) {
 		const struct context_row *row = &table->row[i], *last = row - 1;
 
@@ -66,7 +68,7 @@ static bool whole(const struct contexts *table)
 	       contexts_find(table, "module_init", -1)->seen;
 }
 
-/* In a child: reads so often and until it is enough, and ends with 1 if something is wrong. */
+/* In a child: reads `times` times or more, until told to stop; exits with 1 on a wrong table. */
 static long *answered, *enough;
 
 static pid_t start_reader(long times)
@@ -90,37 +92,20 @@ static pid_t start_reader(long times)
 	_exit(0);
 }
 
-/* In a child: opens until the module is gone, and ends with 1 if it got a part. */
-static pid_t start_reader_until_gone(void)
+/* For unload_under_readers(). */
+static enum read_result read_once(void)
 {
-	pid_t pid = fork_child();
+	struct contexts *table = contexts_try_read();
+	enum read_result result;
 
-	if (pid)
-		return pid;
-	for (;;) {
-		struct contexts *table = contexts_try_read();
-
-		/* It was there when this began. */
-		if (!table)
-			_exit(0);
-		if (!whole(table))
-			_exit(1);
-		contexts_free(table);
-		__atomic_fetch_add(answered, 1, __ATOMIC_SEQ_CST);
-		/* Two that open without end would leave no gap. */
-		usleep(getpid() % 7 * 5000);
-	}
+	if (!table)
+		return READ_GONE;
+	result = whole(table) ? READ_RIGHT : READ_WRONG;
+	contexts_free(table);
+	return result;
 }
 
-static int wait_for(pid_t pid)
-{
-	int status;
-
-	must(waitpid(pid, &status, 0));
-	return status;
-}
-
-/* Goes on until the processor has come or gone so often, however fast that is. */
+/* Runs readers until the CPU has gone offline or online `least` times, however long it takes. */
 static bool storm(long opens, int cpu, long least, long *changes)
 {
 	pid_t readers[READERS];
@@ -149,33 +134,11 @@ static bool storm(long opens, int cpu, long least, long *changes)
 	return good;
 }
 
-/* Unloads the module so often under two readers; how often it went and they got it whole. */
-static int unload_under_readers(int times)
-{
-	int good = 0;
-
-	for (int i = 0; i < times; i++) {
-		pid_t readers[2];
-		int error, status = 0;
-
-		load_taskscope("");
-		*answered = 0;
-		for (int r = 0; r < 2; r++)
-			readers[r] = start_reader_until_gone();
-		wait_until(__atomic_load_n(answered, __ATOMIC_SEQ_CST) > 2, "nobody reads");
-		wait_until((error = unload_module("taskscope")) != EAGAIN, "it never goes");
-		for (int r = 0; r < 2; r++)
-			status |= wait_for(readers[r]);
-		good += !error && !status;
-	}
-	return good;
-}
-
 static volatile bool *stop;
 
 /*
- * The kernel's threads that work for all on that processor go before what keeps it
- * busy here: on PREEMPT_RT one tells RCU that the processor is done.
+ * Gives a per-CPU kernel thread a higher priority than the hog below: on PREEMPT_RT
+ * such a thread tells RCU that the CPU has passed through a quiescent state.
  */
 static void prefer(const char *thread, int cpu)
 {
@@ -192,8 +155,8 @@ static void prefer(const char *thread, int cpu)
 }
 
 /*
- * This process and its children are to be on the other processors: on PREEMPT_RT a
- * sleep ends in a thread of the processor on which it began.
+ * Moves this process and its children to the other CPUs: on PREEMPT_RT a sleep ends
+ * in a thread of the CPU on which it began.
  */
 static void leave(int cpu)
 {
@@ -204,7 +167,7 @@ static void leave(int cpu)
 	must(sched_setaffinity(0, sizeof(set), &set));
 }
 
-/* Nothing but this runs on the processor, hardly a kernel thread either, until it is told. */
+/* Keeps the CPU busy, and hardly lets a kernel thread run, until told to stop. */
 static void hog(void *cpu)
 {
 	stay_on(*(int *)cpu);
@@ -214,7 +177,7 @@ static void hog(void *cpu)
 		;
 }
 
-/* The same, but not before it is told. */
+/* The same, but it starts when it is told to. */
 static int go[2];
 
 static void late_hog(void *cpu)
@@ -227,7 +190,7 @@ static void late_hog(void *cpu)
 	hog(cpu);
 }
 
-/* Nothing that is of no real-time class runs on the processor. */
+/* Keeps all threads without a real-time priority from the CPU. */
 static void crowd_out(void *cpu)
 {
 	stay_on(*(int *)cpu);
@@ -237,7 +200,7 @@ static void crowd_out(void *cpu)
 		;
 }
 
-/* The threads that work items of the processor run in. */
+/* The kworker threads of the CPU. */
 #define WORKERS 64
 static pid_t worker[WORKERS];
 static size_t workers;
@@ -256,7 +219,7 @@ static void find_workers(int cpu)
 	free(threads);
 }
 
-/* Whether the module's work item there has begun and has not ended, as the name tells. */
+/* Whether a work item of the module is running there, as the kworker's name shows. */
 static bool in_the_middle(void)
 {
 	bool found = false;
@@ -272,7 +235,7 @@ static bool in_the_middle(void)
 	return found;
 }
 
-/* Kills a reader. Whether it is gone without another wait in open(). */
+/* Kills a reader. Whether it exits without another wait in open(). */
 static bool dies_at_once(pid_t pid)
 {
 	char path[40];
@@ -292,12 +255,12 @@ static bool dies_at_once(pid_t pid)
 }
 
 /*
- * The processor is taken away in the middle of what it does for an open, and given
- * back only after that has returned: if the open waits for it, this never ends. Or the
- * reader is killed.
+ * The CPU is taken away while it works for an open, and given back only after that
+ * open has returned: an open that waits for the CPU never returns. With is_killed,
+ * the reader is killed instead.
  *
- * There is a long middle where the processor before it is waited for, and has no time.
- * Returns how often nothing was amiss.
+ * The work takes long enough because the open waits for the CPU `before`, which is
+ * busy. Returns how often everything was right.
  */
 static int not_held_up(int before, int cpu, int times, bool is_killed)
 {
@@ -318,10 +281,10 @@ static int not_held_up(int before, int cpu, int times, bool is_killed)
 		find_workers(cpu);
 		*enough = false;
 		reader = start_reader(1);
-		wait_until(in_the_middle(), "nothing begins on processor %d", cpu);
+		wait_until(in_the_middle(), "no work item begins on CPU %d", cpu);
 		must(write(go[1], "x", 1));
 		wait_until(stop[1], "no hog");
-		/* If it has just ended, this was too late, and is no try. */
+		/* If the work has just ended, this try came too late and does not count. */
 		caught = in_the_middle();
 		*enough = true;
 		end_child(crowd);
@@ -335,7 +298,7 @@ static int not_held_up(int before, int cpu, int times, bool is_killed)
 	return good;
 }
 
-/* No share for others, by any of the schedulers' safeguards. */
+/* No scheduler reserves a share of the CPU for threads without real-time priority. */
 static void no_share_for_others(int cpu)
 {
 	char path[80];
@@ -349,30 +312,9 @@ static void no_share_for_others(int cpu)
 	}
 }
 
-static void on_alarm(int signal)
-{
-}
-
-/* The errno of an open that a signal ends, whose handler does not restart it. */
-static int interrupted_open(useconds_t delay)
-{
-	struct sigaction action = { .sa_handler = on_alarm };
-	int file, error;
-
-	must(sigaction(SIGALRM, &action, NULL));
-	/* Again and again, for the first may come too early. */
-	ualarm(delay, delay);
-	file = open(TABLES "contexts", O_RDONLY | O_CLOEXEC);
-	error = file < 0 ? errno : 0;
-	ualarm(0, 0);
-	if (file >= 0)
-		close(file);
-	return error;
-}
-
 /*
- * Opens that a signal ends at this moment and that: what they have started, a timer
- * that is yet to expire, goes with them. A kernel that is slow has other moments.
+ * Opens that a signal interrupts at different moments. Each must cancel what it has
+ * started, such as a timer that has not expired. A slow kernel has other moments.
  */
 static long interrupted_opens(long opens)
 {
@@ -380,7 +322,7 @@ static long interrupted_opens(long opens)
 	long interrupted = 0;
 
 	for (long i = 0; i < opens; i++) {
-		int error = interrupted_open((1 + i % 16) * step);
+		int error = interrupted_open("contexts", (1 + i % 16) * step);
 
 		if (error && error != EINTR)
 			die("an open under signals");
@@ -389,26 +331,7 @@ static long interrupted_opens(long opens)
 	return interrupted;
 }
 
-/* Readers killed while they wait for the processor that does not answer. */
-static int kill_readers(int times)
-{
-	int killed = 0;
-
-	for (int i = 0; i < times; i++) {
-		pid_t pid = start_reader(1000);
-		int status;
-
-		/* Asleep in open(), for it sleeps nowhere else. */
-		wait_for_state(pid, pid, "S");
-		usleep(i * 1000);
-		must(kill(pid, SIGKILL));
-		status = wait_for(pid);
-		killed += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-	}
-	return killed;
-}
-
-/* Nothing of the module runs or waits any more. */
+/* No thread of the module is left. */
 static bool no_thread_left(void)
 {
 	struct proc_thread *threads;
@@ -425,7 +348,7 @@ int main(void)
 {
 	int cpus[CPUS_MAX], cpu, online;
 	char words[80];
-	const long opens = rounds("OPENS", 32, 200), unloads = rounds("UNLOADS", 6, 100);
+	const long opens = rounds("OPENS", 32, 200), unloads = rounds("UNLOADS", 3, 100);
 	const int kills = rounds("KILLS", 2, 10), hogs = rounds("HOGS", 1, 5);
 	long changes = 0, interrupted;
 	struct contexts *table;
@@ -436,8 +359,8 @@ int main(void)
 	ksft_set_plan(16);
 	answered = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	enough = answered + 1;
-	ksft_test_result(unload_under_readers(unloads) == unloads,
-			 "unloaded under readers, %ld times\n", unloads);
+	ksft_test_result(unload_under_readers(read_once, unloads) == unloads,
+			 "active readers: the module unloads, %ld times\n", unloads);
 	online = online_cpus(cpus);
 	cpu = online > 1 ? cpus[1] : -1;
 	stop = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -445,20 +368,21 @@ int main(void)
 	*answered = 0;
 
 	ksft_test_result(storm(opens, cpu, rounds("CHANGES", 4, 12), &changes),
-			 "%ld+ opens by %d readers, a processor came and went %ld times\n", opens,
+			 "%ld+ opens by %d readers, %ld hotplugs: every table is right\n", opens,
 			 READERS, changes / 2);
-	ksft_test_result(*answered > opens / 2, "all answered in %ld of them\n", *answered);
+	ksft_test_result(*answered > opens / 2,
+			 "hotplug: every CPU answered in %ld opens\n", *answered);
 	table = contexts_read();
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
-			 "all answer when it is quiet\n");
+			 "after the hotplug: every CPU answers\n");
 	contexts_free(table);
 	interrupted = interrupted_opens(opens);
 	ksft_test_result(interrupted > 0, "signals end %ld opens of %ld\n", interrupted, opens);
 	wait_until(no_thread_left(), "a thread is left");
-	ksft_test_result_pass("no thread is left\n");
+	ksft_test_result_pass("interrupted opens: no thread is left\n");
 	if (online < 2) {
 		for (int i = 0; i < 10; i++)
-			ksft_test_result_skip("one processor cannot go, nor be kept busy\n");
+			ksft_test_result_skip("needs two CPUs: one is taken away\n");
 		ksft_finished();
 	}
 	leave(cpu);
@@ -468,46 +392,49 @@ int main(void)
 	wait_until(stop[1], "no hog");
 	table = contexts_read();
 	ksft_test_result(whole(table) && contexts_said(table, "did not answer"),
-			 "a processor that does not answer is labelled, %zu rows\n",
+			 "busy CPU: the summary says that it did not answer, %zu lines\n",
 			 contexts_said(table, "did not answer"));
-	/* What is set off on that processor, and what it was to send to the next. */
+	/* The contexts of that CPU, and the IPI that it should send to the next one. */
 	snprintf(words, sizeof(words), "on processor %d did not answer", cpu);
 	silent = contexts_said(table, words);
 	snprintf(words, sizeof(words), "ipi on processor %d was not sent: processor %d did not",
 		 cpus[2 % online], cpu);
-	ksft_test_result(silent == 5 && contexts_said(table, words) == 1 &&
-			 contexts_said(table, "did not answer") == 6,
-			 "by name, and what it was to send with it\n");
+	ksft_test_result(silent == 6 && contexts_said(table, words) == 1 &&
+			 contexts_said(table, "did not answer") == 7,
+			 "busy CPU: each context is named, and the IPI it did not send\n");
 	ksft_test_result(contexts_find(table, "workqueue", cpus[0]) &&
 			 contexts_find(table, "ipi", cpu) &&
-			 !contexts_find(table, "workqueue", cpu), "the other has answered\n");
+			 !contexts_find(table,
+			 "workqueue", cpu), "busy CPU: the other CPU answers\n");
 	contexts_free(table);
-	ksft_test_result(interrupted_open(20000) == EINTR, "a signal ends the wait\n");
-	ksft_test_result(kill_readers(kills) == kills, "so does the death of the reader\n");
-	/* One may be on its way out. */
+	ksft_test_result(interrupted_open("contexts", 20000) == EINTR,
+			 "busy CPU: a signal ends the wait with EINTR\n");
+	ksft_test_result(kill_opens("contexts", kills) == kills,
+			 "busy CPU: SIGKILL ends the wait\n");
+	/* A thread may be about to exit. */
 	wait_until(no_thread_left(), "a thread is left");
 	ksft_test_result(unload_module("taskscope") == 0,
-			 "nothing is left, and the module goes while the processor is still busy\n");
+			 "busy CPU: the module unloads at once\n");
 	stop[0] = true;
 	end_child(pid);
 	load_taskscope("");
 	table = contexts_read();
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
-			 "and all answer again\n");
+			 "CPU idle again: every CPU answers\n");
 	contexts_free(table);
 	no_share_for_others(cpus[0]);
-	/* All that the opener needs where it is itself. */
+	/* The kernel threads that the opener needs on its own CPU. */
 	prefer("rcuc", cpus[0]);
 	prefer("ksoftirqd", cpus[0]);
 	prefer("ktimers", cpus[0]);
 	ksft_test_result(not_held_up(cpus[0], cpu, hogs, false) == hogs,
-			 "a processor is taken away in the middle, %d times\n", hogs);
+			 "CPU taken away during an open: the open returns, %d times\n", hogs);
 	ksft_test_result(not_held_up(cpus[0], cpu, hogs, true) == hogs,
-			 "a reader killed then: it does not wait for the processor, %d times\n",
+			 "CPU taken away during an open: a killed reader exits, %d times\n",
 			 hogs);
 	table = contexts_read();
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
-			 "and again all answer\n");
+			 "CPU given back: every CPU answers\n");
 	contexts_free(table);
 	ksft_finished();
 }

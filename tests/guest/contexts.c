@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What `contexts` shows of each context: its bits against what the kernel's
- * flavour lets one expect, preempt_count against the kernel's headers, `current`
- * against the reader and /proc, processors against /sys, stacks against where
- * the stacks of all tasks lie. An NMI is injected from outside of the guest.
+ * The rows of `contexts` against independent sources: the bits against what the kernel's
+ * configuration implies, preempt_count against the kernel's headers, `current` against the
+ * reader and /proc, CPUs against /sys, stacks against the stacks of all tasks. QEMU
+ * injects an NMI from outside of the guest.
  */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,19 +29,19 @@
 
 static bool rt;
 
-/* What is expected of a context, stock and PREEMPT_RT; NULL is either. */
+/* The expected row of a context on the stock kernel and on PREEMPT_RT; NULL: any value. */
 struct expected {
 	const char *context;
 	bool per_cpu;
 	struct bits {
 		const char *in_task, *softirq, *hardirq, *nmi, *irqs, *stack;
-		/* What `current` is: the reader, a kernel thread, or whoever. */
+		/* `current`: the reader, a kernel thread, or any task. */
 		enum { READER, KTHREAD, ANYONE } current;
 	} stock, rt;
 };
 
 #define TASK(who) { "yes", "no", "no", "no", "yes", "task", who }
-/* An interrupt may come while a softirq is served; preempt_count knows. */
+/* An interrupt may interrupt a softirq; preempt_count shows that. */
 #define HARD { "no", NULL, "yes", "no", "no", "irq", ANYONE }
 #define SOFT { "no", "yes", "no", "no", "yes", "irq", ANYONE }
 #define SOFT_THREAD { "no", "yes", "no", "no", "yes", "task", KTHREAD }
@@ -55,23 +56,17 @@ static const struct expected contexts[] = {
 	{ "hrtimer", true, HARD, HARD },
 	{ "irq_work", true, HARD, TASK(KTHREAD) },
 	{ "ipi", true, HARD, HARD },
+	{ "irq_thread", true, TASK(KTHREAD), TASK(KTHREAD) },
 };
 
 #define CONTEXTS ((int)(sizeof(contexts) / sizeof(*contexts)))
 
 static unsigned long constant(const char *name)
 {
-	char path[80], *text;
-	unsigned long value;
-
-	snprintf(path, sizeof(path), "/sys/module/context_oracle/parameters/%s", name);
-	text = slurp(path, NULL);
-	value = strtoul(text, NULL, 10);
-	free(text);
-	return value;
+	return parameter_value("context_oracle", name);
 }
 
-/* Says what differs. */
+/* Compares a value and prints a difference. */
 static bool same(const struct context_row *row, const char *column, const char *value,
 		 const char *expected)
 {
@@ -89,8 +84,8 @@ static bool is_kernel_thread(const struct context_row *row)
 }
 
 /*
- * A softirq that came to be too much goes on in a thread of its own. There it runs on
- * the thread's stack, or on that of interrupts, if one came before the thread got to it.
+ * A softirq that takes too long continues in ksoftirqd. There it runs on the thread's
+ * stack, or on the interrupt stack if an interrupt came before the thread was scheduled.
  */
 static bool in_ksoftirqd(const struct context_row *row)
 {
@@ -101,8 +96,8 @@ static bool in_ksoftirqd(const struct context_row *row)
 }
 
 /*
- * On x86-64 an interrupt that finds the processor in user space stays on the kernel
- * stack of the thread, which is empty, and so does the softirq at its end.
+ * On x86-64 an interrupt in user space uses the kernel stack of the thread, which is empty,
+ * and so does the softirq at the end of the interrupt.
  */
 static bool in_user_space(const struct context_row *row)
 {
@@ -130,7 +125,7 @@ static bool bits_are(const struct context_row *row, const struct bits *bits)
 	       same(row, "STACK", row->stack, stack);
 }
 
-/* The count says what the columns say, by the kernel's headers. */
+/* preempt_count agrees with the columns, by the masks of the kernel's headers. */
 static bool count_fits(const struct context_row *row)
 {
 	unsigned long count = strtoul(row->preempt_count, NULL, 16);
@@ -140,22 +135,29 @@ static bool count_fits(const struct context_row *row)
 
 	good = same(row, "HARDIRQ", row->hardirq, hard ? "yes" : "no") &
 	       same(row, "NMI", row->nmi, nmi ? "yes" : "no");
-	/* PREEMPT_RT counts softirqs in the task. */
+	/* PREEMPT_RT counts softirqs in the task, not in preempt_count. */
 	if (!rt)
 		good &= same(row, "SOFTIRQ", row->softirq, soft ? "yes" : "no");
-	/* What these run in holds no lock and has disabled nothing. */
+	/* The code of taskscope in process context holds no lock and has preemption enabled. */
 	if (!strcmp(row->in_task, "yes"))
 		good &= same(row, "PREEMPT_COUNT", row->preempt_count, "00000000");
 	return good;
 }
 
-/* If it lives, it is what /proc says of it; if not, it was there for an open alone. */
+/* A live thread is as /proc says. A dead one was created for the open. */
 static bool is_that_thread(const struct context_row *row)
 {
 	struct proc_thread thread;
 
-	if (!proc_thread(atoi(row->tgid), atoi(row->pid), &thread))
-		return !strcmp(row->comm, "[taskscope_probe]") && !strcmp(row->pid, row->tgid);
+	if (!proc_thread(atoi(row->tgid), atoi(row->pid), &thread)) {
+		bool ours = !strcmp(row->comm, "[taskscope_probe]") ||
+			    (!strncmp(row->comm, "[irq/", 5) && strstr(row->comm, "-tasks"));
+
+		if (!ours)
+			printf("# %s on CPU %s: no thread %s: %s\n", row->context, row->cpu,
+			       row->pid, row->comm);
+		return ours && !strcmp(row->pid, row->tgid);
+	}
 	if (thread.flags & PF_KTHREAD)
 		return is_kernel_thread(row);
 	thread.comm[thread.comm_length] = 0;
@@ -182,12 +184,12 @@ static bool current_is(const struct context_row *row, const struct bits *bits, p
 	}
 	if (atoi(row->pid))
 		return is_that_thread(row);
-	/* The idle task of that processor. */
+	/* The idle task of the row's CPU. */
 	snprintf(number, sizeof(number), "[swapper/%s]", row->cpu);
 	return is_kernel_thread(row) & same(row, "COMM", row->comm, number);
 }
 
-/* Every context as it is expected, on every processor that is online. */
+/* Every context is as expected on every online CPU. */
 static bool all_good(const struct contexts *table, pid_t tgid, pid_t tid, const char *comm)
 {
 	int cpus[CPUS_MAX], online = online_cpus(cpus);
@@ -202,7 +204,7 @@ static bool all_good(const struct contexts *table, pid_t tgid, pid_t tid, const 
 		if (!strcmp(expected->context, "ipi") && online == 1) {
 			const struct context_row *row = contexts_find(table, "ipi", -1);
 
-			/* Nobody can send one. */
+			/* No other CPU can send an IPI. */
 			good &= row && !row->seen && contexts_said(table, "# ipi: ");
 			rows++;
 			continue;
@@ -224,6 +226,7 @@ static bool all_good(const struct contexts *table, pid_t tgid, pid_t tid, const 
 	}
 	for (size_t i = 0; i < table->rows; i++)
 		rows += !strcmp(table->row[i].context, "nmi") ||
+			!strcmp(table->row[i].context, "device_irq") ||
 			!strcmp(table->row[i].context, "module_init");
 	if (rows != table->rows) {
 		printf("# %zu rows, expected %zu\n", table->rows, rows);
@@ -264,7 +267,7 @@ static bool good_in_thread(void)
 	return good;
 }
 
-/* With every number of processors that this guest can have. */
+/* With every number of CPUs that this guest can have online. */
 static bool good_with_fewer_cpus(int *tried)
 {
 	int cpus[CPUS_MAX], online = online_cpus(cpus);
@@ -283,7 +286,7 @@ static bool good_with_fewer_cpus(int *tried)
 	return good;
 }
 
-/* The worker of a row is one by its flags. */
+/* The row's thread is a workqueue worker, by its flags. */
 static bool is_worker(const struct context_row *row)
 {
 	struct proc_thread thread;
@@ -301,17 +304,17 @@ static bool good_threads(void)
 	int cpus[CPUS_MAX], online = online_cpus(cpus);
 	bool good;
 
-	/* One made for it, which is gone. */
+	/* The thread was created for the open, and has exited. */
 	snprintf(path, sizeof(path), "/proc/%s", row->pid);
 	good = !strcmp(row->comm, "[taskscope_probe]") && atoi(row->pid) > getpid();
-	wait_until(access(path, F_OK), "it stays");
+	wait_until(access(path, F_OK), "the thread of an open does not exit");
 	for (int i = 0; i < online; i++)
 		good &= is_worker(contexts_find(table, "workqueue", cpus[i]));
 	contexts_free(table);
 	return good;
 }
 
-/* Where the kernel stacks of all tasks lie, in raw addresses. */
+/* Whether a raw address lies in a task's kernel stack: of any task, or of one. */
 static bool in_a_task_stack(unsigned long sp, pid_t pid)
 {
 	unsigned long size = constant("thread_size"), stack;
@@ -332,7 +335,7 @@ static unsigned long distance(unsigned long a, unsigned long b)
 	return a > b ? a - b : b - a;
 }
 
-/* Raw stack pointers: on the reader's own stack, or on none of a task. */
+/* Raw stack pointers lie in the reader's own stack, or in no task's stack. */
 static bool good_stacks(void)
 {
 	struct contexts *table = contexts_read();
@@ -357,7 +360,7 @@ static bool good_stacks(void)
 			printf("# %s on CPU %s: on a task's stack\n", row->context, row->cpu);
 			good = false;
 		}
-		/* All interrupts of a processor on one stack, as large as a task's. */
+		/* All interrupts of a CPU use one stack, as large as a task's. */
 		if (!irq[atoi(row->cpu)])
 			irq[atoi(row->cpu)] = sp;
 		if (distance(irq[atoi(row->cpu)], sp) >= near) {
@@ -375,7 +378,94 @@ static bool good_stacks(void)
 	return good;
 }
 
-/* How many NMIs a processor has had, as /proc/interrupts counts them. */
+/* In /proc/softirqs: the count of a CPU, given by its place, and the number of the softirq. */
+static long softirq_count(const char *name, int place, int *number)
+{
+	char *text = slurp("/proc/softirqs", NULL), *line = strchr(text, '\n'), *at;
+	long count = -1;
+
+	for (*number = 0; line; line = strchr(line, '\n'), ++*number) {
+		line++;
+		line += strspn(line, " ");
+		if (strncmp(line, name, strlen(name)) || line[strlen(name)] != ':')
+			continue;
+		at = line + strlen(name) + 1;
+		for (; place >= 0; place--)
+			count = strtol(at, &at, 10);
+		break;
+	}
+	free(text);
+	return count;
+}
+
+static bool source_is(const struct contexts *table, const char *context, int cpu,
+		      const char *format, ...)
+{
+	const struct context_row *row = contexts_find(table, context, cpu);
+	char source[80];
+	va_list values;
+
+	va_start(values, format);
+	vsnprintf(source, sizeof(source), format, values);
+	va_end(values);
+	return row && same(row, "SOURCE", row->source, source);
+}
+
+/* SOURCE of irq_thread has the number that is in the name of the thread. */
+static bool good_irq_thread(const struct context_row *row)
+{
+	char comm[40], source[40];
+	int number = atoi(row->source);
+
+	snprintf(source, sizeof(source), "%d:taskscope", number);
+	snprintf(comm, sizeof(comm), "irq/%d-taskscope", number);
+	/* The kernel cuts the name of a thread off. */
+	comm[15] = 0;
+	return same(row, "SOURCE", row->source, source) & !strncmp(row->comm + 1, comm, 15);
+}
+
+static bool good_sources(void)
+{
+	static const char * const names[] = { "TASKLET", "TIMER" };
+	static const char * const rows[] = { "softirq_bh", "softirq_timer" };
+	int cpus[CPUS_MAX], online = online_cpus(cpus), number;
+	long before[2][CPUS_MAX];
+	struct contexts *table;
+	bool good = true;
+
+	for (int n = 0; n < 2; n++)
+		for (int i = 0; i < online; i++)
+			before[n][i] = softirq_count(names[n], i, &number);
+	table = contexts_read();
+	good &= source_is(table, "syscall", -1, "%d:openat", SYS_openat) &
+		source_is(table, "module_init", -1, "%d:finit_module", SYS_finit_module) &
+		source_is(table, "page_fault", -1, "read") &
+		source_is(table, "kthread", -1, "taskscope_open");
+	for (int i = 0; i < online; i++) {
+		int cpu = cpus[i];
+
+		for (int n = 0; n < 2; n++) {
+			bool grown = softirq_count(names[n], i, &number) > before[n][i];
+
+			good &= grown & source_is(table, rows[n], cpu, "%d:%s", number, names[n]);
+		}
+		good &= source_is(table, "workqueue", cpu, "taskscope") &
+			source_is(table, "hrtimer", cpu, "CLOCK_MONOTONIC") &
+			source_is(table, "irq_work", cpu, "cpu%d", cpu) &
+			good_irq_thread(contexts_find(table, "irq_thread", cpu));
+		if (online > 1)
+			good &= source_is(table, "ipi", cpu, "cpu%d",
+					  cpus[(i + online - 1) % online]);
+	}
+	/* Nothing is known of what has not happened, and of what has sent an NMI. */
+	for (size_t i = 0; i < table->rows; i++)
+		if (!table->row[i].seen || !strcmp(table->row[i].context, "nmi"))
+			good &= same(&table->row[i], "SOURCE", table->row[i].source, "-");
+	contexts_free(table);
+	return good;
+}
+
+/* The NMI counter of a CPU in /proc/interrupts. */
 static long nmis(int place)
 {
 	char *text = slurp("/proc/interrupts", NULL), *at = strstr(text, "NMI:");
@@ -396,7 +486,7 @@ static long all_nmis(int online)
 	return sum;
 }
 
-/* Which processors have a row for an NMI is told by the kernel's own counts. */
+/* The kernel's NMI counters say which CPUs must have an nmi row. */
 static bool nmi_rows_fit(int online, const int *cpus, const long *before)
 {
 	struct bits bits = { "no", NULL, "yes", "yes", "no", "nmi", ANYONE };
@@ -417,7 +507,7 @@ static bool nmi_rows_fit(int online, const int *cpus, const long *before)
 			good &= bits_are(row, &bits) & count_fits(row) &
 				current_is(row, &bits, 0, 0, NULL);
 	}
-	/* Each of the others is named, or there is a word for all. */
+	/* A summary line names each other CPU, or one line says why there is none. */
 	if (contexts_said(table, "# nmi: a module can have none"))
 		good &= without == online && contexts_said(table, "# nmi: ") == 1;
 	else
@@ -426,7 +516,7 @@ static bool nmi_rows_fit(int online, const int *cpus, const long *before)
 	return good;
 }
 
-/* A processor that has had one goes, and its row with it; the others keep theirs. */
+/* A CPU with an nmi row goes offline: its row is gone, the other rows stay. */
 static bool nmi_rows_go(const int *cpus, long *before)
 {
 	char parameters[30];
@@ -435,7 +525,7 @@ static bool nmi_rows_go(const int *cpus, long *before)
 
 	snprintf(parameters, sizeof(parameters), "cpu=%d", cpus[1]);
 	load_module("/tests/send_nmi.ko", parameters);
-	wait_until(nmis(1) != count, "no NMI comes");
+	wait_until(nmis(1) != count, "there is no NMI");
 	good = nmi_rows_fit(2, cpus, before);
 	set_online(cpus[1], false);
 	good &= nmi_rows_fit(1, cpus, before);
@@ -443,7 +533,7 @@ static bool nmi_rows_go(const int *cpus, long *before)
 	return good & nmi_rows_fit(2, cpus, before);
 }
 
-/* A process that keeps the first processor, so that it is what an NMI interrupts. */
+/* A process that keeps the first CPU busy, so that the NMI interrupts it. */
 static void be_interrupted(void *ready)
 {
 	stay_on(0);
@@ -455,8 +545,8 @@ static void be_interrupted(void *ready)
 }
 
 /*
- * `current` in an NMI is whoever was there. The stack is its own if it was in user
- * space, where this one is but for a tick now and then, and else no task's.
+ * `current` in an NMI is the interrupted task. The NMI uses the task's own stack if it
+ * interrupted user space, where this task is most of the time, and else the NMI stack.
  */
 static bool nmi_interrupts(int port)
 {
@@ -475,9 +565,9 @@ static bool nmi_interrupts(int port)
 	CPU_CLR(0, &set);
 	must(sched_setaffinity(0, sizeof(set), &set));
 	pid = start_child(be_interrupted, ready);
-	wait_until(*(volatile bool *)ready, "no process on the first processor");
+	wait_until(*(volatile bool *)ready, "no process on the first CPU");
 	must(write(port, "\n", 1));
-	wait_until(nmis(0) != before, "no NMI comes");
+	wait_until(nmis(0) != before, "there is no NMI");
 	table = contexts_read();
 	row = contexts_find(table, "nmi", 0);
 	snprintf(number, sizeof(number), "%d", pid);
@@ -491,7 +581,7 @@ static bool nmi_interrupts(int port)
 	return good;
 }
 
-/* A stack pointer of an interrupt of the processor, or 0. */
+/* A stack pointer in an interrupt of the CPU, or 0. */
 static unsigned long irq_stack(const struct contexts *table, int cpu)
 {
 	for (size_t i = 0; i < table->rows; i++)
@@ -500,7 +590,7 @@ static unsigned long irq_stack(const struct contexts *table, int cpu)
 	return 0;
 }
 
-/* An NMI that interrupts the kernel has a stack of its own. */
+/* An NMI that interrupts the kernel runs on a stack of its own. */
 static bool nmi_stacks(const int *cpus, int online)
 {
 	struct contexts *table = contexts_read();
@@ -521,7 +611,7 @@ static bool nmi_stacks(const int *cpus, int online)
 	return good;
 }
 
-/* Hashed, unless the module is told otherwise: no address of a kernel stack. */
+/* Stack pointers are hashed by default: they are no kernel stack addresses. */
 static bool good_hashes(void)
 {
 	struct contexts *table = contexts_read();
@@ -535,7 +625,7 @@ static bool good_hashes(void)
 	return good;
 }
 
-/* Who loaded it is shown to whoever reads. */
+/* The module_init row shows the process that loaded the module, to any reader. */
 static bool good_module_init(pid_t loader)
 {
 	struct contexts *table = contexts_read();
@@ -568,7 +658,7 @@ static bool good_module_init_for_another(void)
 }
 
 /*
- * The faults of one failing read from user memory: arm64's copy_from_user() tries the
+ * The page faults of one failing read from user memory: arm64's copy_from_user() tries the
  * first byte once more "before being absolutely sure".
  */
 #ifdef __aarch64__
@@ -577,7 +667,7 @@ static bool good_module_init_for_another(void)
 #define FAULTS_OF_A_READ 1
 #endif
 
-/* How many page faults of this thread the kernel counts during one open. */
+/* The number of page faults that the kernel counts for this thread during one open. */
 static long faults_of_an_open(void)
 {
 	struct perf_event_attr event = {
@@ -588,7 +678,7 @@ static long faults_of_an_open(void)
 	__u64 count;
 	int file;
 
-	/* The path and the code of this are there afterwards. */
+	/* A first open loads the pages of the path and the code. */
 	close(must(open(TABLES "contexts", O_RDONLY | O_CLOEXEC)));
 	must(ioctl(counter, PERF_EVENT_IOC_ENABLE, 0));
 	file = open(TABLES "contexts", O_RDONLY | O_CLOEXEC);
@@ -600,7 +690,7 @@ static long faults_of_an_open(void)
 	return count;
 }
 
-/* The kernel goes on to say that an NMI was for nobody. */
+/* The kernel logs that no handler has claimed the NMI. */
 static bool log_says(const char *words)
 {
 	int size = must(klogctl(10, NULL, 0));
@@ -613,7 +703,7 @@ static bool log_says(const char *words)
 	return found;
 }
 
-/* A process that can have no more mappings is told so, and gets the rest. */
+/* A process at its mapping limit gets a summary line instead of the row, and all others. */
 static bool good_without_mapping(void)
 {
 	struct rlimit all, none = { 0 };
@@ -632,7 +722,7 @@ static bool good_without_mapping(void)
 	must(setrlimit(RLIMIT_AS, &all));
 	if (size < 0)
 		return false;
-	/* Long tables come in pieces. */
+	/* A long table takes several reads. */
 	for (ssize_t more; (more = read(file, text + size, (1 << 20) - 1 - size)) > 0;)
 		size += more;
 	close(file);
@@ -646,7 +736,7 @@ static bool good_without_mapping(void)
 	return good;
 }
 
-/* Address space, as /proc has it: nothing may stay mapped. */
+/* The number of mappings in /proc/self/maps; 0 if one of taskscope's is left. */
 static size_t mappings(void)
 {
 	size_t count = 0;
@@ -659,7 +749,7 @@ static size_t mappings(void)
 	return count;
 }
 
-/* The thread that an open makes is let go of. */
+/* No reference to the thread of an open is left. */
 static bool no_thread_held(void)
 {
 	const long opens = 40, few = 4;
@@ -681,73 +771,91 @@ int main(void)
 	int port;
 
 	ksft_print_header();
-	ksft_set_plan(20);
+	ksft_set_plan(21);
 	must(uname(&name));
-	rt = strstr(name.version, "PREEMPT_RT");
+	rt = is_preempt_rt();
 	online = online_cpus(cpus);
 	load_module("/tests/context_oracle.ko", "");
 	load_module("/tests/task_oracle.ko", "");
 	load_taskscope("");
-	ksft_test_result(good_hashes(), "stack pointers are hashed\n");
+	ksft_test_result(good_hashes(), "raw_pointers=0: stack pointers are hashed\n");
 	load_module("/tests/kthread_open.ko", "path=" TABLES "contexts");
-	ksft_test_result_pass("opened by a kernel thread\n");
+	ksft_test_result_pass("open by a kernel thread: no error\n");
 	must(unload_module("kthread_open") ? -1 : 0);
-	/* The kernel closes what a thread of its own has opened when it gets round to it. */
-	wait_until(!unload_module("taskscope"), "the file stays open");
+	/* The kernel closes a kernel thread's file later, in a work item. */
+	wait_until(!unload_module("taskscope"), "the module stays in use");
 	load_taskscope("raw_pointers=1");
 	for (int i = 0; i < online; i++)
 		before[i] = nmis(i);
 
-	ksft_test_result(good_here(), "every context on %d processors, %s\n", online,
+	ksft_test_result(good_here(),
+			 "every context on %d CPUs, %s: the row is as expected\n", online,
 			 rt ? "PREEMPT_RT" : "stock");
-	ksft_test_result(good_in_thread(), "for a second thread of a process\n");
-	ksft_test_result(good_threads(), "a kernel thread made for it, and workers\n");
-	ksft_test_result(good_stacks(), "a stack for the interrupts of each processor\n");
-	ksft_test_result(good_module_init_for_another(), "the loading of the module\n");
+	ksft_test_result(good_in_thread(), "reader is a second thread: every row is as expected\n");
+	ksft_test_result(good_threads(),
+			 "kthread row: a new kernel thread; workqueue rows: workers\n");
+	ksft_test_result(good_stacks(),
+			 "interrupts of a CPU: one stack, which is no task's\n");
+	ksft_test_result(good_sources(),
+			 "SOURCE: calls, softirqs, CPUs, interrupts as the kernel names them\n");
+	ksft_test_result(good_module_init_for_another(),
+			 "module_init row: the process that loaded the module\n");
 
-	ksft_test_result(faults_of_an_open() == FAULTS_OF_A_READ, "a page fault\n");
+	ksft_test_result(faults_of_an_open() == FAULTS_OF_A_READ,
+			 "page_fault row: the kernel counts one page fault\n");
 	mapped = mappings();
 	free(contexts_read());
-	ksft_test_result(mapped && mappings() == mapped, "nothing stays mapped\n");
-	ksft_test_result(good_without_mapping(), "a process that can map nothing more\n");
+	ksft_test_result(mapped && mappings() == mapped, "after the open: nothing stays mapped\n");
+	ksft_test_result(good_without_mapping(),
+			 "mapping limit reached: the summary says so, the other rows are there\n");
 	must(mlockall(MCL_CURRENT | MCL_FUTURE));
-	ksft_test_result(good_here(), "a process that locks all it maps\n");
+	ksft_test_result(good_here(), "mlockall(): every row is as expected\n");
 	must(munlockall());
 
-	ksft_test_result(nmi_rows_fit(online, cpus, before), "no NMI has come\n");
+	ksft_test_result(nmi_rows_fit(online, cpus, before),
+			 "no injected NMI: nmi rows as /proc/interrupts counts\n");
 	port = open("/dev/nmi", O_WRONLY | O_CLOEXEC);
 	if (strcmp(name.machine, "x86_64")) {
-		ksft_test_result_skip("an NMI: no handlers of modules on %s\n", name.machine);
-		ksft_test_result_skip("a second NMI: no handlers of modules on %s\n", name.machine);
-		ksft_test_result_skip("whom an NMI interrupts: no handlers of modules on %s\n",
+		ksft_test_result_skip("first NMI: modules have no NMI handlers on %s\n",
 				      name.machine);
-		ksft_test_result_skip("whose row goes: no handlers of modules on %s\n",
+		ksft_test_result_skip("second NMI: modules have no NMI handlers on %s\n",
 				      name.machine);
-		ksft_test_result_skip("NMIs claimed: no handlers of modules on %s\n", name.machine);
+		ksft_test_result_skip("interrupted task: modules have no NMI handlers on %s\n",
+				      name.machine);
+		ksft_test_result_skip("CPU offline: modules have no NMI handlers on %s\n",
+				      name.machine);
+		ksft_test_result_skip("claimed NMIs: modules have no NMI handlers on %s\n",
+				      name.machine);
 	} else {
 		long count = all_nmis(online);
 
 		for (int i = 0; i < 2; i++) {
 			must(write(port, "\n", 1));
-			wait_until(all_nmis(online) != count, "no NMI comes");
+			wait_until(all_nmis(online) != count, "there is no NMI");
 			count = all_nmis(online);
 			ksft_test_result(nmi_rows_fit(online, cpus, before) &
-					 nmi_stacks(cpus, online), "%s NMI\n",
-					 i ? "a second" : "an");
+					 nmi_stacks(cpus, online),
+					 "%s NMI: nmi rows as /proc/interrupts counts\n",
+					 i ? "second" : "first");
 		}
 		if (online == 2)
-			ksft_test_result(nmi_rows_go(cpus, before), "a row for who is online\n");
+			ksft_test_result(nmi_rows_go(cpus, before),
+					 "CPU offline: it has no nmi row\n");
 		else
-			ksft_test_result_skip("NMIs of a processor that goes: of two, one stays\n");
+			ksft_test_result_skip("CPU offline: needs two CPUs\n");
 		if (online > 1)
-			ksft_test_result(nmi_interrupts(port), "it interrupts a process\n");
+			ksft_test_result(nmi_interrupts(port),
+					 "NMI interrupts a process: the row shows that process\n");
 		else
-			ksft_test_result_skip("whom an NMI interrupts: one processor, kept busy\n");
-		ksft_test_result(log_says("NMI received for unknown reason"), "and claims none\n");
+			ksft_test_result_skip("NMI interrupts a process: needs two CPUs\n");
+		ksft_test_result(log_says("NMI received for unknown reason"),
+				 "NMIs: the module claims none\n");
 	}
 
-	ksft_test_result(no_thread_held(), "no thread is held on to\n");
-	ksft_test_result(good_with_fewer_cpus(&tried), "with fewer processors, %d times\n", tried);
-	ksft_test_result(!contexts_said(contexts_read(), "did not answer"), "all answer at last\n");
+	ksft_test_result(no_thread_held(), "after the opens: no reference to a thread is left\n");
+	ksft_test_result(good_with_fewer_cpus(&tried),
+			 "fewer CPUs online, %d times: every row is as expected\n", tried);
+	ksft_test_result(!contexts_said(contexts_read(), "did not answer"),
+			 "all CPUs online again: every CPU answers\n");
 	ksft_finished();
 }

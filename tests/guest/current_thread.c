@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A thread that is not the leader of its process reads `current`, and sees itself:
- * its own PID and name, and the PID of the process. current.test has one thread.
+ * A second thread of a process reads `current` and sees itself: its own PID and name, and
+ * the TGID of the process. current.test reads it in a process with one thread.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -43,10 +43,14 @@ int main(void)
 	if (pthread_create(&thread, NULL, read_current, &text))
 		die("pthread_create");
 	pthread_join(thread, NULL);
-	ksft_test_result(tid != getpid() && has(text, "\npid: %d\n", tid), "pid: the thread's\n");
-	ksft_test_result(has(text, "\ntgid: %d\n", getpid()), "tgid: the process's\n");
-	ksft_test_result(has(text, "\nppid: %d\n", getppid()), "ppid: that of the process\n");
-	ksft_test_result(strstr(text, "comm: second\n"), "comm: the thread's\n");
+	ksft_test_result(tid != getpid() && has(text, "\npid: %d\n", tid),
+			 "second thread reads current: pid is the thread's\n");
+	ksft_test_result(has(text, "\ntgid: %d\n", getpid()),
+			 "second thread reads current: tgid is the process's\n");
+	ksft_test_result(has(text, "\nppid: %d\n", getppid()),
+			 "second thread reads current: ppid is the process's\n");
+	ksft_test_result(strstr(text, "comm: second\n"),
+			 "second thread reads current: comm is the thread's\n");
 	free(text);
 	ksft_finished();
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * However a table is read, it is the same text: in pieces of any size, from any
- * place, again, by several at once, through descriptors that share an offset.
- * Thousands of threads make it larger than any buffer.
+ * A table is the same text however it is read: in pieces of any size, from any offset,
+ * again, by several readers at once, through descriptors that share an offset. Thousands
+ * of threads make the text larger than any buffer.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -26,13 +26,6 @@ static int table;
 static char *text;
 static size_t size;
 
-static void *sleep_for_ever(void *unused)
-{
-	for (;;)
-		pause();
-	return NULL;
-}
-
 static void start_threads(void *unused)
 {
 	pthread_attr_t attributes;
@@ -41,7 +34,7 @@ static void start_threads(void *unused)
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, 16384);
 	for (int i = 0; i < THREADS; i++)
-		if (pthread_create(&thread, &attributes, sleep_for_ever, NULL))
+		if (pthread_create(&thread, &attributes, pause_for_ever, NULL))
 			die("pthread_create");
 }
 
@@ -54,9 +47,9 @@ static int open_table(const char *name)
 }
 
 /*
- * Reads from the start to the end in pieces of such a size: no read returns more
- * than that or, before the end, nothing; together they are the text. At the end
- * there is nothing, as often as one asks.
+ * Reads from the start to the end in pieces of this size. Each read before the end returns
+ * at least one byte and at most that size; the pieces together are the text; each read at
+ * the end returns nothing.
  */
 static bool same_in_pieces(size_t piece)
 {
@@ -67,7 +60,7 @@ static bool same_in_pieces(size_t piece)
 
 	must(lseek(table, 0, SEEK_SET));
 	while (same) {
-		/* A byte behind the buffer, which is not to be written to. */
+		/* The byte behind the buffer must not change. */
 		buffer[piece] = 0x7f;
 		count = read(table, buffer, piece);
 		if (count <= 0)
@@ -91,21 +84,22 @@ static void test_pieces(void)
 	size_t row = strchr(text, '\n') + 1 - text;
 	int wrong = 0;
 
-	ksft_test_result(same_in_pieces(1), "in pieces of 1 byte\n");
+	ksft_test_result(same_in_pieces(1), "reads of 1 byte: the same text\n");
 	for (size_t i = 0; i < sizeof(pieces) / sizeof(*pieces); i++)
-		ksft_test_result(same_in_pieces(pieces[i]), "in pieces of %zu bytes\n", pieces[i]);
+		ksft_test_result(same_in_pieces(pieces[i]),
+				 "reads of %zu bytes: the same text\n", pieces[i]);
 	for (int i = -8; i <= 8; i++)
 		wrong += !same_in_pieces(4096 + i);
-	ksft_test_result(!wrong, "in pieces of a page, 8 bytes more or less\n");
+	ksft_test_result(!wrong, "reads of a page, 8 bytes more or less: the same text\n");
 	for (int i = -3; i <= 3; i++)
 		wrong += !same_in_pieces(row + i) + !same_in_pieces(2 * row + i);
-	ksft_test_result(!wrong, "in pieces of a row or two, a little more or less\n");
+	ksft_test_result(!wrong, "reads of a row or two, some bytes more or less: the same text\n");
 	ksft_test_result(same_in_pieces(size) && same_in_pieces(size - 1) &&
 			 same_in_pieces(size + 1),
-			 "in one piece, or all but a byte\n");
+			 "one read of the whole text, or of all but a byte: the same text\n");
 }
 
-/* pread at an offset is the text there, and moves nothing. */
+/* pread() returns the text at its offset, and leaves the file's offset alone. */
 static bool same_at(size_t offset, size_t length)
 {
 	char *buffer = malloc(length);
@@ -116,7 +110,7 @@ static bool same_at(size_t offset, size_t length)
 		at += count;
 	if (at == want)
 		count = pread(table, buffer + at, length - at, offset + at);
-	/* A short read is right, one of nothing before the end is not. */
+	/* A short read is right; an empty one before the end is not. */
 	bool same = at == want && (length == want || !count) && !memcmp(buffer, text + offset, at);
 
 	if (!same)
@@ -133,20 +127,22 @@ static void test_pread(void)
 	srandom(1);
 	for (int i = 0; i < 300; i++)
 		wrong += !same_at(random() % (size + 100), 1 + random() % 9000);
-	ksft_test_result(!wrong, "pread at random offsets\n");
+	ksft_test_result(!wrong, "pread at random offsets: the text at that offset\n");
 	for (size_t page = 4096; page <= 32768; page *= 2)
 		for (int i = -8; i <= 8; i++)
 			wrong += !same_at(page + i, 1) + !same_at(page + i,
 								  4096) + !same_at(page - 4096,
 										   4096 + i);
-	ksft_test_result(!wrong, "pread about the ends of pages\n");
+	ksft_test_result(!wrong, "pread near page boundaries: the text at that offset\n");
 	for (int i = -8; i <= 8; i++)
 		wrong += !same_at(size + i, 20);
-	ksft_test_result(!wrong && !same_at(size + 1, 1) == false, "pread about the end\n");
-	ksft_test_result(lseek(table, 0, SEEK_CUR) == 1234, "pread moves nothing\n");
+	ksft_test_result(!wrong && !same_at(size + 1, 1) == false,
+			 "pread near the end: the text, and nothing after it\n");
+	ksft_test_result(lseek(table, 0, SEEK_CUR) == 1234,
+			 "pread: the file's offset is unchanged\n");
 	errno = 0;
 	ksft_test_result(pread(table, &wrong, 1, -1) == -1 && errno == EINVAL,
-			 "pread before the start: EINVAL\n");
+			 "pread at a negative offset: EINVAL\n");
 }
 
 static bool next_is(size_t offset)
@@ -167,29 +163,30 @@ static void test_seek(void)
 	for (size_t i = 0; i < sizeof(offsets) / sizeof(*offsets); i++)
 		good = good && lseek(table, offsets[i],
 				     SEEK_SET) == (off_t)offsets[i] && next_is(offsets[i]);
-	ksft_test_result(good, "SEEK_SET, forwards and backwards\n");
+	ksft_test_result(good, "SEEK_SET, forwards and backwards: the next read starts there\n");
 	at = must(lseek(table, 5000, SEEK_SET));
-	ksft_test_result(lseek(table, 77, SEEK_CUR) == at + 77 && next_is(at + 77), "SEEK_CUR\n");
+	ksft_test_result(lseek(table, 77, SEEK_CUR) == at + 77 && next_is(at + 77),
+			 "SEEK_CUR: the next read starts there\n");
 	must(lseek(table, 300, SEEK_SET));
 	errno = 0;
 	good = lseek(table, -1, SEEK_SET) == -1 && errno == EINVAL;
 	ksft_test_result(good && next_is(300),
-			 "SEEK_SET before the start: EINVAL, and moves nothing\n");
-	/* A text whose length nobody counted has no end to seek from; or it has that one. */
+			 "SEEK_SET to a negative offset: EINVAL, the offset is unchanged\n");
+	/* SEEK_END fails if the file does not know the length of its text. */
 	errno = 0;
 	at = lseek(table, 0, SEEK_END);
 	ksft_test_result((at == -1 && errno == EINVAL) || at == (off_t)size,
-			 "SEEK_END: EINVAL, or the end\n");
-	ksft_test_result(same_in_pieces(3000) && same_in_pieces(3000), "rewound, the same bytes\n");
+			 "SEEK_END: EINVAL, or the end of the text\n");
+	ksft_test_result(same_in_pieces(3000) && same_in_pieces(3000), "rewind: the same text\n");
 	at = lseek(table, size + 5000, SEEK_SET);
 	ksft_test_result((at == -1 || read(table, &good, 1) == 0),
-			 "behind the end there is nothing\n");
+			 "SEEK_SET past the end: error, or a read of 0 bytes\n");
 }
 
 static void test_bad_buffers(void)
 {
 	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	/* Known only when this runs, or the compiler would refuse. */
+	/* Set at run time: the compiler would reject a constant. */
 	char *nowhere = (char *)strtoul("8", NULL, 10);
 	char first[64];
 	ssize_t count;
@@ -197,14 +194,14 @@ static void test_bad_buffers(void)
 	must(munmap(page + 4096, 4096));
 	must(lseek(table, 0, SEEK_SET));
 	ksft_test_result(read(table, NULL, 0) == 0 && next_is(0),
-			 "0 bytes are no bytes, and no end\n");
+			 "read of 0 bytes: 0, and the next read returns text\n");
 	must(lseek(table, 0, SEEK_SET));
 	errno = 0;
 	ksft_test_result(read(table, nowhere, 100) == -1 && errno == EFAULT && next_is(0),
-			 "a bad address: EFAULT, and nothing is lost\n");
+			 "unmapped buffer: EFAULT, and no byte is lost\n");
 	must(lseek(table, 200, SEEK_SET));
 	errno = 0;
-	/* What fits is delivered, or nothing is; what is not delivered comes next. */
+	/* The read returns the bytes that fit, or none. The next read continues there. */
 	count = read(table, page + 4096 - 10, 1000);
 	if (count == -1 && errno == EFAULT)
 		count = 0;
@@ -212,13 +209,13 @@ static void test_bad_buffers(void)
 	ksft_test_result(count >= 0 && count <= 10 && !memcmp(page + 4096 - 10, text + 200,
 							      count) &&
 			 !memcmp(first, text + 200 + count, sizeof(first)),
-			 "a buffer that ends too early: nothing is lost\n");
-	ksft_test_result(same_in_pieces(4096), "and all can be read after that\n");
+			 "buffer that ends after 10 bytes: no byte is lost\n");
+	ksft_test_result(same_in_pieces(4096), "after reads into bad buffers: the same text\n");
 }
 
 /*
- * Several readers share an offset. Each byte comes to one of them. So that it can
- * be told, each piece is put down with the place it must have come from.
+ * Several readers share an offset, and each byte goes to one of them. Each piece is
+ * recorded with the offset that it must have come from.
  */
 struct piece {
 	ssize_t length;
@@ -246,7 +243,7 @@ static void *read_in_thread(void *descriptor)
 	return NULL;
 }
 
-/* The pieces can be laid one after the other so that they are the text. */
+/* The pieces can be put in an order in which they are the text. */
 static bool pieces_are_the_text(int readers)
 {
 	size_t sum = 0, at = 0;
@@ -258,7 +255,7 @@ static bool pieces_are_the_text(int readers)
 		sum += pieces[i].length;
 		ends += !pieces[i].length;
 	}
-	/* A piece holds, or begins in, a row that no other has: there is one fit. */
+	/* A piece contains, or starts in, a row that occurs once: one order fits. */
 	while (at < size) {
 		int best = -1;
 
@@ -293,7 +290,7 @@ static void test_sharing(void)
 	must(read(table, one, 100));
 	must(read(duplicate, other, 100));
 	ksft_test_result(!memcmp(one, text, 100) && !memcmp(other, text + 100, 100),
-			 "a dup goes on where the other was\n");
+			 "dup: a read continues at the shared offset\n");
 
 	must(lseek(table, 0, SEEK_SET));
 	for (int i = 0; i < 2; i++)
@@ -324,29 +321,29 @@ static void test_vectors(void)
 	must(lseek(table, 0, SEEK_SET));
 	count = readv(table, vectors, 2);
 	ksft_test_result(count >= 7 && !memcmp(one, text, 7) && !memcmp(other, text + 7, count - 7),
-			 "readv\n");
+			 "readv: the same text\n");
 }
 
-/* What is opened later knows what is new, and what was opened before does not. */
+/* A later open shows a new thread, and an earlier open does not. */
 static void test_independence(void)
 {
 	pid_t pid = fork_child();
 	struct task_table *later, *before;
 
 	if (!pid)
-		sleep_for_ever(NULL);
+		pause_for_ever(NULL);
 	later = table_read("threads");
 	before = table_parse(memcpy(malloc(size + 1), text, size + 1), size);
 	must(lseek(table, 0, SEEK_SET));
 	ksft_test_result(table_find(later, pid) && !table_find(before, pid),
-			 "an open is a snapshot of its own\n");
-	ksft_test_result(same_in_pieces(10000), "and does not touch another\n");
+			 "second open: it has a new thread, the first has not\n");
+	ksft_test_result(same_in_pieces(10000), "second open: the first text is unchanged\n");
 	end_child(pid);
 	table_free(later);
 	table_free(before);
 }
 
-/* current is no table of rows, and is to be read like one. */
+/* `current` has no rows, but is read in the same way. */
 static void test_current(void)
 {
 	table = open_table("current");
@@ -354,7 +351,7 @@ static void test_current(void)
 	ksft_test_result(size > 200 && same_in_pieces(1) && same_in_pieces(16) &&
 			 same_in_pieces(4096) &&
 			 same_at(10, 10) && same_at(size - 1, 5),
-			 "current in pieces, again and from anywhere\n");
+			 "current: the same text in pieces, again, from any offset\n");
 	close(table);
 }
 
@@ -367,7 +364,7 @@ int main(void)
 	ksft_set_plan(35);
 	load_taskscope("");
 	test_current();
-	/* One processor is enough for them to be there when the table is opened. */
+	/* This test is one process, so the threads exist when it opens the table. */
 	pid_t sleepers = start_child(start_threads, NULL);
 	struct proc_thread thread;
 
@@ -380,7 +377,7 @@ int main(void)
 	parsed = table_parse(copy, size);
 	ksft_print_msg("%zu bytes, %zu rows%s\n", size, parsed->rows, parsed->problem);
 	ksft_test_result(!*parsed->problem && parsed->rows > THREADS && size > 131072,
-			 "a table of thousands of rows\n");
+			 "1500 threads: the table is well formed and has their rows\n");
 	table_free(parsed);
 	test_pieces();
 	test_pread();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A thread that is not the leader executes a program: it takes the leader's PID,
- * while a snapshot may see the one and then the other. In each snapshot no PID
- * is there twice, and the process is there once.
+ * A thread that is not the leader executes a program and takes the leader's PID. A snapshot
+ * may see one of the two tasks and then the other. In each snapshot the process is there
+ * once, and no PID is there twice.
  *
- * Of two processes that do nothing else, one runs beside the reader, on another
- * processor, and one interrupts it, at any moment, on its own.
+ * Two processes do nothing else. One runs beside the reader on another CPU; the other
+ * preempts the reader at any moment on the reader's CPU.
  *
- * SNAPSHOTS, if set, is how many are taken at least.
+ * SNAPSHOTS, if set, is the least number of snapshots.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -21,7 +21,7 @@
 #include "guest.h"
 #include "table.h"
 
-/* The pipe that each program, as it starts, puts a byte into. */
+/* A pipe: each program writes a byte to it when it starts. */
 #define COUNTER 100
 
 static char *program[] = { "/proc/self/exe", "again", NULL };
@@ -30,32 +30,25 @@ static void *execute(void *unused)
 {
 	struct timespec now;
 
-	/* So that the one that goes first lets the reader run in between, for about as long. */
+	/* The preempting process lets the reader run in between, for about as long. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	usleep((10000 + now.tv_nsec / 1000 % 5000) * slower());
 	execv(program[0], program);
 	_exit(1);
 }
 
-static void *sleep_for_ever(void *unused)
-{
-	for (;;)
-		pause();
-	return NULL;
-}
-
-/* What is executed: among other threads, one that executes it again. */
+/* The program that is executed: one of its threads executes it again. */
 static int again(void)
 {
 	pthread_t thread;
 
 	must(write(COUNTER, "x", 1));
-	/* They lie between the two on the list, and it takes time to come past them. */
+	/* Threads on the list between the two tasks, so that the walk takes time there. */
 	for (int i = 0; i < 30; i++)
-		pthread_create(&thread, NULL, sleep_for_ever, NULL);
+		pthread_create(&thread, NULL, pause_for_ever, NULL);
 	pthread_create(&thread, NULL, execute, NULL);
-	/* The leader waits to be replaced. */
-	sleep_for_ever(NULL);
+	/* The leader waits until the thread replaces it. */
+	pause_for_ever(NULL);
 	return 0;
 }
 
@@ -71,7 +64,7 @@ static void begin(void *interrupting)
 	execute(NULL);
 }
 
-/* Says what is wrong with a snapshot. */
+/* Checks one process in a snapshot, and prints what is wrong. */
 static bool right_process(const struct task_table *table, const char *name, pid_t process)
 {
 	pid_t twice = table_twice(table);
@@ -121,7 +114,7 @@ int main(int argc, char **argv)
 	stay_on(0);
 	for (int i = 0; i < 2; i++)
 		processes[i] = start_child(begin, i ? &ends : NULL);
-	/* If no programs are executed this never ends, and whoever runs the tests ends it. */
+	/* If no program is executed, this loop ends with the guest's time limit. */
 	for (taken = 0; (taken < snapshots || executed < programs) && wrong < 10; taken++) {
 		char bytes[1000];
 		ssize_t count;
@@ -131,6 +124,7 @@ int main(int argc, char **argv)
 			executed += count;
 	}
 	ksft_print_msg("%ld snapshots, %ld programs executed\n", taken, executed);
-	ksft_test_result(!wrong, "the process once, and no PID twice\n");
+	ksft_test_result(!wrong,
+			 "second thread executes a program: the process once, no PID twice\n");
 	ksft_finished();
 }

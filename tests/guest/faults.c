@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Allocations that fail, and copies from and to the reader: the first, the
- * second, the third ... of loading the module, and of opening and of reading
- * each of its files, until an operation meets no fault any more. The answer is
- * the error that fits; nothing is half done; the next try works.
+ * Fault injection: the first, the second, the third ... memory allocation or copy to or from
+ * user space fails, in loading the module and in opening and reading each of its files,
+ * until an operation meets no fault. The operation must return the matching error, leave
+ * nothing half done, and succeed the next time.
  *
- * What may fail is what the directory holds, so that a new table is a case.
- * That nothing leaks is for kmemleak to say, when the guest ends.
+ * The files are those that the directory has, so a new table is included. kmemleak checks
+ * for leaks when the guest ends.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@
 
 #define DEBUGFS "/sys/kernel/debug/"
 
-/* No operation has that many faults; an endless one has. */
+/* No operation has so many faults, unless it never ends. */
 #define MOST 5000
 
 static const char * const allocations[] = { "failslab", "fail_page_alloc" };
@@ -41,7 +41,7 @@ static void set(const char *capability, const char *name, const char *value)
 	write_file(path, value);
 }
 
-/* A stack with any address in it is one that is spared. */
+/* Switches fault injection off: no call whose stack has an address below the limit fails. */
 static void spare(const char * const *capabilities, size_t count, bool spared)
 {
 	for (size_t i = 0; i < count; i++)
@@ -51,9 +51,9 @@ static void spare(const char * const *capabilities, size_t count, bool spared)
 static void set_up(void)
 {
 	for (size_t i = 0; i < SIZE(allocations); i++) {
-		/* Or allocations that may sleep would be spared. */
+		/* By default, allocations that may sleep do not fail. */
 		set(allocations[i], "ignore-gfp-wait", "N");
-		/* The log is for what nobody has asked for. */
+		/* No log line for faults that the test asks for. */
 		set(allocations[i], "verbose", "0");
 	}
 	set("fail_page_alloc", "min-order", "0");
@@ -70,8 +70,9 @@ static void arm(int nth)
 }
 
 /*
- * Returns whether the fault was met. Reading and writing that file copies as
- * well: a fault that comes so late was not met by the operation.
+ * Ends the injection; returns whether the operation met the fault. Reading and writing
+ * fail-nth also copies from and to user space: the operation did not meet a fault that
+ * occurs there.
  */
 static bool disarm(void)
 {
@@ -85,9 +86,9 @@ static bool disarm(void)
 	return met;
 }
 
-/* Counts of one sweep. */
+/* The counts of one operation. */
 struct sweep {
-	int faults;	/* met */
+	int faults;	/* that the operation met */
 	int errors;	/* that the operation returned for them */
 	int wrong;
 };
@@ -101,13 +102,14 @@ static void wrong(struct sweep *sweep, const char *what, int nth, int error)
 static void report(const struct sweep *sweep, const char *what, const char *name)
 {
 	ksft_print_msg("%s %s: %d faults, %d errors\n", what, name, sweep->faults, sweep->errors);
-	ksft_test_result(sweep->faults && !sweep->wrong, "%s %s\n", what, name);
+	ksft_test_result(sweep->faults && !sweep->wrong,
+			 "%s %s: the right error, then success\n", what, name);
 }
 
 static char *image;
 static size_t image_size;
 
-/* From memory: the kernel warns when it has none to read a file into. */
+/* From memory: the kernel warns if it has no memory to read the file into. */
 static int load(void)
 {
 	return syscall(SYS_init_module, image, image_size, "") ? errno : 0;
@@ -142,7 +144,7 @@ static char **list(size_t *count)
 	return names;
 }
 
-/* Every file that belongs there is there, and no other. */
+/* The directory has every file of the module, and no other. */
 static bool all_files(void)
 {
 	size_t count;
@@ -171,7 +173,7 @@ static void sweep_load(void)
 		int error;
 
 		if (nth > MOST)
-			die("there is no end to the faults of a load");
+			die("the faults of a load do not end");
 		arm(nth);
 		error = load();
 		met = disarm();
@@ -179,35 +181,35 @@ static void sweep_load(void)
 		sweep.errors += error != 0;
 		if (error) {
 			if (!met)
-				wrong(&sweep, "no load, without a fault", nth, error);
+				wrong(&sweep, "no load, although there was no fault", nth, error);
 			if (loaded() || !access(TABLES, F_OK))
-				wrong(&sweep, "not loaded, and there is something", nth, error);
+				wrong(&sweep, "not loaded, but something is left", nth, error);
 			error = load();
 			if (error)
 				wrong(&sweep, "the next load", nth, error);
 		}
 		if (!all_files())
-			wrong(&sweep, "loaded, without all its files", nth, 0);
+			wrong(&sweep, "loaded, but a file is missing", nth, 0);
 		error = unload_module("taskscope");
 		if (error)
 			wrong(&sweep, "no unload", nth, error);
 	}
-	report(&sweep, "load", "the module");
+	report(&sweep, "allocations fail, load of", "the module");
 }
 
-/* What two texts of the same table have in common. */
+/* Whether two texts are of the same table. */
 static bool alike(const char *text, const char *other)
 {
 	size_t first = strcspn(text, "\n"), size = strlen(text), other_size = strlen(other);
 
-	/* The first line, and an end that is one. */
+	/* The same first line, and a newline at the end. */
 	return size > first && other_size > first && !strncmp(text, other, first + 1) &&
 	       text[size - 1] == '\n' && other[other_size - 1] == '\n';
 }
 
 /*
- * `anew`: each time after the module was loaded anew, when it has no memory of a table
- * before, and all of it must be had.
+ * With `anew`, the module is reloaded before each open: it then has no memory left from a
+ * table before and must allocate all of it.
  */
 static void sweep_open(const char *path, const char *name, int flags, int expected, bool anew,
 		       const char *what)
@@ -221,9 +223,9 @@ static void sweep_open(const char *path, const char *name, int flags, int expect
 		char *text;
 
 		if (nth > MOST)
-			die("there is no end to the faults of opening %s", name);
+			die("the faults of opening %s do not end", name);
 		if (anew && (unload_module("taskscope") || load()))
-			die("the module cannot be loaded anew");
+			die("the module cannot be reloaded");
 		arm(nth);
 		file = open(path, flags | O_CLOEXEC);
 		met = disarm();
@@ -240,7 +242,7 @@ static void sweep_open(const char *path, const char *name, int flags, int expect
 		}
 		text = slurp_descriptor(file, NULL);
 		if (!text || !alike(usual, text))
-			wrong(&sweep, "opened, and not to be read", nth, 0);
+			wrong(&sweep, "opened, but not readable", nth, 0);
 		free(text);
 		close(file);
 	}
@@ -254,7 +256,7 @@ static void sweep_read(const char *path, const char *name, int expected, const c
 	struct sweep sweep = {};
 	bool met = true;
 
-	/* So that no copy meets a page that is not there. */
+	/* Touches the pages, so that no copy causes a page fault. */
 	memset(buffer, 1, sizeof(buffer));
 	for (int nth = 1; met; nth++) {
 		int file = must(open(path, O_RDONLY | O_CLOEXEC));
@@ -263,7 +265,7 @@ static void sweep_read(const char *path, const char *name, int expected, const c
 		char *text;
 
 		if (nth > MOST)
-			die("there is no end to the faults of reading %s", name);
+			die("the faults of reading %s do not end", name);
 		arm(nth);
 		count = read(file, buffer, sizeof(buffer));
 		met = disarm();
@@ -273,7 +275,7 @@ static void sweep_read(const char *path, const char *name, int expected, const c
 			if (!met || errno != expected)
 				wrong(&sweep, "read", nth, errno);
 		}
-		/* The text is still the one it has been. */
+		/* The text is the same as before the fault. */
 		must(lseek(file, 0, SEEK_SET));
 		text = slurp_descriptor(file, &size);
 		if (!text || (count > 0 && ((size_t)count > size || memcmp(text, buffer, count))))
@@ -281,10 +283,10 @@ static void sweep_read(const char *path, const char *name, int expected, const c
 		free(text);
 		close(file);
 	}
-	/* A read of little text allocates nothing more. */
+	/* A read of a short text allocates nothing. */
 	ksft_print_msg("%s %s: %d faults, %d errors\n", what, name, sweep.faults, sweep.errors);
-	ksft_test_result((sweep.faults || expected == ENOMEM) && !sweep.wrong, "%s %s\n", what,
-			 name);
+	ksft_test_result((sweep.faults || expected == ENOMEM) && !sweep.wrong,
+			 "%s %s: the right error, then success\n", what, name);
 }
 
 static void sweep_file(const char *name)
@@ -294,17 +296,18 @@ static void sweep_file(const char *name)
 
 	snprintf(path, sizeof(path), TABLES "%s", name);
 	must(stat(path, &status));
-	/* What is written there is all that is to be read. */
+	/* A set_pid that is empty has no text to read. */
 	if (status.st_mode & 0200)
 		write_file(path, "1");
-	/* Of one table only: a load takes long, and what is kept is kept for all. */
-	sweep_open(path, name, O_RDONLY, ENOMEM, !strcmp(name, "threads"), "open");
+	/* For one table only: a load takes long, and all tables share the kept memory. */
+	sweep_open(path, name, O_RDONLY, ENOMEM, !strcmp(name, "threads"),
+		   "allocations fail, open of");
 	sweep_open(path, name, status.st_mode & 0200 ? O_RDWR : O_RDONLY, ENOMEM, false,
-		   "open again, as its mode lets one,");
-	sweep_read(path, name, ENOMEM, "read");
+		   "allocations fail, another open of");
+	sweep_read(path, name, ENOMEM, "allocations fail, read of");
 	spare(allocations, SIZE(allocations), true);
 	spare(copies, SIZE(copies), false);
-	sweep_read(path, name, EFAULT, "read, with copies that fail,");
+	sweep_read(path, name, EFAULT, "copies fail, read of");
 	spare(allocations, SIZE(allocations), false);
 	spare(copies, SIZE(copies), true);
 	if (status.st_mode & 0200)

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Hashing fails closed: if it cannot be told whether %p hashes, because it prints
- * neither hashes nor the addresses, every address of the table is hidden. A module
- * has %p print what it is told to, from the first call on or from a later one, when
- * rows have hashes already.
+ * Hashing fails closed: if %p prints neither hashes nor the addresses, the module cannot
+ * know whether %p hashes, and hides every address of the table. A test module changes what
+ * %p prints, from the first call on or from a later one, when rows already have hashes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +14,7 @@
 #include "guest.h"
 #include "rows.h"
 
-/* How often %p has printed something else. */
+/* How often %p has printed something other than hashes. */
 #define BROKEN "/sys/module/break_hash/parameters/broken"
 
 #define HIDDEN "(____ptrval____)"
@@ -63,11 +62,11 @@ static bool is_hash(const char *value)
 
 static bool is_raw(const char *value)
 {
-	/* The addresses of the kernel of any architecture. */
+	/* Kernel addresses start like this on every architecture. */
 	return is_address(value) && !strncmp(value, "fff", 3);
 }
 
-/* All addresses of a table are of that kind, and there are some. */
+/* Every address of a table is of that kind, and the table has some. */
 static bool all(const char *name, const char * const columns[2], bool (*is_so)(const char *))
 {
 	struct rows *table = rows_read(name);
@@ -77,7 +76,7 @@ static bool all(const char *name, const char * const columns[2], bool (*is_so)(c
 		for (int j = 0; j < 2 && columns[j]; j++) {
 			const char *value = rows_value(table, i, columns[j]);
 
-			/* A stack that is released. */
+			/* The stack has been released. */
 			if (!strcmp(value, "-"))
 				continue;
 			count++;
@@ -86,12 +85,12 @@ static bool all(const char *name, const char * const columns[2], bool (*is_so)(c
 		}
 	}
 	if (wrong)
-		ksft_print_msg("%s: so are %zu of %zu\n", name, wrong, count);
+		ksft_print_msg("%s: %zu values of %zu are wrong\n", name, wrong, count);
 	rows_free(table);
 	return count > 30 && !wrong;
 }
 
-/* The same of the table that has no rows of threads. */
+/* The same for `current`. */
 static bool all_of_current(bool (*is_so)(const char *))
 {
 	static const char * const keys[] = { "\ntask_struct: ", "\nstack_start: " };
@@ -129,14 +128,14 @@ int main(void)
 {
 	ksft_print_header();
 	ksft_set_plan(ARRAY_SIZE(unknown) + 3);
-	/* So that there are several calls for each table. */
+	/* With so many threads, a table takes several calls. */
 	start_crowd(50);
 	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++) {
 		bool good = true;
 
-		/* That tables differ shows in the first case alone. */
+		/* The first case is tried on every table, the other cases on one. */
 		for (size_t j = 0; j < (i ? 1 : ARRAY_SIZE(tables)); j++) {
-			/* Known addresses are not hashed again. One call is for the log. */
+			/* A known address is not hashed again. One call is for the log line. */
 			load(unknown[i].mode, unknown[i].from ? unknown[i].from + 1 : 0);
 			good = all(tables[j].table, tables[j].columns, is_hidden) && good;
 			good = has_printed_else() && good;
@@ -147,17 +146,18 @@ int main(void)
 	}
 
 	load("garbage", 0);
-	ksft_test_result(all_of_current(is_hidden), "current: they are hidden as well\n");
+	ksft_test_result(all_of_current(is_hidden),
+			 "%%p prints neither hashes nor addresses: current hides its addresses\n");
 	unload();
 
-	/* As on a kernel that was told not to hash. */
+	/* What a kernel booted with no_hash_pointers prints. */
 	load("raw", 0);
 	ksft_test_result(all("threads", tables[0].columns, is_raw) && all_of_current(is_raw),
-			 "%%p prints the addresses from the first on: so does the table\n");
+			 "%%p prints addresses from the first call on: so do the tables\n");
 	unload();
 
 	load_taskscope("");
 	ksft_test_result(all("threads", tables[0].columns, is_hash) && all_of_current(is_hash),
-			 "%%p prints hashes: so does the table\n");
+			 "%%p prints hashes: so do the tables\n");
 	ksft_finished();
 }

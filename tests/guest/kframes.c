@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Frames of kernel stacks: those of /proc/PID/stack for everyone who sleeps, those
- * of a test module's threads by name and number, and for who runs or is dead a word.
- * No address of the kernel gets out, even if a module goes meanwhile.
+ * Frames of kernel stacks. Sleeping threads have those of /proc/PID/stack, threads of a test
+ * module have a known number of frames of known functions, and a running or dead thread has
+ * a reason instead. No kernel address is shown, even if a module is unloaded meanwhile.
  *
- * ROUNDS, if set, is how often a module comes and goes.
+ * ROUNDS, if set, is how often a module is loaded and unloaded.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,16 +21,10 @@
 
 #define DEEP_STACK "/tests/deep_stack.ko"
 
-/* As many frames as /proc/PID/stack has at most. */
+/* /proc/PID/stack has at most this number of frames. */
 #define FRAMES 64
 
-static void sleep_for_ever(void *unused)
-{
-	for (;;)
-		pause();
-}
-
-/* The frames of a thread in /proc, a line each, without what is not in the table. */
+/* The frames of a thread in /proc, a line each, in the table's form. */
 static char *proc_stack(pid_t tgid, pid_t pid)
 {
 	char path[64], *text, *from, *to;
@@ -50,7 +44,7 @@ static char *proc_stack(pid_t tgid, pid_t pid)
 	return text;
 }
 
-/* The same of the table. DEPTH must count up from 0, in rows that follow each other. */
+/* The frames of a thread in the table. DEPTH must count from 0 in consecutive rows. */
 static char *table_stack(const struct rows *table, pid_t pid)
 {
 	char *text = calloc(1, table->size), *at = text;
@@ -64,7 +58,7 @@ static char *table_stack(const struct rows *table, pid_t pid)
 	return text;
 }
 
-/* A word instead of frames: the one row of a thread. */
+/* The thread has one row, with a reason instead of frames. */
 static bool labelled(const struct rows *table, pid_t pid, const char *word)
 {
 	size_t row = rows_find(table, pid);
@@ -78,7 +72,7 @@ static bool labelled(const struct rows *table, pid_t pid, const char *word)
 	return good;
 }
 
-/* SYMBOL+0xOFFSET/0xSIZE or that and [MODULE]; or a word, or an address that is hashed. */
+/* SYMBOL+0xOFFSET/0xSIZE, with [MODULE] if it is in one; or a reason; or a hashed address. */
 static bool well_formed(const char *frame)
 {
 	unsigned long offset, size;
@@ -107,7 +101,7 @@ static int malformed(const struct rows *table)
 	return wrong;
 }
 
-/* Every thread whose stack was the same before and after, and who slept all the while. */
+/* Compares each thread that slept all the while and whose stack in /proc did not change. */
 static bool as_proc(void)
 {
 	struct proc_thread *thread, after;
@@ -134,7 +128,7 @@ static bool as_proc(void)
 			}
 			free(ours);
 		}
-		/* Whatever it did meanwhile, it is there. */
+		/* Even a thread that has run meanwhile has a row. */
 		lost += now && before[i] && rows_find(table, thread[i].pid) == table->rows;
 		free(now);
 		free(before[i]);
@@ -146,7 +140,7 @@ static bool as_proc(void)
 	return compared > 20 && !different && !lost;
 }
 
-/* How many frames of a thread begin and end so. */
+/* How many frames of a thread begin with the symbol and end with the given text. */
 static int count(const struct rows *table, pid_t pid, const char *symbol, const char *end)
 {
 	int found = 0;
@@ -162,7 +156,7 @@ static int count(const struct rows *table, pid_t pid, const char *symbol, const 
 	return found;
 }
 
-/* The threads of the module are known by name, and by their levels. */
+/* The threads of deep_stack have frames of known functions, as many as their levels say. */
 static bool deep_as_known(const struct rows *table)
 {
 	char *text = slurp("/sys/kernel/debug/deep_stack", NULL), *line = text, words[100];
@@ -184,7 +178,7 @@ static bool deep_as_known(const struct rows *table)
 			good &= bottoms == 1 && descends == levels && threads == 1 &&
 				frames > levels + 2;
 		else
-			/* The innermost are shown. */
+			/* Only the innermost frames are shown. */
 			good &= frames == FRAMES && bottoms == 1 && descends == FRAMES - bottoms &&
 				!threads;
 	}
@@ -196,7 +190,7 @@ static bool deep_as_known(const struct rows *table)
 	return good;
 }
 
-/* The module is gone when the table is read; the names are those it had at the open. */
+/* The module is unloaded before the table is read; the open has kept the names. */
 static bool outlives_module(void)
 {
 	int descriptor = must(open(TABLES "kframes", O_RDONLY | O_CLOEXEC));
@@ -236,7 +230,7 @@ static pid_t find_thread(void)
 	return pid;
 }
 
-/* An address without a name is shown as others are: hashed, or raw if so wanted. */
+/* An address without a symbol is hashed like others, or raw with raw_pointers=1. */
 static bool nameless_hashed(void)
 {
 	char address[20], *stack;
@@ -249,7 +243,7 @@ static bool nameless_hashed(void)
 	pid = find_thread();
 	stack = proc_stack(pid, pid);
 	if (sscanf(stack, "0x%16[0-9a-f]\n", address) != 1)
-		die("the kernel has a name for it: %s", stack);
+		die("the kernel has a symbol for it: %s", stack);
 	free(stack);
 	table = rows_read("kframes");
 	frame = rows_value(table, rows_find(table, pid), "FRAME");
@@ -278,7 +272,7 @@ static void come_and_go(void *unused)
 	}
 }
 
-/* A module comes and goes while stacks with its frames are walked. */
+/* A module is loaded and unloaded while stacks with its frames are recorded. */
 static bool storm(void)
 {
 	long times = rounds("ROUNDS", 100 / slower(), 300 / slower());
@@ -302,7 +296,7 @@ static bool storm(void)
 	}
 	end_child(loader);
 	unload_module("deep_stack");
-	ksft_print_msg("%ld tables, %ld of them with frames of the module, %ld frames nameless\n",
+	ksft_print_msg("%ld tables, %ld with frames of the module, %ld frames without a symbol\n",
 		       round, met, nameless);
 	return !wrong && met;
 }
@@ -318,44 +312,44 @@ int main(void)
 	load_taskscope("");
 	load_module(DEEP_STACK, "");
 	spinner = start_spinner();
-	sleeper = start_child(sleep_for_ever, NULL);
+	sleeper = start_child(NULL, NULL);
 	wait_for_state(sleeper, sleeper, "S");
-	zombie = fork_child();
-	if (!zombie)
-		_exit(0);
-	wait_for_state(zombie, zombie, "Z");
+	zombie = start_zombie();
 
-	ksft_test_result(as_proc(), "frames are those of /proc/PID/stack\n");
+	ksft_test_result(as_proc(), "sleeping threads: the frames of /proc/PID/stack\n");
 	table = read_beside_spinner(spinner, "kframes");
-	ksft_test_result(!malformed(table), "every frame is a symbol, and no address\n");
-	ksft_test_result(deep_as_known(table), "a module's frames, by name and number\n");
-	ksft_test_result(labelled(table, spinner, "on-cpu"), "a thread that spins is on-cpu\n");
-	ksft_test_result(labelled(table, getpid(), "on-cpu"), "so is who reads\n");
-	ksft_test_result(labelled(table, zombie, "released"), "a zombie's stack is released\n");
+	ksft_test_result(!malformed(table), "every frame: a symbol, no address\n");
+	ksft_test_result(deep_as_known(table),
+			 "threads of a module: frames of known functions, of known number\n");
+	ksft_test_result(labelled(table, spinner, "on-cpu"), "running thread: on-cpu\n");
+	ksft_test_result(labelled(table, getpid(), "on-cpu"), "reader: on-cpu\n");
+	ksft_test_result(labelled(table, zombie, "released"), "zombie: released\n");
 	ksft_test_result(count(table, sleeper, "__x64_sys_pause+", "") ||
 			 count(table, sleeper, "__do_sys_pause+", "") ||
 			 count(table, sleeper, "__arm64_sys_ppoll+", "") ||
 			 count(table, sleeper, "do_sys_poll+", ""),
-			 "a sleeper is in the call it made\n");
-	ksft_test_result(count(table, 0, "", "") > 0, "swapper/0 is there\n");
+			 "sleeping thread: a frame of its system call\n");
+	ksft_test_result(count(table, 0, "", "") > 0, "swapper/0: frames or a reason\n");
 	rows_free(table);
 	must(waitpid(zombie, NULL, 0));
 
 	snprintf(pids, sizeof(pids), "%d", sleeper);
-	write_file(TABLES "set_pid", pids);
+	write_set_pid(pids);
 	table = rows_read("kframes");
 	now = proc_stack(sleeper, sleeper);
 	ours = table_stack(table, sleeper);
 	ksft_test_result(table->rows > 2 && table->pid[0] == sleeper &&
 			 table->pid[table->rows - 1] == sleeper && !strcmp(now, ours) &&
-			 !strncmp(table->summary, "# 1 of ", 7), "set_pid selects\n");
+			 !strncmp(table->summary,
+			 "# 1 of ", 7), "set_pid: the rows of that thread only\n");
 	rows_free(table);
-	must(close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC))));
+	write_set_pid("");
 
-	ksft_test_result(outlives_module(), "names outlive their module in an open table\n");
+	ksft_test_result(outlives_module(),
+			 "module unloaded after the open: its symbols are shown\n");
 	end_child(spinner);
-	ksft_test_result(storm(), "no address gets out while a module comes and goes\n");
-	ksft_test_result(as_proc(), "and then frames are those of /proc/PID/stack\n");
-	ksft_test_result(nameless_hashed(), "an address without a name is hashed\n");
+	ksft_test_result(storm(), "module loaded and unloaded during opens: no address is shown\n");
+	ksft_test_result(as_proc(), "after the unloads: the frames of /proc/PID/stack\n");
+	ksft_test_result(nameless_hashed(), "address without a symbol: hashed\n");
 	ksft_finished();
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A fatal signal ends an open and a read of every table, in every phase: while tasks
- * are walked, threads are visited, addresses are hashed, rows are laid out, and the
- * rows before an offset are skipped.
+ * A fatal signal ends an open and a read of every table in every phase: while tasks are
+ * walked, threads are visited, addresses are hashed, rows are laid out, and the rows before
+ * an offset are skipped.
  *
- * A module counts how often the kernel asks on behalf of a reader whether it is being
- * killed, and kills it the moment that it asks for the n-th time: then the open fails,
- * and does nothing more. That it asks often enough, the number of rows says.
+ * A test module counts how often taskscope checks for a fatal signal on behalf of a reader,
+ * and kills the reader at the n-th check: the open must fail and do nothing more. The number
+ * of checks must fit the number of rows.
  *
- * Then readers are killed by the clock, at as many moments of each operation, and how
- * long they take to be gone is printed. KILLED_THREADS and KILLED_MOMENTS, if set, are
- * how many threads there are and how many moments: of 100,000 threads each is to be
- * gone within 50 ms on a machine that has time for it.
+ * Then readers are killed at moments that are spread over the time of each operation, and
+ * the time until they have exited is printed. KILLED_THREADS and KILLED_MOMENTS, if set, are
+ * the numbers of threads and moments. With 100,000 threads, each reader should exit within
+ * 50 ms on a machine that is not busy.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -32,10 +32,10 @@
 #define PARAMETERS "/sys/module/kill_at/parameters/"
 #define SET_PID TABLES "set_pid"
 
-/* How many rows are made without a question. */
+/* At most this number of rows is laid out between two checks. */
 #define ROWS 1024
 
-/* At how many of the questions a reader is killed. */
+/* At how many of the checks a reader is killed. */
 #define TRIES 3
 
 enum operation { OPEN, READ, SKIP, NOTHING };
@@ -43,11 +43,11 @@ static const char * const operations[] = { "open", "read", "skip", "nothing" };
 
 static const struct {
 	const char *name;
-	/* How many tasks are handled in a critical section; 0: it walks none. */
+	/* How many tasks a critical section handles; 0: the table walks no tasks. */
 	long section;
-	/* Whether only those that lead a process are tasks of the table. */
+	/* Whether the table has processes only. */
 	bool leaders;
-	/* Whether several rows of a task are laid out as one, when the file is read. */
+	/* Whether all rows of a task are laid out together, by the read of the file. */
 	bool one;
 } tables[] = {
 	{ "threads", 1024 },
@@ -66,14 +66,14 @@ static struct {
 	int begun;	/* how many operations */
 } *shared;
 
-/* A table, and what is known of it. */
+/* A table, and what the test expects of it. */
 struct table {
 	const char *name;
 	size_t size;
 	long rows, sections, laid_out;
 };
 
-/* What was counted on behalf of a reader. */
+/* What the test module has counted for a reader. */
 struct counts {
 	int asked, sections, asked_before, opened;
 	int status;		/* as of wait() */
@@ -89,7 +89,7 @@ static int open_table(const struct table *table)
 	return must(open(path, O_RDONLY | O_CLOEXEC));
 }
 
-/* An operation, on a descriptor unless it is the open. */
+/* Runs an operation on a descriptor; the open needs none. */
 static void operate(const struct table *table, enum operation operation, int descriptor)
 {
 	switch (operation) {
@@ -102,7 +102,7 @@ static void operate(const struct table *table, enum operation operation, int des
 			;
 		break;
 	case SKIP:
-		/* The last byte: all rows are made for it. */
+		/* A read of the last byte lays out all rows. */
 		must(pread(descriptor, text, 1, table->size - 1));
 		break;
 	case NOTHING:
@@ -132,7 +132,7 @@ static int read_number(const char *name)
 	return number;
 }
 
-/* Has a child do it, which is killed when it asks for the time numbered `at`. */
+/* Runs the operation in a child, which is killed at the check numbered `at`. */
 static struct counts count(const struct table *table, enum operation operation, int at)
 {
 	static const char * const names[] = { "asked", "sections", "asked_before", "opened" };
@@ -171,7 +171,7 @@ static struct counts count(const struct table *table, enum operation operation, 
 	return counts;
 }
 
-/* There are so many threads at least, in pairs. */
+/* Reads a table of at least `threads` threads, two to a process. */
 static struct table look_at(size_t which, long threads)
 {
 	struct table table = { .name = tables[which].name };
@@ -184,7 +184,7 @@ static struct table look_at(size_t which, long threads)
 		table.rows += whole[i] == '\n';
 	free(whole);
 	if (tables[which].section) {
-		/* All but the last. */
+		/* All but the last byte. */
 		table.sections = (tasks - 1) / tables[which].section;
 		table.laid_out = tables[which].one ? tasks : table.rows;
 	}
@@ -196,23 +196,23 @@ static bool was_killed(int status)
 	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
-/* Killed whenever it asks, it does nothing more. */
+/* An operation that is killed at any check does nothing more. */
 static bool obeys(const struct table *table, enum operation operation, int questions)
 {
-	/* The list of set_pid is there before it is opened. */
+	/* The list of set_pid exists before it is opened. */
 	bool good = questions || !table->laid_out;
 
 	for (int i = 0; i < TRIES && i < questions; i++) {
-		/* The first, the last but one, and others between them. */
+		/* The first check, the last but one, and others between them. */
 		int at = 1 + (questions > 2 ? (long)i * (questions - 2) / (TRIES - 1) : i);
 		struct counts counts = count(table, operation, at);
 
-		/* How many threads are visited differs from time to time, by a few. */
+		/* The number of visited threads varies by a few. */
 		if (counts.asked < at && at > questions * 9 / 10)
 			continue;
 		if (was_killed(counts.status) && counts.asked == at && !counts.opened)
 			continue;
-		ksft_print_msg("killed at question %d of %d: %d asked, %d opened, status %#x\n", at,
+		ksft_print_msg("killed at check %d of %d: %d checks, %d opened, status %#x\n", at,
 			       questions, counts.asked, counts.opened, counts.status);
 		good = false;
 	}
@@ -224,16 +224,17 @@ static void test_open(const struct table *table)
 	struct counts whole = count(table, OPEN, 0);
 	int after = whole.asked - whole.asked_before;
 
-	ksft_print_msg("%s: %ld rows, %d sections and more, asked %d times, %d of them later\n",
+	ksft_print_msg("%s: %ld rows, %d sections and more, %d checks, %d of them later\n",
 		       table->name, table->rows, whole.sections, whole.asked, after);
 	ksft_test_result(!whole.status && whole.opened == 1 && whole.sections >= table->sections &&
 			 whole.asked_before >= whole.sections,
-			 "%s: open asks in every section whether it is being killed\n",
+			 "%s: open checks for a fatal signal in every critical section\n",
 			 table->name);
 	ksft_test_result(after >= table->laid_out / ROWS,
-			 "%s: open asks once for %d rows that are laid out\n", table->name, ROWS);
+			 "%s: open checks for a fatal signal once per %d rows of layout\n",
+			 table->name, ROWS);
 	ksft_test_result(obeys(table, OPEN, whole.asked),
-			 "%s: killed at any moment, open fails and does nothing more\n",
+			 "%s: killed at any check of an open: the open fails and stops\n",
 			 table->name);
 }
 
@@ -243,17 +244,10 @@ static void test_skip(const struct table *table)
 	long rows = table->rows / ROWS;
 
 	ksft_test_result(!whole.status && whole.asked >= rows,
-			 "%s: skipping %ld rows asks %ld times\n", table->name, table->rows, rows);
+			 "%s: skipping %ld rows checks for a fatal signal %ld times\n",
+			 table->name, table->rows, rows);
 	ksft_test_result(obeys(table, SKIP, whole.asked),
-			 "%s: killed at any moment, it skips no more\n", table->name);
-}
-
-static double milliseconds(void)
-{
-	struct timespec time;
-
-	must(clock_gettime(CLOCK_MONOTONIC, &time));
-	return time.tv_sec * 1e3 + time.tv_nsec / 1e6;
+			 "%s: killed at any check of a skip: the skip stops\n", table->name);
 }
 
 static int compare(const void *one, const void *other)
@@ -273,7 +267,7 @@ static void repeat(const struct table *table, enum operation operation)
 	}
 }
 
-/* Waits until the next operation begins. */
+/* Waits until the child begins the next operation. */
 static void wait_for_next(void)
 {
 	int begun = __atomic_load_n(&shared->begun, __ATOMIC_SEQ_CST);
@@ -298,15 +292,15 @@ static bool kill_by_the_clock(const struct table *table, enum operation operatio
 		wait_for_next();
 		wait_for_next();
 		if (!i) {
-			before = milliseconds();
+			before = 1e3 * monotonic();
 			wait_for_next();
-			length = milliseconds() - before;
+			length = 1e3 * monotonic() - before;
 		}
 		usleep(1e3 * length * (i + 0.5) / moments);
-		before = milliseconds();
+		before = 1e3 * monotonic();
 		must(kill(pid, SIGKILL));
 		must(waitpid(pid, &status, 0));
-		gone[i] = milliseconds() - before;
+		gone[i] = 1e3 * monotonic() - before;
 		good = good && was_killed(status);
 	}
 	ksft_print_msg("%s %s of %.2f ms, killed at %d moments:\n", table->name,
@@ -318,7 +312,7 @@ static bool kill_by_the_clock(const struct table *table, enum operation operatio
 	return good;
 }
 
-/* All files are there, and whole. */
+/* All files are there and complete. */
 static bool all_whole(void)
 {
 	char **names = file_names();
@@ -369,7 +363,7 @@ int main(void)
 	load_taskscope("");
 	load_module("/tests/kill_at.ko", "");
 	start_crowd_of(&shape);
-	/* To compare with. */
+	/* For comparison. */
 	kill_by_the_clock(&(struct table){ .name = "in user space," }, NOTHING, moments);
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
 		bool lists = !strcmp(tables[i].name, "set_pid");
@@ -387,6 +381,6 @@ int main(void)
 	}
 	ksft_test_result(good, "killed at %d moments of each operation: all readers die\n",
 			 moments);
-	ksft_test_result(all_whole(), "every table is whole after that\n");
+	ksft_test_result(all_whole(), "after the kills: every table is complete\n");
 	ksft_finished();
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kernel stacks: every thread has one, of the kernel's size, and what is in use of
- * it is what a test module's threads have measured; who runs, and who is dead, has
- * no such number.
+ * Kernel stacks. Every thread has one, of the kernel's size. Its use equals what the threads
+ * of a test module have measured themselves. A running or dead thread has no such number.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,12 +16,12 @@
 #include "spinner.h"
 
 /*
- * More than the kernel's own part of a sleep takes, below who sleeps; or an interrupt and
- * the loss of the processor, below who runs.
+ * Bytes of a stack below the thread's own frame: more than the kernel needs to put a thread
+ * to sleep, or to interrupt and preempt a running one.
  */
 #define SLEEP 1024
 
-/* The threads of the module deep_stack, as it describes them. */
+/* The threads of deep_stack, as that module describes them. */
 #define DEEP 4
 static struct deep {
 	int pid, levels;
@@ -42,12 +41,6 @@ static void read_deep(void)
 		line = strchr(line, '\n') + 1;
 	}
 	free(text);
-}
-
-static void sleep_for_ever(void *unused)
-{
-	for (;;)
-		pause();
 }
 
 static bool has(const struct rows *table, size_t row, const char *column, const char *value)
@@ -73,16 +66,16 @@ static void test_measured(const struct rows *table)
 		used[i] = rows_number(table, row, "USED");
 		sized &= rows_number(table, row, "SIZE") == (long)deep[i].size;
 		based &= has(table, row, "BASE", deep[i].hash) && has(table, row, "VALID", "ok");
-		ksft_print_msg("%d levels: itself %ld, USED %ld\n", deep[i].levels, own, used[i]);
+		ksft_print_msg("%d levels: measured %ld, USED %ld\n", deep[i].levels, own, used[i]);
 		bounded &= used[i] > own && used[i] < own + SLEEP;
-		/* Below the sleeper, all sleep the same way. */
+		/* Below their own frames, all of them sleep in the same functions. */
 		exact &= used[i] - used[0] == (long)(deep[0].pointer - deep[i].pointer) -
 			 (long)(deep[0].base - deep[i].base);
 	}
-	ksft_test_result(sized, "SIZE is the kernel's THREAD_SIZE\n");
-	ksft_test_result(based, "BASE is what %%p prints\n");
-	ksft_test_result(bounded, "USED reaches from below the sleeper to the high end\n");
-	ksft_test_result(exact, "USED differs by what the threads themselves measured, exactly\n");
+	ksft_test_result(sized, "SIZE: the kernel's THREAD_SIZE\n");
+	ksft_test_result(based, "BASE: as %%p prints it\n");
+	ksft_test_result(bounded, "USED: what the thread measured, and less than 1 KiB more\n");
+	ksft_test_result(exact, "USED: two threads differ by exactly what they measured\n");
 }
 
 static long busy_parameter(const char *parameter)
@@ -98,15 +91,15 @@ static long busy_parameter(const char *parameter)
 }
 
 /*
- * A thread that never sleeps, and that another one has taken the processor from: it is
- * ready to run, and does not. Its function has so many bytes of the stack in use.
+ * A thread that never sleeps and has been preempted: it is runnable, but does not run. Its
+ * function uses `own` bytes of the stack.
  */
 static bool is_preempted(const struct rows *table, pid_t pid, long own)
 {
 	size_t row = rows_find(table, pid);
 	long used = row < table->rows ? rows_number(table, row, "USED") : 0;
 
-	ksft_print_msg("preempted: itself %ld, USED %ld\n", own, used);
+	ksft_print_msg("preempted: measured %ld, USED %ld\n", own, used);
 	return proc_state(pid, pid) == 'R' && has(table, row, "VALID", "ok") && used > own &&
 	       used < own + SLEEP;
 }
@@ -117,22 +110,22 @@ static void test_preempted(pid_t spinner)
 	char parameters[30];
 	struct rows *table;
 
-	/* All three on the processor of the spinners. */
+	/* All three run on the CPU of the spinners. */
 	snprintf(parameters, sizeof(parameters), "cpu=%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
 	load_module("/tests/busy_thread.ko", parameters);
 	busy = busy_parameter("pid");
 	table = read_beside_spinner(taker, "kstacks");
 	ksft_test_result(is_preempted(table, spinner, 0),
-			 "a thread that was preempted in user space is ok\n");
+			 "thread preempted in user space: ok\n");
 	ksft_test_result(is_preempted(table, busy, busy_parameter("used")),
-			 "so is one that was preempted in the kernel\n");
+			 "thread preempted in the kernel: ok, USED as it measured\n");
 	rows_free(table);
 	end_child(taker);
 	if (unload_module("busy_thread"))
 		die("busy_thread cannot be unloaded");
 }
 
-/* What every row must be, whoever it is of. Returns how many are not. */
+/* The rules for every row of any thread. Returns how many rows break them. */
 static int malformed(const struct rows *table)
 {
 	long page = sysconf(_SC_PAGESIZE);
@@ -164,7 +157,7 @@ static int malformed(const struct rows *table)
 	return wrong;
 }
 
-/* Every thread there was before and after the open has a row, and one only. */
+/* Every thread that was in /proc before and after the open has exactly one row. */
 static bool complete(void)
 {
 	struct proc_thread *before, *after;
@@ -188,7 +181,7 @@ static bool complete(void)
 					rows_number(table, row, "TGID") != before[i].tgid;
 			}
 	ksft_print_msg("%zu threads of /proc, %zu rows\n", lasting, table->rows);
-	/* swapper/0 is in no directory. */
+	/* swapper/0 is not in /proc. */
 	lost += table->rows < lasting + 1 || table->pid[0] != 0;
 	for (size_t i = 0; i < table->rows; i++)
 		lost += rows_find(table, table->pid[i]) != i;
@@ -212,46 +205,44 @@ int main(void)
 	read_deep();
 
 	spinner = start_spinner();
-	sleeper = start_child(sleep_for_ever, NULL);
-	zombie = fork_child();
-	if (!zombie)
-		_exit(0);
-	wait_for_state(zombie, zombie, "Z");
+	sleeper = start_child(NULL, NULL);
+	zombie = start_zombie();
 	wait_for_state(sleeper, sleeper, "S");
 
-	ksft_test_result(complete(), "every thread of /proc has a row, once\n");
+	ksft_test_result(complete(), "every thread of /proc: one row\n");
 	table = read_beside_spinner(spinner, "kstacks");
 	test_measured(table);
-	ksft_test_result(!malformed(table), "every row has a number or a reason\n");
+	ksft_test_result(!malformed(table), "every row: a number or a reason\n");
 	row = rows_find(table, spinner);
 	ksft_test_result(has(table, row, "VALID", "on-cpu") && has(table, row, "USED", "-"),
-			 "a thread that spins is on-cpu\n");
+			 "running thread: on-cpu\n");
 	row = rows_find(table, getpid());
 	ksft_test_result(has(table, row, "VALID", "on-cpu") && has(table, row, "USED", "-"),
-			 "so is who reads\n");
+			 "reader: on-cpu\n");
 	row = rows_find(table, sleeper);
 	ksft_test_result(has(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
-			 "a thread that sleeps is ok\n");
+			 "sleeping thread: ok, USED above 0\n");
 	row = rows_find(table, zombie);
 	ksft_test_result(has(table, row, "VALID", "released") && has(table, row, "BASE", "-") &&
 			 has(table, row, "SIZE", "-") && has(table, row, "USED", "-"),
-			 "a zombie's stack is released\n");
+			 "zombie: released\n");
 	rows_free(table);
 	must(waitpid(zombie, NULL, 0));
 	test_preempted(spinner);
 
 	snprintf(pids, sizeof(pids), "%d %d", sleeper, deep[0].pid);
-	write_file(TABLES "set_pid", pids);
+	write_set_pid(pids);
 	table = rows_read("kstacks");
 	ksft_test_result(table->rows == 2 && rows_find(table, sleeper) < 2 &&
 			 rows_find(table, deep[0].pid) < 2 &&
-			 strstr(table->summary, "# 2 of "), "set_pid selects\n");
+			 strstr(table->summary, "# 2 of "),
+			 "set_pid: the rows of those threads only\n");
 	rows_free(table);
-	must(close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC))));
+	write_set_pid("");
 
 	table = rows_read("kstacks");
 	ksft_test_result(table->rows > 20 && strstr(table->summary, " threads\n"),
-			 "an empty list selects all\n");
+			 "empty set_pid: all threads\n");
 	rows_free(table);
 	ksft_finished();
 }

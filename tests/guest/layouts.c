@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * `segments` of programs in every layout of an address space: mappings placed below
- * the base of the area or above it, libraries below the program, a program in the
- * midst of the area.
+ * `segments` of programs in every layout of an address space: mappings below the base of the
+ * mmap area or above it, libraries below the program, a program in the middle of the area.
  *
- * What is right comes from the program, which tells what it has mapped and what was
- * loaded (programs/layouts), and from the names in /proc/PID/maps. The segment mmap
- * has to be the span of all mappings but these: the program as the kernel has loaded
- * it, [heap], [stack], what the kernel maps itself, and what the program has placed
- * beyond the base of the area.
+ * The expected values come from the program, which reports what it has mapped and where it
+ * was loaded (programs/layouts), and from the names in /proc/PID/maps. The segment mmap must
+ * span all mappings except these: the program as the kernel has loaded it, [heap], [stack],
+ * the kernel's own mappings, and those that the program has placed above the base of the
+ * area.
  */
 #include <errno.h>
 #include <limits.h>
@@ -75,14 +74,14 @@ static const struct program {
 enum { LAYOUTS = sizeof(layouts) / sizeof(*layouts) };
 enum { PROGRAMS_COUNT = sizeof(programs) / sizeof(*programs) };
 
-/* A program that has told what it has, and sleeps. */
+/* A program that has written its report, and sleeps. */
 struct subject {
 	pid_t pid;
 	struct report report;
 	struct mapping *mapping;
 	size_t mappings;
 	struct range image;	/* of the program that the kernel has loaded */
-	struct range area;	/* the span of what is to be in mmap */
+	struct range area;	/* the span of the mappings that belong to mmap */
 };
 
 static void become(const struct program *program, const struct layout *layout,
@@ -111,8 +110,8 @@ static struct range in_pages(const struct range *range)
 }
 
 /*
- * What is directly behind bss and of the same kind cannot be told from it, as the
- * interface says: ld.so maps such memory for itself, in the highest place that is free.
+ * A mapping of the same kind directly behind bss cannot be told from bss, as the interface
+ * says. ld.so makes such a mapping for itself at the highest free address.
  */
 static void add_neighbours(struct range *image, const struct mapping *mapping, size_t count)
 {
@@ -122,7 +121,7 @@ static void add_neighbours(struct range *image, const struct mapping *mapping, s
 			image->high = mapping[i].end;
 }
 
-/* The span of what was loaded from the file that /proc/PID/exe names. */
+/* The span of the mappings of the file that /proc/PID/exe names. */
 static struct range find_image(const struct subject *subject)
 {
 	char link[64], file[PATH_MAX] = "";
@@ -140,11 +139,11 @@ static struct range find_image(const struct subject *subject)
 				image = *object;
 		}
 	if (!image.high)
-		die("%s is at none of the addresses that it has told", file);
+		die("%s is at none of the addresses that it has reported", file);
 	return in_pages(&image);
 }
 
-/* That the layout is what it is meant to be, or the test tests nothing. */
+/* Dies if the layout is not the intended one: the test would test nothing. */
 static void check_layout(const struct subject *subject, enum way way)
 {
 	const struct range *mapping = subject->report.mapping;
@@ -157,7 +156,7 @@ static void check_layout(const struct subject *subject, enum way way)
 		    (unsigned long)mapping[0].low, (unsigned long)mapping[1].low);
 	if (!beyond->low || is_above != down)
 		die("%lx is not beyond the area", (unsigned long)beyond->low);
-	/* On arm64 there is room for some in the holes between a program's segments. */
+	/* On arm64 some mappings fit into the holes between a program's segments. */
 	for (int i = 0; i < MAPPINGS; i++)
 		if (!within(mapping + i, &subject->area) && !within(mapping + i, &subject->image))
 			die("%lx is not in the area", (unsigned long)mapping[i].low);
@@ -178,7 +177,7 @@ static struct subject start(const struct program *program, const struct layout *
 	if (must(read(channel[0], &subject.report, sizeof(subject.report))) !=
 	    sizeof(subject.report)) {
 		errno = 0;
-		die("%s, %s: it tells nothing", program->name, layout->name);
+		die("%s, %s: no report", program->name, layout->name);
 	}
 	close(channel[0]);
 	wait_for_sleep(subject.pid, subject.pid, "S");
@@ -218,7 +217,7 @@ static bool is_right(const struct subject *subject)
 
 	good = segment_is(table, subject->pid, "stack", stack->start, stack->end) && good;
 	good = segment_is(table, subject->pid, "vdso", vdso->start, vdso->end) && good;
-	/* With "ld.so PROGRAM", brk() gives what the kernel has for ld.so. */
+	/* With "ld.so PROGRAM", brk() returns the break that the kernel has for ld.so. */
 	good = segment_end(table, subject->pid, "heap") == subject->report.brk && good;
 	good = segment_end(table, subject->pid, "bss") == subject->image.high && good;
 	if (!good) {
@@ -235,7 +234,7 @@ static bool is_right(const struct subject *subject)
 	return good;
 }
 
-/* There is room for nothing more below the base, and the kernel goes above it. */
+/* The area below the base is full, so the kernel maps above the base. */
 static void test_full_area(void)
 {
 #ifdef __x86_64__
@@ -244,7 +243,7 @@ static void test_full_area(void)
 	struct subject subject = start(&i386, &unlimited, "full");
 
 	ksft_test_result(is_right(&subject),
-			 "i386, the area full: a mapping above the base does not count\n");
+			 "i386, mmap area full: a mapping above the base is not in mmap\n");
 	end(&subject);
 #endif
 }
@@ -259,7 +258,8 @@ int main(void)
 			struct subject subject = start(programs + j, layouts + i,
 						       layouts[i].way == UP ? "up" : "down");
 
-			ksft_test_result(is_right(&subject), "%s: %s\n", layouts[i].name,
+			ksft_test_result(is_right(&subject),
+					 "%s, %s: every segment is right\n", layouts[i].name,
 					 programs[j].name);
 			end(&subject);
 		}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A snapshot lets others run after 1,024 tasks. It is stopped there, among tasks that
- * are to die. They do, and those after them; their memory is given to others, and a
- * process that was seen to its end has new threads. When it goes on, it has to find
- * back. tests/guest/churn.c does the same at moments of chance, and for less long.
+ * A walk lets other threads run after 1,024 tasks. A test module stops it there, between
+ * tasks that then die, as do tasks after them. The memory of the dead is reused, and a
+ * process that the walk has seen to its end starts new threads. Then the walk goes on and
+ * must find its position. churn.c does the same at random moments, for shorter times.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -32,13 +32,6 @@ static struct shared {
 
 static pid_t marker[MARKERS];
 
-static void *sleep_for_ever(void *unused)
-{
-	for (;;)
-		pause();
-	return NULL;
-}
-
 static void start_thread(void *(*body)(void *))
 {
 	pthread_attr_t attributes;
@@ -50,17 +43,13 @@ static void start_thread(void *(*body)(void *))
 		die("pthread_create");
 }
 
-static void sleep_alone(void *unused)
-{
-}
-
-/* Has threads of its own once it is told to. */
+/* Starts threads of its own when it is told to. */
 static void breed(void *unused)
 {
 	while (!__atomic_load_n(&shared->breed, __ATOMIC_SEQ_CST))
 		usleep(1000);
 	for (int i = 0; i < 3; i++)
-		start_thread(sleep_for_ever);
+		start_thread(pause_for_ever);
 	__atomic_store_n(&shared->born, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -71,15 +60,15 @@ static void *sleep_until_told(void *unused)
 	return NULL;
 }
 
-/* Threads that die when they are told to, between some that stay. */
+/* Starts threads that die when they are told to, between threads that stay. */
 static void start_threads(void *unused)
 {
 	for (int i = 0; i < EARLY; i++)
-		start_thread(sleep_for_ever);
+		start_thread(pause_for_ever);
 	for (int i = 0; i < VICTIMS; i++)
 		start_thread(sleep_until_told);
 	for (int i = 0; i < MARKERS; i++)
-		start_thread(sleep_for_ever);
+		start_thread(pause_for_ever);
 	__atomic_store_n(&shared->born, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -90,14 +79,14 @@ static int threads_of(pid_t process)
 	return proc_thread(process, process, &thread) ? thread.threads : 0;
 }
 
-/* So many threads that the break is in the middle of the victims to come. */
+/* Starts so many threads that the break falls into the middle of the later victims. */
 static struct crowd fill(void)
 {
 	struct task_table *table = table_read("threads");
 	long rows = table->rows;
 
 	table_free(table);
-	/* The leader of the crowd is one more, and so may be that of the victims. */
+	/* The crowd has a leader too, and so may the victims. */
 	return start_crowd(BREAK - rows - 2 - VICTIMS / 2);
 }
 
@@ -107,7 +96,7 @@ static void *read_threads(void *table)
 	return NULL;
 }
 
-/* Reads `threads`, and calls change(argument) at the break. */
+/* Reads `threads`, and calls change(argument) while the walk is stopped. */
 static struct task_table *read_with_break(void (*change)(void *), void *argument)
 {
 	struct task_table *table;
@@ -132,7 +121,7 @@ static struct task_table *read_with_break(void (*change)(void *), void *argument
 	return table;
 }
 
-/* The memory of the dead is given back after a while, and to the next who are born. */
+/* The memory of dead tasks is freed after a grace period, and new tasks get it. */
 static void reuse_memory(void)
 {
 	usleep(200000 * slower());
@@ -142,7 +131,7 @@ static void reuse_memory(void)
 				pause();
 }
 
-/* Whether those who were there all the while are there once, and the markers in order. */
+/* The threads that have stayed are there once, and the markers are in order. */
 static bool right(const struct task_table *table, const struct crowd *crowd)
 {
 	pid_t twice = table_twice(table);
@@ -167,7 +156,7 @@ static bool has_break_among(const struct task_table *table, pid_t before, pid_t 
 	bool was = table_find(table, before), is = table_find(table, after);
 
 	if (!was || is)
-		ksft_print_msg("the break was %s them\n", was ? "after" : "before");
+		ksft_print_msg("the walk stopped %s them\n", was ? "after" : "before");
 	return was && !is;
 }
 
@@ -187,13 +176,14 @@ static void test_processes(void)
 	struct task_table *table;
 
 	for (int i = 0; i < VICTIMS; i++)
-		victim[i] = start_child(sleep_alone, NULL);
+		victim[i] = start_child(NULL, NULL);
 	for (int i = 0; i < MARKERS; i++)
-		marker[i] = start_child(sleep_alone, NULL);
+		marker[i] = start_child(NULL, NULL);
 	table = read_with_break(kill_processes, victim);
 	ksft_test_result(has_break_among(table, victim[0], victim[VICTIMS - 1]),
-			 "processes die about the break\n");
-	ksft_test_result(right(table, &crowd), "and all others are there once\n");
+			 "processes die at the break: the walk stopped among them\n");
+	ksft_test_result(right(table, &crowd),
+			 "processes die at the break: all other threads are there once\n");
 	table_free(table);
 	for (int i = 0; i < MARKERS; i++)
 		end_child(marker[i]);
@@ -220,7 +210,7 @@ static void test_threads(void)
 	shared->born = 0;
 	process = start_child(start_threads, NULL);
 	wait_until(__atomic_load_n(&shared->born, __ATOMIC_SEQ_CST), "no threads");
-	/* /proc has them in the order of the list. */
+	/* /proc lists the threads in the order of the task list. */
 	threads = proc_threads(&thread);
 	for (size_t i = 0; i < threads; i++) {
 		if (thread[i].tgid != process || thread[i].pid == process)
@@ -238,8 +228,9 @@ static void test_threads(void)
 		die("%d threads", found);
 	table = read_with_break(kill_threads, &process);
 	ksft_test_result(has_break_among(table, victim[0], victim[1]),
-			 "threads die about the break\n");
-	ksft_test_result(right(table, &crowd), "and all others are there once\n");
+			 "threads die at the break: the walk stopped among them\n");
+	ksft_test_result(right(table, &crowd),
+			 "threads die at the break: all other threads are there once\n");
 	table_free(table);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A name may hold any byte but 0. Whatever it holds, it is one value in one row:
- * no line, column, summary or terminal escape can be forged.
+ * A name may contain any byte but 0. Whatever it contains, it is one value in one row: a
+ * name can forge no line, column, summary or terminal escape sequence.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -19,7 +19,7 @@
 #include "guest.h"
 #include "table.h"
 
-/* Names, and how the interface has them, worked out by hand. */
+/* Names, and how the interface shows them, worked out by hand. */
 static const struct {
 	const char *what, *name, *shown;
 } names[] = {
@@ -30,7 +30,7 @@ static const struct {
 	{ "a tab", "ta\tb", "ta\\011b" },
 	{ "an escape sequence", "\033[31mred\033[0m", "\\033[31mred\\033[0m" },
 	{ "a backslash", "back\\slash", "back\\134slash" },
-	{ "an escape of ours", "\\012", "\\134012" },
+	{ "an escape sequence of the tables", "\\012", "\\134012" },
 	{ "bytes above 127", "\303\244\377\200", "\\303\\244\\377\\200" },
 	{ "DEL", "\177", "\\177" },
 	{ "a kernel thread's brackets", "[kthreadd]", "[kthreadd]" },
@@ -45,11 +45,11 @@ static const struct {
 	{ "a summary in a line of its own", "x\n# 3 threads", "x\\012# 3 threads" },
 	{ "a row in a line of its own", "\n1 1 0 0 0 S u", "\\0121 1 0 0 0 S u" },
 	{ "a carriage return", "over\rwrite", "over\\015write" },
-	{ "what stands for nothing", "-", "-" },
+	{ "a dash", "-", "-" },
 	{ "a percent sign", "%s%n%p", "%s%n%p" },
-	{ "15 bytes that all are escaped", "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17",
+	{ "15 bytes that are all escaped", "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17",
 	  "\\001\\002\\003\\004\\005\\006\\007\\010\\011\\012\\013\\014\\015\\016\\017" },
-	{ "a name that was cut", "sixteen letters!", "sixteen letters" },
+	{ "a name of 16 bytes, which the kernel cuts", "sixteen letters!", "sixteen letters" },
 };
 
 #define NAMES ((int)(sizeof(names) / sizeof(*names)))
@@ -70,7 +70,7 @@ static void *take_name(void *argument)
 	return NULL;
 }
 
-/* So many threads, all of which have their names when this returns. */
+/* Starts `count` threads; all have their names when this returns. */
 static void start_named(struct named *named, int count)
 {
 	pthread_t thread;
@@ -82,7 +82,7 @@ static void start_named(struct named *named, int count)
 		wait_until(named[i].tid, "a thread does not start");
 }
 
-/* One of each byte, at the start, in the middle and at the end of a name. */
+/* Each byte once, at the start, in the middle and at the end of a name. */
 static void test_bytes(void)
 {
 	static struct named named[256 * 3];
@@ -108,7 +108,7 @@ static void test_bytes(void)
 			wrong++;
 		}
 	}
-	ksft_test_result(!wrong, "every byte, at every place\n");
+	ksft_test_result(!wrong, "every byte at every position: escaped as documented\n");
 	table_free(table);
 }
 
@@ -127,11 +127,11 @@ static void test_kernel_threads(void)
 			wrong += !brackets;
 		}
 	}
-	ksft_test_result(kernel > 10 && !wrong, "kernel threads are in brackets\n");
+	ksft_test_result(kernel > 10 && !wrong, "kernel threads: COMM is in brackets\n");
 	table_free(table);
 }
 
-/* Every process of a name of its own, which reads what it is in `current`. */
+/* Takes each name in turn and reads it in `current`. */
 static void test_current(void)
 {
 	int wrong = 0;
@@ -152,10 +152,10 @@ static void test_current(void)
 		free(text);
 	}
 	must(prctl(PR_SET_NAME, "names"));
-	ksft_test_result(!wrong, "current: all of them\n");
+	ksft_test_result(!wrong, "current: every name is escaped as documented\n");
 }
 
-/* This process and its children: others come and go as they please. */
+/* Counts the rows of this process and its children; other processes may come and go. */
 static size_t own(const struct task_table *table)
 {
 	size_t count = 0;
@@ -181,10 +181,10 @@ int main(void)
 	for (int i = 0; i < NAMES; i++)
 		named[i].name = names[i].name;
 	start_named(named, NAMES);
-	/* That it can be taken apart is a result: nothing else is in any line. */
+	/* The parse is a result: no line has anything but the expected values. */
 	table = table_try_read("threads");
 	ksft_test_result(!*table->problem && own(table) == rows + NAMES && table->summaries < 5,
-			 "a row a name, and no other\n");
+			 "all names: one row for each name, and no other row\n");
 	if (*table->problem)
 		die("%s", table->problem);
 	for (int i = 0; i < NAMES; i++) {
@@ -195,14 +195,14 @@ int main(void)
 		ksft_test_result(row && !strcmp(row->comm, names[i].shown) &&
 				 !strcmp(row->kind, "user") &&
 				 row->tgid == getpid() && row->ppid == getppid(),
-				 "%s\n", names[i].what);
+				 "%s: escaped as documented\n", names[i].what);
 	}
-	/* And in the other table, where the leader is the one that has a name. */
+	/* `processes` too: it shows the leader's name. */
 	must(prctl(PR_SET_NAME, " 1\n1 # \\ "));
 	processes = table_read("processes");
 	ksft_test_result(!strcmp(table_find(processes, getpid())->comm,
 				 "\\0401\\0121 # \\134\\040"),
-			 "processes: all of it at once\n");
+			 "processes: newline, backslash and spaces in a name: all escaped\n");
 	test_kernel_threads();
 	test_current();
 	test_bytes();

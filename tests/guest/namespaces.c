@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a reader sees who is elsewhere, or may less: in a PID namespace, in a user
- * namespace, with some of root's capabilities; and what an open file shows to whom it
- * is handed.
+ * Readers in other namespaces or with fewer rights: in a PID namespace, in a user namespace,
+ * with some of root's capabilities. And what an open file shows to a process that gets its
+ * descriptor.
  */
 #include <fcntl.h>
 #include <grp.h>
@@ -32,49 +32,32 @@ static const struct {
 } files[] = {
 	{ "current", false }, { "contexts", false }, { "processes", false }, { "threads", false },
 	{ "kstacks", false }, { "set_pid", false }, { "kframes", true }, { "syscalls", true },
-	{ "ustacks", true }, { "uframes", true }, { "segments", true },
+	{ "ustacks", true }, { "uframes", true }, { "segments", true }, { "cpus", true },
 };
 
 #define FILES ((int)(sizeof(files) / sizeof(*files)))
 
-/* What the test and its children tell each other. */
+/* Shared by the test and its children. */
 static struct {
 	pid_t test, reader, parent;
 } *shared;
 
-/* What function returns, in a child. */
-static int in_child(int (*function)(void))
-{
-	pid_t pid = fork_child();
-	int status;
-
-	if (!pid)
-		_exit(function());
-	must(waitpid(pid, &status, 0));
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
-}
-
-static int open_error(const char *name, int flags)
+static int table_open_error(const char *name, int flags)
 {
 	char path[100];
-	int descriptor;
 
 	snprintf(path, sizeof(path), TABLES "%s", name);
-	descriptor = open(path, flags | O_CLOEXEC);
-	if (descriptor < 0)
-		return errno;
-	close(descriptor);
-	return 0;
+	return open_error(path, flags);
 }
 
-/* All files answer an open so; the second number is for those that need CAP_SYS_PTRACE. */
+/* Every open has the first errno; files that need CAP_SYS_PTRACE have the second one. */
 static bool all_answer(int error, int error_for_ptrace)
 {
 	bool good = true;
 
 	for (int i = 0; i < FILES; i++) {
 		int want = files[i].needs_ptrace ? error_for_ptrace : error;
-		int got = open_error(files[i].name, O_RDONLY);
+		int got = table_open_error(files[i].name, O_RDONLY);
 
 		if (got != want) {
 			ksft_print_msg("%s: %s, and not %s\n", files[i].name, strerror(got),
@@ -107,7 +90,7 @@ static bool current_has(const char *format, int number)
 	return has;
 }
 
-/* Process 1 of a PID namespace, and all of it; the bits are of what is as it should be. */
+/* Runs as process 1 of a PID namespace. Each bit of the result is a check that passed. */
 enum { SELF = 1, ALL = 2, CONTEXTS = 4, SET_INIT = 8, SET_SELF = 16, EVERYTHING = 31 };
 
 static int read_as_first(void)
@@ -115,13 +98,13 @@ static int read_as_first(void)
 	struct contexts *contexts;
 	int good = 0;
 
-	wait_until(shared->reader, "nobody knows this process");
+	wait_until(shared->reader, "the PID outside is not known");
 	if (getpid() != 1 || getppid())
 		die("this is process %d of its namespace", getpid());
 	if (current_has("\npid: %d\n", shared->reader) &&
 	    current_has("\nppid: %d\n", shared->parent))
 		good |= SELF;
-	/* Of processes that the namespace does not know at all. */
+	/* Threads outside of the namespace. */
 	if (has_row("threads", 1) && has_row("threads", 2) && has_row("threads", shared->test) &&
 	    has_row("processes", shared->reader) && has_row("ustacks", shared->test) &&
 	    has_row("kframes", 2))
@@ -130,7 +113,7 @@ static int read_as_first(void)
 	if (atoi(contexts_find(contexts, "syscall", -1)->pid) == shared->reader)
 		good |= CONTEXTS;
 	contexts_free(contexts);
-	write_file(SET_PID, "1");
+	write_set_pid("1");
 	if (has_row("threads", 1) && !has_row("threads", shared->reader))
 		good |= SET_INIT;
 	return good;
@@ -150,13 +133,13 @@ static int read_in_pid_namespace(void)
 	shared->reader = pid;
 	must(waitpid(pid, &status, 0));
 	status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-	/* A child of this process is not of its own namespace, but the list is the same. */
+	/* This process is outside of the namespace, but set_pid is the same list. */
 	snprintf(number, sizeof(number), "%d", getpid());
-	close(must(open(SET_PID, O_WRONLY | O_TRUNC)));
-	write_file(SET_PID, number);
+	write_set_pid("");
+	write_set_pid(number);
 	if (has_row("threads", getpid()) && !has_row("threads", 1))
 		status |= SET_SELF;
-	close(must(open(SET_PID, O_WRONLY | O_TRUNC)));
+	write_set_pid("");
 	return status;
 }
 
@@ -164,46 +147,31 @@ static void test_pid_namespace(void)
 {
 	int good = in_child(read_in_pid_namespace);
 
-	/* Killed, for one. */
+	/* The child was killed. */
 	if (good > EVERYTHING)
 		good = 0;
-	ksft_test_result(good & SELF, "PID namespace: current has the PID of the initial one\n");
-	ksft_test_result(good & ALL, "PID namespace: the tables have all threads there are\n");
-	ksft_test_result(good & CONTEXTS, "PID namespace: so has contexts\n");
-	ksft_test_result(good & SET_INIT, "PID namespace: 1 in set_pid is the initial one's\n");
-	ksft_test_result(good & SET_SELF, "PID namespace: all share one list\n");
-}
-
-/* A user namespace in which who the caller is outside is root. */
-static void become_namespace_root(uid_t uid)
-{
-	char map[30];
-
-	if (uid) {
-		must(setgroups(0, NULL));
-		must(setresgid(uid, uid, uid));
-		must(setresuid(uid, uid, uid));
-		/* What setresuid took away, and what a map of one's own needs. */
-		must(prctl(PR_SET_DUMPABLE, 1));
-	}
-	must(unshare(CLONE_NEWUSER));
-	snprintf(map, sizeof(map), "0 %u 1", uid);
-	write_file("/proc/self/uid_map", map);
-	if (getuid())
-		die("no root in the namespace");
+	ksft_test_result(good & SELF,
+			 "PID namespace: current has the PID of the initial namespace\n");
+	ksft_test_result(good & ALL,
+			 "PID namespace: the tables have the threads of all namespaces\n");
+	ksft_test_result(good & CONTEXTS,
+			 "PID namespace: contexts has the PID of the initial namespace\n");
+	ksft_test_result(good & SET_INIT,
+			 "PID namespace: 1 in set_pid is PID 1 of the initial namespace\n");
+	ksft_test_result(good & SET_SELF, "PID namespace: set_pid is the same list as outside\n");
 }
 
 static int read_as_mapped_other(void)
 {
 	become_namespace_root(OTHER);
-	return all_answer(EACCES, EACCES) && open_error("set_pid", O_WRONLY) == EACCES;
+	return all_answer(EACCES, EACCES) && table_open_error("set_pid", O_WRONLY) == EACCES;
 }
 
-/* Root outside as well: the files are its own, but its capabilities are of the namespace. */
+/* The caller is root outside too and owns the files; its capabilities are the namespace's. */
 static int read_as_mapped_root(void)
 {
 	become_namespace_root(0);
-	return all_answer(EPERM, EPERM) && open_error("set_pid", O_WRONLY | O_TRUNC) == EPERM;
+	return all_answer(EPERM, EPERM) && table_open_error("set_pid", O_WRONLY | O_TRUNC) == EPERM;
 }
 
 static int sleep_as_mapped(void)
@@ -222,12 +190,12 @@ static void test_user_namespace(void)
 	pid_t pid;
 
 	ksft_test_result(in_child(read_as_mapped_other) == 1,
-			 "user namespace: root of another user's: EACCES\n");
-	write_file(SET_PID, "1");
+			 "user namespace of another user, as its root: EACCES\n");
+	write_set_pid("1");
 	ksft_test_result(in_child(read_as_mapped_root) == 1 && has_row("threads", 1) &&
 			 !has_row("threads", 2),
-			 "user namespace: root of root's own: EPERM, and set_pid as it was\n");
-	close(must(open(SET_PID, O_WRONLY | O_TRUNC)));
+			 "user namespace of root, as its root: EPERM, set_pid unchanged\n");
+	write_set_pid("");
 	shared->reader = 0;
 	pid = fork_child();
 	if (!pid)
@@ -237,7 +205,7 @@ static void test_user_namespace(void)
 	row = rows_find(rows, pid);
 	ksft_test_result(row < rows->rows && rows_number(rows, row, "UID") == OTHER &&
 			 rows_number(rows, row, "EUID") == OTHER,
-			 "user namespace: its root is who it is outside\n");
+			 "user namespace: a row of its root has the UID from outside\n");
 	rows_free(rows);
 	end_child(pid);
 }
@@ -262,7 +230,7 @@ static int read_as_reader(void)
 	return all_answer(reader.error, reader.error_for_ptrace);
 }
 
-/* Root with these capabilities alone gets these answers. */
+/* Root with these capabilities only gets these errnos. */
 static bool answers(unsigned long capabilities, int error, int error_for_ptrace)
 {
 	reader.capabilities = capabilities;
@@ -272,7 +240,7 @@ static bool answers(unsigned long capabilities, int error, int error_for_ptrace)
 	return in_child(read_as_reader) == 1;
 }
 
-/* Another user who has kept these capabilities. */
+/* Another user with these capabilities gets this errno. */
 static bool other_answers(unsigned long capabilities, int error)
 {
 	reader.capabilities = capabilities;
@@ -297,21 +265,23 @@ static void test_capabilities(void)
 		}
 	}
 	ksft_test_result(!wrong && atoi(last) >= CAP_CHECKPOINT_RESTORE,
-			 "capabilities: each of the others may be lacking\n");
+			 "without one capability but these two: every open succeeds\n");
 	free(last);
-	ksft_test_result(answers(~admin, EPERM, EPERM), "capabilities: not CAP_SYS_ADMIN\n");
+	ksft_test_result(answers(~admin, EPERM, EPERM), "without CAP_SYS_ADMIN: EPERM\n");
 	ksft_test_result(answers(~ptrace, 0, EPERM),
-			 "capabilities: nor CAP_SYS_PTRACE, for frames and calls\n");
-	ksft_test_result(answers(admin | ptrace, 0, 0), "capabilities: these two are enough\n");
+			 "without CAP_SYS_PTRACE: EPERM for user space, frames and calls\n");
+	ksft_test_result(answers(admin | ptrace, 0, 0),
+			 "with these two capabilities only: every open succeeds\n");
 	ksft_test_result(answers(admin, 0, EPERM) && answers(ptrace, EPERM, EPERM) &&
-			 answers(0, EPERM, EPERM), "capabilities: but not one of them\n");
+			 answers(0, EPERM, EPERM),
+			 "with one of the two capabilities, or none: EPERM\n");
 	ksft_test_result(other_answers(admin | ptrace, EACCES),
-			 "capabilities: another user with both: EACCES\n");
+			 "another user with these two capabilities: EACCES\n");
 	ksft_test_result(other_answers(admin | ptrace | ONLY(CAP_DAC_READ_SEARCH), 0),
-			 "capabilities: and with CAP_DAC_READ_SEARCH all files\n");
+			 "another user with CAP_DAC_READ_SEARCH too: every open succeeds\n");
 }
 
-/* Sends, or receives, a descriptor, as unix(7) has it. */
+/* Sends, or receives, a descriptor as unix(7) says. */
 static void send_descriptor(int channel, int descriptor)
 {
 	char byte = 0, room[CMSG_SPACE(sizeof(int))] = { 0 };
@@ -344,7 +314,7 @@ static int receive_descriptor(int channel)
 
 static int ends[2];
 
-/* Another user, in namespaces of his own, who gets what he may not open himself. */
+/* Another user, in other namespaces, gets a descriptor of a file that it may not open. */
 static int receive_and_read(void)
 {
 	char path[50], *text, *again;
@@ -398,7 +368,7 @@ static bool handed(const char *name, char **got)
 	for (ssize_t count; (count = read(ends[0], *got + used, (1 << 22) - 1 - used)) > 0;)
 		used += count;
 	must(waitpid(pid, &status, 0));
-	/* What he has read it to the end of, and was captured before he lived. */
+	/* The receiver has read it to the end. The text was captured before the fork. */
 	must(lseek(descriptor, 0, SEEK_SET));
 	text = slurp_descriptor(descriptor, &size);
 	good = !status && size == used && !memcmp(text, *got, size);
@@ -419,13 +389,14 @@ static void test_handed(void)
 	good = handed("threads", &text);
 	rows = rows_parse(text, strlen(text));
 	ksft_test_result(good && !*rows->problem && rows_find(rows, shared->test) < rows->rows,
-			 "handed over: the text is that of the open\n");
+			 "descriptor passed to another user: the text is that of the open\n");
 	rows_free(rows);
 	good = handed("current", &text);
 	ksft_test_result(good && strstr(text, "\nuid: 0\n"),
-			 "handed over: current is who has opened it\n");
+			 "descriptor passed to another user: current is its opener\n");
 	free(text);
-	ksft_test_result(handed("segments", &text), "handed over: so what needs CAP_SYS_PTRACE\n");
+	ksft_test_result(handed("segments", &text),
+			 "descriptor passed to another user: segments can be read\n");
 	free(text);
 
 	descriptor = must(open(SET_PID, O_WRONLY | O_CLOEXEC));
@@ -436,11 +407,11 @@ static void test_handed(void)
 	send_descriptor(ends[0], descriptor);
 	must(waitpid(pid, &status, 0));
 	ksft_test_result(!status && has_row("threads", 2) && !has_row("threads", 1),
-			 "handed over: set_pid is written to as by who has opened it\n");
+			 "descriptor passed to another user: set_pid can be written\n");
 	close(descriptor);
 	close(ends[0]);
 	close(ends[1]);
-	close(must(open(SET_PID, O_WRONLY | O_TRUNC)));
+	write_set_pid("");
 }
 
 int main(void)
@@ -448,7 +419,7 @@ int main(void)
 	ksft_print_header();
 	ksft_set_plan(5 + 3 + 1 + 7 + 4);
 	load_taskscope("");
-	/* The files are to refuse by themselves, not only the directories above them. */
+	/* The files must refuse the calls themselves, without help of their directories. */
 	must(chmod("/sys/kernel/debug", 0755));
 	must(chmod("/sys/kernel/debug/taskscope", 0755));
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -456,7 +427,7 @@ int main(void)
 	test_pid_namespace();
 	test_user_namespace();
 	ksft_test_result(in_child(read_in_other_namespaces) == 1,
-			 "namespaces of other kinds change nothing\n");
+			 "other kinds of namespaces: every open succeeds, with all threads\n");
 	test_capabilities();
 	test_handed();
 	must(chmod("/sys/kernel/debug", 0700));

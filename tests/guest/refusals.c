@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What may not be done to a table is refused with a word, and leaves it as it
- * was: by others than root, root of a user namespace among them, even where the
- * directories would let them; and by root, who may read, but nothing else.
+ * Each forbidden operation on a table fails with an errno and changes nothing: any operation
+ * by other users, root of a user namespace included, even if the directories let them pass;
+ * and anything but reading by root.
  */
 #include <fcntl.h>
 #include <grp.h>
@@ -18,54 +18,35 @@
 
 #include <kselftest.h>
 
+#include "capabilities.h"
 #include "guest.h"
 #include "table.h"
 
 static const char * const tables[] = {
 	"current", "contexts", "processes", "threads", "kstacks", "kframes", "syscalls",
+	"cpus",
 };
 
 #define TABLE_COUNT ((int)(sizeof(tables) / sizeof(*tables)))
 
 static char path[100];
 
-/* The errno of an open, or 0. */
-static int open_error(int flags)
-{
-	int descriptor = open(path, flags | O_CLOEXEC);
-
-	if (descriptor < 0)
-		return errno;
-	close(descriptor);
-	return 0;
-}
-
 static bool refusal(int error)
 {
 	return error == EACCES || error == EPERM || error == EROFS || error == EINVAL;
 }
 
-/* Runs as another user; returns what function returns. */
+/* Runs the function as another user; returns its result. */
 static int as_other(int (*function)(void), uid_t uid, bool namespace)
 {
 	int status;
 	pid_t pid = fork_child();
 
 	if (!pid) {
-		must(setgroups(0, NULL));
-		must(setresgid(uid, uid, uid));
-		must(setresuid(uid, uid, uid));
-		if (namespace) {
-			char map[30];
-
-			/* What setresuid took away, and what a map of one's own needs. */
-			must(prctl(PR_SET_DUMPABLE, 1));
-			must(unshare(CLONE_NEWUSER));
-			snprintf(map, sizeof(map), "0 %u 1", uid);
-			write_file("/proc/self/uid_map", map);
-			if (getuid())
-				die("no root in the namespace");
-		}
+		if (namespace)
+			become_namespace_root(uid);
+		else
+			become_user(uid);
 		_exit(function());
 	}
 	must(waitpid(pid, &status, 0));
@@ -74,12 +55,12 @@ static int as_other(int (*function)(void), uid_t uid, bool namespace)
 
 static int open_to_read(void)
 {
-	return open_error(O_RDONLY);
+	return open_error(path, O_RDONLY);
 }
 
 static int open_to_write(void)
 {
-	return open_error(O_WRONLY);
+	return open_error(path, O_WRONLY);
 }
 
 static int see_directory(void)
@@ -95,16 +76,18 @@ static int change_mode(void)
 static void test_others(void)
 {
 	ksft_test_result(as_other(open_to_read, 1000, false) == EACCES,
-			 "%s: another user may not read\n", path);
-	ksft_test_result(as_other(open_to_write, 1000, false) == EACCES, "%s: nor write\n", path);
+			 "%s: open for reading by another user: EACCES\n", path);
+	ksft_test_result(as_other(open_to_write, 1000, false) == EACCES,
+			 "%s: open for writing by another user: EACCES\n", path);
 	ksft_test_result(as_other(open_to_read, 1000, true) == EACCES &&
 			 as_other(open_to_write, 1000, true) == EACCES,
-			 "%s: nor may root of a user namespace\n", path);
-	ksft_test_result(as_other(change_mode, 1000, true) == EPERM, "%s: who cannot change that\n",
+			 "%s: open by root of a user namespace: EACCES\n", path);
+	ksft_test_result(as_other(change_mode, 1000, true) == EPERM,
+			 "%s: chmod by root of a user namespace: EPERM\n",
 			 path);
 }
 
-/* After all that was tried, what is open and what is opened reads as ever. */
+/* After all attempts, the open file and a new open still read a table. */
 static bool still_reads(int descriptor)
 {
 	char *text, *again;
@@ -119,7 +102,7 @@ static bool still_reads(int descriptor)
 	return good;
 }
 
-/* The descriptor delivers nothing this way, or its text. */
+/* splice() fails with EINVAL, or moves the text. */
 static bool splices(int descriptor)
 {
 	int ends[2];
@@ -152,30 +135,35 @@ static void test_root(void)
 	must(fstat(descriptor, &status));
 	ksft_test_result((status.st_mode & 07777) == 0400 && !status.st_uid &&
 			 S_ISREG(status.st_mode),
-			 "%s: mode 0400, of root\n", path);
-	ksft_test_result(refusal(open_error(O_WRONLY)), "%s: no open for writing\n", path);
-	ksft_test_result(refusal(open_error(O_RDWR)), "%s: nor for both\n", path);
-	ksft_test_result(refusal(open_error(O_WRONLY | O_APPEND)) &&
-			 refusal(open_error(O_WRONLY | O_TRUNC)),
-			 "%s: nor for appending or to cut it\n", path);
+			 "%s: mode 0400, owner root\n", path);
+	ksft_test_result(refusal(open_error(path, O_WRONLY)),
+			 "%s: open for writing by root: refused\n", path);
+	ksft_test_result(refusal(open_error(path, O_RDWR)),
+			 "%s: open for reading and writing by root: refused\n", path);
+	ksft_test_result(refusal(open_error(path, O_WRONLY | O_APPEND)) &&
+			 refusal(open_error(path, O_WRONLY | O_TRUNC)),
+			 "%s: open with O_APPEND or O_TRUNC by root: refused\n", path);
 	errno = 0;
-	ksft_test_result(write(descriptor, "x", 1) == -1 && errno == EBADF, "%s: no write\n", path);
+	ksft_test_result(write(descriptor, "x", 1) == -1 && errno == EBADF, "%s: write: EBADF\n",
+			 path);
 	errno = 0;
 	ksft_test_result(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, descriptor, 0) == MAP_FAILED &&
 			 errno == ENODEV,
-			 "%s: no mapping\n", path);
+			 "%s: private mmap: ENODEV\n", path);
 	errno = 0;
 	ksft_test_result(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor,
 			      0) == MAP_FAILED &&
-			 (errno == EACCES || errno == ENODEV), "%s: no shared mapping\n", path);
+			 (errno == EACCES || errno == ENODEV),
+			 "%s: shared mmap: EACCES or ENODEV\n", path);
 	errno = 0;
 	ksft_test_result(ioctl(descriptor, TCGETS, &argument) == -1 && errno == ENOTTY,
-			 "%s: no ioctl\n", path);
+			 "%s: ioctl TCGETS: ENOTTY\n", path);
 	errno = 0;
 	ksft_test_result(ftruncate(descriptor, 0) == -1 && (errno == EINVAL || errno == EBADF),
-			 "%s: no ftruncate\n", path);
-	ksft_test_result(splices(descriptor), "%s: splice says EINVAL, or the text\n", path);
-	ksft_test_result(still_reads(descriptor), "%s: reads as ever\n", path);
+			 "%s: ftruncate: EINVAL or EBADF\n", path);
+	ksft_test_result(splices(descriptor), "%s: splice: EINVAL, or the text\n", path);
+	ksft_test_result(still_reads(descriptor),
+			 "%s: after these attempts: still readable\n", path);
 	close(descriptor);
 }
 
@@ -184,22 +172,26 @@ int main(void)
 	ksft_print_header();
 	ksft_set_plan(1 + TABLE_COUNT * 15 + 3);
 	load_taskscope("");
-	/* The files are to refuse by themselves, not only the directories above them. */
+	/* The files must refuse the calls themselves, without help of their directories. */
 	must(chmod("/sys/kernel/debug", 0755));
 	must(chmod("/sys/kernel/debug/taskscope", 0755));
-	ksft_test_result(!as_other(see_directory, 1000, true), "others see the directory\n");
+	ksft_test_result(!as_other(see_directory, 1000, true),
+			 "directory: another user can list it\n");
 	for (int i = 0; i < TABLE_COUNT; i++) {
 		snprintf(path, sizeof(path), TABLES "%s", tables[i]);
 		test_others();
 		test_root();
 	}
 	snprintf(path, sizeof(path), TABLES "set_pid");
-	ksft_test_result(as_other(open_to_read, 1000, true) == EACCES, "%s: read by root alone\n",
+	ksft_test_result(as_other(open_to_read, 1000, true) == EACCES,
+			 "%s: open for reading by another user: EACCES\n",
 			 path);
 	ksft_test_result(as_other(open_to_write, 1000, true) == EACCES &&
 			 as_other(open_to_write, 1000,
-				  false) == EACCES, "%s: written by root alone\n", path);
-	ksft_test_result(!open_error(O_RDWR), "%s: which root may\n", path);
+				  false) == EACCES,
+				  "%s: open for writing by another user: EACCES\n", path);
+	ksft_test_result(!open_error(path, O_RDWR),
+			 "%s: open for reading and writing by root: no error\n", path);
 	must(chmod("/sys/kernel/debug", 0700));
 	ksft_finished();
 }

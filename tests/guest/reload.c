@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The module is unloaded under files that are open and readers that read, all of
- * its files in turn: it stays as long as a file is open, and goes at once when none
- * is; whatever a reader gets is whole, or an error that says that it is gone.
+ * The module is unloaded while files are open and while readers read, with each of its files
+ * in turn. It must stay while a file is open and unload at once when none is. A reader gets
+ * a complete text, or an error that says that the module is gone.
  *
- * RELOADS, if set, is how often it is unloaded.
+ * RELOADS, if set, is the number of unloads.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@ static int open_file(const char *name)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* What was read is all of it; says what is wrong. */
+/* Checks that a text is complete, and prints what is wrong. */
 static bool is_whole(const char *name, const char *text, size_t size)
 {
 	const char *problem = text ? whole(name, text, size) : "no text";
@@ -39,10 +39,10 @@ static bool is_whole(const char *name, const char *text, size_t size)
 	return !problem;
 }
 
-/* How often readers have opened a file of this module. */
+/* How often readers have opened a file since the load. */
 static int *opened;
 
-/* Opens, reads and closes until the module is gone; ends with 1 if it got a part. */
+/* Opens, reads and closes until the module is gone; exits with 1 if a text was incomplete. */
 static void read_until_gone(int which)
 {
 	for (;;) {
@@ -51,7 +51,7 @@ static void read_until_gone(int which)
 		size_t size;
 		char *text;
 
-		/* It was there when this began. */
+		/* The module was loaded when this child started. */
 		if (descriptor < 0)
 			_exit(errno != ENOENT && errno != ENXIO);
 		__atomic_fetch_add(opened, 1, __ATOMIC_SEQ_CST);
@@ -60,7 +60,7 @@ static void read_until_gone(int which)
 			_exit(1);
 		free(text);
 		close(descriptor);
-		/* Or two readers would leave no gap, for longer than a table takes. */
+		/* Longer than an open. Without it two readers would keep the module in use. */
 		usleep(which % 7 * 3000);
 	}
 }
@@ -68,7 +68,7 @@ static void read_until_gone(int which)
 int main(void)
 {
 	int held = 0, rest_read = 0, gone = 0, under_readers = 0, refused = 0, good_readers = 0;
-	/* Each time it is unloaded twice. */
+	/* Each round unloads twice. */
 	const int times = rounds("RELOADS", 12, 1000) / 2;
 
 	ksft_print_header();
@@ -86,7 +86,7 @@ int main(void)
 		char first[50], *text;
 		size_t size;
 
-		/* A file is open, read in part or not at all. */
+		/* A file is open, partly read or not read at all. */
 		load_taskscope("");
 		descriptor = must(open_file(name));
 		if (i % 2)
@@ -97,10 +97,10 @@ int main(void)
 		rest_read += is_whole(name, text, size);
 		free(text);
 		close(descriptor);
-		/* The last close has let go when close() returns. */
+		/* The last close has dropped the module's reference when close() returns. */
 		gone += unload_module("taskscope") == 0 && access(TABLES, F_OK);
 
-		/* Readers come and go, until it goes between two of them. */
+		/* Readers open and close files until the unload finds none open. */
 		load_taskscope("");
 		*opened = 0;
 		for (int r = 0; r < 2; r++) {
@@ -108,9 +108,9 @@ int main(void)
 			if (!readers[r])
 				read_until_gone(i + r);
 		}
-		wait_until(__atomic_load_n(opened, __ATOMIC_SEQ_CST) > 2, "nobody reads");
+		wait_until(__atomic_load_n(opened, __ATOMIC_SEQ_CST) > 2, "no reader has read");
 		wait_until((status = unload_module("taskscope")) != EAGAIN || !++refused,
-			   "it never goes");
+			   "the module does not unload");
 		under_readers += status == 0;
 		for (int r = 0; r < 2; r++) {
 			if (status)
@@ -122,11 +122,16 @@ int main(void)
 	}
 	ksft_print_msg("unloaded %d times, refused %d times under readers of %d files\n",
 		       2 * times, refused, file_count);
-	ksft_test_result(held == times, "held by an open file, %d times\n", times);
-	ksft_test_result(rest_read == times, "which can be read then, %d times\n", times);
-	ksft_test_result(gone == times, "gone at once when it is closed, %d times\n", times);
-	ksft_test_result(under_readers == times, "gone in spite of readers, %d times\n", times);
-	ksft_test_result(good_readers == 2 * times, "readers got all or nothing, %d times\n",
+	ksft_test_result(held == times,
+			 "open file: the unload fails with EAGAIN, %d times\n", times);
+	ksft_test_result(rest_read == times,
+			 "open file: readable after the failed unload, %d times\n", times);
+	ksft_test_result(gone == times,
+			 "file closed: the module unloads at once, %d times\n", times);
+	ksft_test_result(under_readers == times,
+			 "active readers: the module unloads, %d times\n", times);
+	ksft_test_result(good_readers == 2 * times,
+			 "active readers: each text is complete or an error, %d times\n",
 			 2 * times);
 	ksft_finished();
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A process of very many threads: each of them is there, once, in its order.
+ * A process with very many threads: each thread has one row, in the order of the list.
  *
- * SCALE, if set, is how many. A hundred thousand need more memory than the guest
- * has if not told otherwise:
+ * SCALE, if set, is the number of threads. A hundred thousand need more memory than the
+ * guest has by default:
  *
  *	make test TESTS=scale MEMORY=6G APPEND=SCALE=100000
  */
@@ -15,14 +15,6 @@
 #include "crowd.h"
 #include "guest.h"
 #include "table.h"
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec + time.tv_nsec / 1e9;
-}
 
 int main(void)
 {
@@ -37,12 +29,13 @@ int main(void)
 	load_taskscope("");
 	crowd = start_crowd(count);
 
-	start = now();
+	start = monotonic();
 	threads = table_try_read("threads");
-	ksft_print_msg("%zu rows, %zu bytes, opened, read and taken apart in %.3f s\n",
-		       threads->rows, threads->size, now() - start);
-	ksft_test_result(!*threads->problem, "well formed %s\n", threads->problem);
-	ksft_test_result(!table_twice(threads), "no PID twice\n");
+	ksft_print_msg("%zu rows, %zu bytes, opened, read and parsed in %.3f s\n",
+		       threads->rows, threads->size, monotonic() - start);
+	ksft_test_result(!*threads->problem,
+			 "threads: the table is well formed %s\n", threads->problem);
+	ksft_test_result(!table_twice(threads), "threads: no PID twice\n");
 	for (size_t i = 0; i < threads->rows; i++) {
 		row = &threads->row[i];
 		if (row->tgid != crowd.pid)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The segments of each process, against /proc/PID/stat and /proc/PID/maps, the
- * program headers, and what the program knows of itself.
+ * The segments of each process, against /proc/PID/stat and /proc/PID/maps, the program
+ * headers, and the addresses that the program itself knows.
  */
 #include <elf.h>
 #include <fcntl.h>
@@ -28,12 +28,12 @@ struct program_header {
 	unsigned long offset, vaddr, paddr, filesz, memsz, align;
 };
 
-/* Several pages of each, so that a segment cannot be right by accident. */
+/* Several pages each, so that a segment cannot be right by accident. */
 static char data[5 * 4096] = "initialised", bss[70000];
 
 static char *first_argument, *first_variable;
 
-/* The fields that proc(5) has for them. */
+/* The segments that /proc/PID/stat has, by the fields of proc(5). */
 static bool as_in_stat(const struct rows *table, pid_t pid)
 {
 	unsigned long brk = segment_end(table, pid, "heap");
@@ -45,7 +45,7 @@ static bool as_in_stat(const struct rows *table, pid_t pid)
 	       segment_is(table, pid, "env", proc_stat(pid, 50), proc_stat(pid, 51));
 }
 
-/* The mappings that /proc/PID/maps has names for, and the span of the others. */
+/* The mappings that have a name in /proc/PID/maps, and the span of the others. */
 static bool as_in_maps(const struct rows *table, pid_t pid)
 {
 	struct range image = proc_image(pid), span;
@@ -84,8 +84,8 @@ static void test_every_process(void)
 		if (as_in_stat(table, pid) && as_in_maps(table, pid)) {
 			processes++;
 		} else if (strchr("ZX", proc_state(pid, pid))) {
-			/* It has left since; the 0 of one that is gone is in the set too. */
-			ksft_print_msg("left: %s\n", rows_value(table, row, "COMM"));
+			/* It has exited since. proc_state() gives 0 then, which strchr() finds. */
+			ksft_print_msg("exited: %s\n", rows_value(table, row, "COMM"));
 			left++;
 		} else {
 			processes++;
@@ -93,13 +93,13 @@ static void test_every_process(void)
 		}
 	}
 	ksft_test_result(processes > 1 && left < processes && !order && table->rows % SEGMENTS == 0,
-			 "each process has each segment, in order\n");
-	ksft_test_result(!wrong, "%d processes are as /proc has them\n", processes);
-	ksft_test_result(rows_find(table, 2) == table->rows, "a kernel thread has none\n");
+			 "every process: every segment, in the documented order\n");
+	ksft_test_result(!wrong, "%d processes: every value as in /proc\n", processes);
+	ksft_test_result(rows_find(table, 2) == table->rows, "kernel thread: no segments\n");
 	rows_free(table);
 }
 
-/* What the file says: where the data that is in it ends, and where that which is not. */
+/* The ends of data and bss by the program headers: of p_filesz and of p_memsz. */
 static unsigned long start_of(const struct rows *table, const char *segment)
 {
 	return segment_start(table, getpid(), segment);
@@ -131,23 +131,23 @@ static void test_program(void)
 	ksft_print_msg("bss: %lx-%lx, and %lx-%lx in the file\n", start, end, filled, whole);
 	ksft_test_result(whole - filled > sizeof(bss) && start == filled &&
 			 end == ((whole + page - 1) & -page),
-			 "bss is that of the program header\n");
+			 "bss: from p_filesz to p_memsz of the program header\n");
 	ksft_test_result((unsigned long)bss >= start && (unsigned long)bss + sizeof(bss) <= end,
-			 "bss has what is not initialised\n");
+			 "bss: contains the uninitialised array\n");
 	ksft_test_result((unsigned long)data >= start_of(table, "data") &&
 			 (unsigned long)data + sizeof(data) <= end_of(table, "data"),
-			 "data has what is\n");
+			 "data: contains the initialised array\n");
 	ksft_test_result(code >= start_of(table, "text") && code < end_of(table, "text"),
-			 "text has the code\n");
+			 "text: contains the function\n");
 	ksft_test_result((unsigned long)first_argument == start_of(table, "args") &&
 			 (unsigned long)first_variable == start_of(table, "env"),
-			 "args and env are where the program has them\n");
+			 "args, env: begin at the first argument and variable\n");
 	ksft_test_result(getauxval(AT_SYSINFO_EHDR) == start_of(table, "vdso"),
-			 "vdso is where the kernel has told the program\n");
+			 "vdso: at AT_SYSINFO_EHDR\n");
 	rows_free(table);
 }
 
-/* The heap grows up by what brk() is told. */
+/* The heap grows up by the number of bytes that brk() adds. */
 static void test_heap(void)
 {
 	unsigned long grown[] = { 0, 100, 1 << 20 }, start = 0;
@@ -161,12 +161,12 @@ static void test_heap(void)
 		table = rows_read("segments");
 		start = start ?: start_of(table, "heap");
 		ksft_test_result(segment_is(table, getpid(), "heap", start, end),
-				 "brk(): %lu more bytes\n", grown[i]);
+				 "brk() of %lu more bytes: the heap ends there\n", grown[i]);
 		rows_free(table);
 	}
 }
 
-/* Without libraries it begins with what the program maps first, and grows down. */
+/* In a static program mmap ends where its first mapping ends, and grows down. */
 static void test_mmap(void)
 {
 	static const size_t size = 1 << 24;
@@ -180,16 +180,11 @@ static void test_mmap(void)
 		end = end ?: (unsigned long)map[i] + size;
 		table = rows_read("segments");
 		ksft_test_result(segment_is(table, getpid(), "mmap", (unsigned long)map[i], end),
-				 "mmap grows down by mapping %d\n", i + 1);
+				 "mapping %d: mmap begins there\n", i + 1);
 		rows_free(table);
 	}
 	must(munmap(map[0], size));
 	must(munmap(map[1], size));
-}
-
-static void clear_set_pid(void)
-{
-	close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC)));
 }
 
 static void test_set_pid(void)
@@ -200,27 +195,28 @@ static void test_set_pid(void)
 	struct rows *table;
 
 	snprintf(text, sizeof(text), "2 %d\n", getpid());
-	write_file(TABLES "set_pid", text);
+	write_set_pid(text);
 	table = rows_read("segments");
 	ksft_test_result(table->rows == SEGMENTS && table->pid[0] == getpid(),
-			 "set_pid: only those processes\n");
+			 "set_pid with two PIDs: the segments of those processes only\n");
 	rows_free(table);
-	clear_set_pid();
-	write_file(TABLES "set_pid", "4000000\n");
+	write_set_pid("");
+	write_set_pid("4000000\n");
 	table = rows_read("segments");
-	ksft_test_result(!table->rows, "set_pid: none of them\n");
+	ksft_test_result(!table->rows, "set_pid with an unused PID: no rows\n");
 	rows_free(table);
-	clear_set_pid();
+	write_set_pid("");
 	snprintf(text, sizeof(text), "%d\n", thread);
-	write_file(TABLES "set_pid", text);
+	write_set_pid(text);
 	table = rows_read("ustacks");
 	ksft_test_result(table->rows == 1 && table->pid[0] == thread,
-			 "set_pid: a thread, which has a stack\n");
+			 "set_pid with the TID of a second thread: ustacks has its row\n");
 	rows_free(table);
 	table = rows_read("segments");
-	ksft_test_result(!table->rows, "set_pid: and is no process\n");
+	ksft_test_result(!table->rows,
+			 "set_pid with the TID of a second thread: segments has no row\n");
 	rows_free(table);
-	clear_set_pid();
+	write_set_pid("");
 }
 
 static void leave(void *unused)
@@ -232,29 +228,26 @@ static void leave(void *unused)
 	pthread_exit(NULL);
 }
 
-/* The process lives as long as a thread does, and so do its segments. */
+/* A process, with its segments, lives until its last thread ends. */
 static void test_leaderless(void)
 {
-	pid_t pid = start_child(leave, NULL), zombie = fork_child();
+	pid_t pid = start_child(leave, NULL), zombie = start_zombie();
 	struct rows *table;
 	size_t row;
 
-	if (!zombie)
-		_exit(0);
 	wait_for_state(pid, pid, "Z");
-	wait_for_state(zombie, zombie, "Z");
 	table = rows_read("segments");
 	row = segment_row(table, pid, "text");
 	ksft_test_result(segment_start(table, pid, "text") == proc_stat(getpid(), 26) &&
 			 !strcmp(rows_value(table, row, "COMM"), "leaderless"),
-			 "a process whose first thread is dead\n");
-	ksft_test_result(rows_find(table, zombie) == table->rows, "a zombie has no segment\n");
+			 "first thread dead: the process has its segments\n");
+	ksft_test_result(rows_find(table, zombie) == table->rows, "zombie: no segments\n");
 	rows_free(table);
 	must(waitpid(zombie, NULL, 0));
 	end_child(pid);
 }
 
-/* What the processes of a test say to each other. */
+/* Messages between the processes of a test. */
 struct talk {
 	int begun, go, done;
 };
@@ -281,11 +274,7 @@ static void leave_when_told(void *talk)
 	pthread_exit(NULL);
 }
 
-static void idle(void *unused)
-{
-}
-
-/* Whether this is the first row of all segments of a process that lives. */
+/* Whether this is the first of the rows of a live process, which has all segments. */
 static bool has_segments(const struct rows *table, size_t row, pid_t pid)
 {
 	for (size_t i = 0; i < SEGMENTS; i++)
@@ -297,15 +286,15 @@ static bool has_segments(const struct rows *table, size_t row, pid_t pid)
 }
 
 /*
- * The first thread dies while the table is made: after the pass over the tasks,
- * before the process is looked at. For as long as a lock of a process before it is
- * waited for, the reader sleeps between the two.
+ * The first thread dies while the table is made: after the walk over the tasks, before the
+ * process is visited. In between the reader sleeps, because it waits for a lock of a
+ * process that it visits earlier.
  */
 static void test_leaving(void)
 {
 	struct talk *talk = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 				 -1, 0);
-	pid_t before = start_child(idle, NULL), reader = getpid(), watcher, pid;
+	pid_t before = start_child(NULL, NULL), reader = getpid(), watcher, pid;
 	char parameters[32];
 	struct rows *table;
 	bool met = false;
@@ -315,7 +304,7 @@ static void test_leaving(void)
 	for (time_t end = seconds() + WAIT_LIMIT; !met;) {
 		memset(talk, 0, sizeof(*talk));
 		pid = start_child(leave_when_told, talk);
-		wait_until(said(&talk->begun), "a process does not begin");
+		wait_until(said(&talk->begun), "a process is not ready");
 		watcher = fork_child();
 		if (!watcher) {
 			wait_for_state(reader, reader, "D");
@@ -325,11 +314,11 @@ static void test_leaving(void)
 			_exit(0);
 		}
 		table = rows_read("segments");
-		/* Too late, it has not been there at that time. */
+		/* If the thread died too late, this try does not count. */
 		met = said(&talk->done);
 		if (met)
 			ksft_test_result(has_segments(table, rows_find(table, pid), pid),
-					 "a process whose first thread dies meanwhile\n");
+					 "first thread dies during the open: all segments\n");
 		else if (seconds() > end)
 			die("a thread does not die in time");
 		rows_free(table);
@@ -348,26 +337,24 @@ static void test_summaries(void)
 		const char *name, *noun;
 	} tables[] = { { "segments", "processes" }, { "ustacks", "threads" },
 		       { "uframes", "threads" } };
-	pid_t zombie = fork_child();
+	pid_t zombie = start_zombie();
 	char text[64];
 
-	if (!zombie)
-		_exit(0);
-	wait_for_state(zombie, zombie, "Z");
 	snprintf(text, sizeof(text), "2 %d %d\n", zombie, getpid());
-	write_file(TABLES "set_pid", text);
+	write_set_pid(text);
 	for (int i = 0; i < 3; i++) {
 		struct rows *table = rows_read(tables[i].name);
 		int length = snprintf(text, sizeof(text), "# 1 %s with user space, 2 without, ",
 				      tables[i].noun);
 
 		ksft_test_result(!strncmp(table->summary, text, length),
-				 "%s: a zombie is counted as having none\n", tables[i].name);
+				 "%s: the summary counts a zombie as without user space\n",
+				 tables[i].name);
 		if (strncmp(table->summary, text, length))
 			ksft_print_msg("%s", table->summary);
 		rows_free(table);
 	}
-	clear_set_pid();
+	write_set_pid("");
 	must(waitpid(zombie, NULL, 0));
 }
 
@@ -375,7 +362,7 @@ int main(int argc, char **argv, char **environment)
 {
 	first_argument = argv[0];
 	first_variable = environment[0];
-	/* So that it is not left out. */
+	/* Used, so that the linker keeps them. */
 	*(volatile char *)data = *(volatile char *)bss;
 	ksft_print_header();
 	ksft_set_plan(24);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * set_pid is ftrace's set_event_pid: a list of PIDs, which tables that are
- * opened from then on hold alone; a write that is not right changes nothing, and
- * neither does an open that fails.
+ * set_pid works like ftrace's set_event_pid: a list of PIDs. Tables that are opened later
+ * show those tasks only. A rejected write changes nothing, nor does an open that fails.
  */
 #include <fcntl.h>
 #include <linux/landlock.h>
@@ -29,7 +28,7 @@
 static pid_t leader, thread, other;
 static atomic_int *tid;
 
-/* One write, to a file opened so; returns the errno, or 0 if all of it was taken. */
+/* One open and one write; the errno, or 0 if all bytes were accepted. */
 static int write_list(int flags, const char *list, size_t size)
 {
 	int descriptor = must(open(SET_PID, O_WRONLY | O_CLOEXEC | flags));
@@ -43,7 +42,7 @@ static int write_list(int flags, const char *list, size_t size)
 	return count == (ssize_t)size ? 0 : -1;
 }
 
-/* As `echo LIST > set_pid`, or with >>. */
+/* `echo LIST > set_pid`, or with >>. */
 static int echo(int flags, const char *format, ...)
 {
 	char line[200];
@@ -61,7 +60,7 @@ static int compare(const void *one, const void *other)
 	return *(pid_t *)one - *(pid_t *)other;
 }
 
-/* The list, as it reads, is these PIDs, in any order. */
+/* The list, as it reads, has exactly these PIDs, in any order. */
 static bool lists_these(const pid_t *pids, size_t count)
 {
 	char *text = slurp(SET_PID, NULL), *at = text, *end;
@@ -97,7 +96,7 @@ static bool lists_these(const pid_t *pids, size_t count)
 #define COUNT(...) (sizeof((pid_t []){ __VA_ARGS__ }) / sizeof(pid_t))
 #define lists(...) lists_these((pid_t []){ __VA_ARGS__ }, COUNT(__VA_ARGS__))
 
-/* The rows of a table are these PIDs, and there is no other. */
+/* The table has rows for exactly these PIDs. */
 static bool holds_these(const char *name, const pid_t *pids, size_t count)
 {
 	struct task_table *table = table_read(name);
@@ -140,54 +139,53 @@ static void start_thread(void *unused)
 		die("pthread_create");
 }
 
-static void sleep_alone(void *unused)
-{
-}
-
 static void test_lists(void)
 {
 	struct stat status;
 
 	must(stat(SET_PID, &status));
 	ksft_test_result((status.st_mode & 07777) == 0600 && !status.st_uid,
-			 "mode 0600, of root\n");
+			 "mode 0600, owner root\n");
 	ksft_test_result(lists_these(NULL, 0) && holds_all(),
-			 "empty at first, and the tables hold all\n");
-	ksft_test_result(!echo(O_TRUNC, "%d", leader) && lists(leader), "one PID\n");
+			 "after the load: the list is empty, the tables have all threads\n");
+	ksft_test_result(!echo(O_TRUNC, "%d", leader) && lists(leader),
+			 "one PID: the list is that PID\n");
 	ksft_test_result(holds("threads", leader) && holds("processes", leader),
-			 "the tables hold it alone\n");
+			 "one PID: the tables have rows of it only\n");
 	ksft_test_result(!echo(O_TRUNC, "%d", thread) && holds("threads", thread) &&
 			 holds_these("processes", NULL, 0),
-			 "a thread is a row of threads, and no process\n");
+			 "TID of a second thread: a row in threads, none in processes\n");
 	ksft_test_result(!echo(O_TRUNC, "%d %d 2", thread, other) && lists(thread, other, 2),
-			 "several\n");
+			 "three PIDs: the list is these PIDs\n");
 	ksft_test_result(holds("threads", thread, other, 2) && holds("processes", other, 2),
-			 "the tables hold them\n");
+			 "three PIDs: the tables have rows of these only\n");
 	ksft_test_result(!echo(O_TRUNC, "%d", other) && lists(other),
-			 "written anew, it begins anew\n");
-	ksft_test_result(!echo(O_APPEND, "%d", leader) && lists(other, leader), ">> adds\n");
+			 "a second >: the list is the new PID only\n");
+	ksft_test_result(!echo(O_APPEND, "%d", leader) && lists(other, leader),
+			 ">>: the PID is added\n");
 	ksft_test_result(!echo(O_APPEND, "%d %d", leader, leader) && lists(other, leader),
-			 "a PID is there once\n");
+			 ">> of a PID that is listed: it is listed once\n");
 	ksft_test_result(!echo(O_TRUNC, "  %d   %d  ", leader, other) && lists(leader, other),
-			 "more spaces\n");
+			 "several spaces: both PIDs are listed\n");
 	ksft_test_result(!echo(O_TRUNC, "%d\n%d", leader, other) && lists(leader, other),
-			 "a PID a line\n");
-	ksft_test_result(!write_list(O_TRUNC, "1", 1) && lists(1), "without a newline\n");
-	/* Nobody has it, and nobody will while this runs. */
+			 "one PID per line: both PIDs are listed\n");
+	ksft_test_result(!write_list(O_TRUNC, "1", 1) && lists(1),
+			 "no newline at the end: the PID is listed\n");
+	/* No process has this PID, and none gets it during the test. */
 	ksft_test_result(!echo(O_TRUNC, "32767 %d", leader) && lists(32767, leader) &&
 			 holds("threads", leader),
-			 "who is not there has no row\n");
+			 "PID of no process: it is listed and has no row\n");
 	ksft_test_result(!echo(O_TRUNC, "%s", "") && lists_these(NULL, 0) && holds_all(),
-			 "an empty line clears, and the tables hold all\n");
+			 "an empty line: the list is empty, the tables have all threads\n");
 	echo(O_TRUNC, "%d", leader);
 	ksft_test_result(!write_list(O_TRUNC, "", 0) && lists_these(NULL, 0) && holds_all(),
-			 "so does an open that cuts\n");
+			 "O_TRUNC and no write: the list is empty, the tables have all threads\n");
 }
 
 static void test_descriptor(void)
 {
 	int descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC));
-	/* Known only when this runs, or the compiler would refuse. */
+	/* Set at run time: the compiler would reject a constant. */
 	char *nowhere = (char *)strtoul("8", NULL, 10);
 	char pid[20];
 	bool good;
@@ -202,10 +200,11 @@ static void test_descriptor(void)
 	errno = 0;
 	good = good && write(descriptor, nowhere, 5) == -1 && errno == EFAULT;
 	close(descriptor);
-	ksft_test_result(good && lists(leader, other), "writes to one descriptor add up\n");
+	ksft_test_result(good && lists(leader, other),
+			 "two writes to one descriptor: both PIDs are listed\n");
 }
 
-/* Long lists are written in pieces, which may end in the middle of a number. */
+/* A long list is written in pieces, which may end in the middle of a number. */
 static void test_cut_numbers(void)
 {
 	int descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC));
@@ -220,14 +219,15 @@ static void test_cut_numbers(void)
 	must(write(descriptor, " 8\n", 3));
 	close(descriptor);
 	ksft_test_result(good && lists(1, 2345, 67, 8),
-			 "a number that two writes share is one\n");
+			 "a number split over two writes: one PID\n");
 
 	echo(O_TRUNC, "23");
 	descriptor = must(open(SET_PID, O_WRONLY | O_APPEND));
 	must(write(descriptor, "23", 2));
 	must(write(descriptor, "4\n", 2));
 	close(descriptor);
-	ksft_test_result(lists(23, 234), "one that was in the list stays\n");
+	ksft_test_result(lists(23, 234),
+			 "a split number that begins like a listed PID: the listed PID stays\n");
 }
 
 static void test_snapshots(void)
@@ -246,16 +246,17 @@ static void test_snapshots(void)
 	all = table_parse(text, size);
 	text = slurp_descriptor(after, &size);
 	one = table_parse(text, size);
-	ksft_test_result(all->rows > 20, "a table opened before holds what it held\n");
+	ksft_test_result(all->rows > 20, "table opened before the write: its rows do not change\n");
 	ksft_test_result(one->rows == 1 && table_find(one, thread),
-			 "one opened after holds what was set then\n");
+			 "table opened after the write: the rows of the list at its open\n");
 	table_free(all);
 	table_free(one);
 	close(before);
 	close(after);
 	echo(O_TRUNC, "2");
 	text = slurp(TABLES "current", NULL);
-	ksft_test_result(strstr(text, "pid:"), "current is who reads it\n");
+	ksft_test_result(strstr(text, "pid:"),
+			 "a list without the reader: current shows the reader\n");
 	free(text);
 }
 
@@ -281,38 +282,16 @@ static void test_refused(void)
 			echo(O_TRUNC, "%d %d", leader, other);
 		}
 	}
-	ksft_test_result(!wrong, "what is no list of PIDs: EINVAL, and nothing changes\n");
+	ksft_test_result(!wrong, "invalid lists: EINVAL, the list is unchanged\n");
 	ksft_test_result(write_list(O_APPEND, "1\0002 x", 5) == EINVAL && lists(leader, other),
-			 "a byte 0 among them\n");
+			 "a byte 0 in the list: EINVAL, the list is unchanged\n");
 	ksft_test_result(write_list(O_APPEND, "\377\376", 2) == EINVAL && lists(leader, other),
-			 "bytes of no number\n");
-	ksft_test_result(holds("threads", leader, other), "the tables hold what they held\n");
+			 "bytes above 127: EINVAL, the list is unchanged\n");
+	ksft_test_result(holds("threads", leader, other),
+			 "after the invalid lists: the tables have rows of the old list\n");
 }
 
-/* The errno of an open, which is closed again, or 0. */
-static int open_error(int flags)
-{
-	int descriptor = open(SET_PID, flags | O_CLOEXEC);
-
-	if (descriptor < 0)
-		return errno;
-	close(descriptor);
-	return 0;
-}
-
-/* What a child that runs this exits with. */
-static int in_child(int (*body)(void))
-{
-	pid_t pid = fork_child();
-	int status;
-
-	if (!pid)
-		_exit(body());
-	must(waitpid(pid, &status, 0));
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
-}
-
-/* From here on this process may write to files in the directory, and not truncate them. */
+/* From now on this process may write to files in the directory, but not truncate them. */
 static void forbid_to_truncate(void)
 {
 	struct landlock_ruleset_attr handled = {
@@ -332,7 +311,7 @@ static void forbid_to_truncate(void)
 static int truncate_under_landlock(void)
 {
 	forbid_to_truncate();
-	return open_error(O_WRONLY | O_TRUNC);
+	return open_error(SET_PID, O_WRONLY | O_TRUNC);
 }
 
 static int add_under_landlock(void)
@@ -350,12 +329,13 @@ static void test_refused_opens(void)
 
 	echo(O_TRUNC, "%d", leader);
 	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
-		wrong += open_error(modes[i] | O_TRUNC | O_DIRECT) != EINVAL || !lists(leader);
-		wrong += open_error(modes[i] | O_DIRECT) != EINVAL || !lists(leader);
+		wrong += open_error(SET_PID, modes[i] | O_TRUNC | O_DIRECT) != EINVAL ||
+			 !lists(leader);
+		wrong += open_error(SET_PID, modes[i] | O_DIRECT) != EINVAL || !lists(leader);
 	}
 	ksft_test_result(!wrong && holds("threads", leader),
 			 "open with O_DIRECT: EINVAL, and the list is unchanged\n");
-	/* The right to truncate is one since version 3. */
+	/* Landlock has the right to truncate since version 3 of its ABI. */
 	if (landlock < 3) {
 		ksft_test_result_skip("this kernel's Landlock cannot forbid to truncate\n");
 		ksft_test_result_skip("this kernel's Landlock cannot forbid to truncate\n");
@@ -365,11 +345,11 @@ static void test_refused_opens(void)
 		ksft_test_result(!in_child(add_under_landlock) && lists(leader, other),
 				 "write allowed by Landlock: the PID is added\n");
 	}
-	ksft_test_result(!open_error(O_WRONLY | O_TRUNC) && lists_these(NULL, 0),
+	ksft_test_result(!open_error(SET_PID, O_WRONLY | O_TRUNC) && lists_these(NULL, 0),
 			 "the next truncating open and close: the list is empty\n");
 }
 
-/* This closes what is inherited. */
+/* The exit closes the inherited descriptors. */
 static int exit_at_once(void)
 {
 	return 0;
@@ -387,13 +367,13 @@ static int kill_itself(void)
 	return raise(SIGKILL);
 }
 
-/* An open file may have several descriptors, in several processes. */
+/* One open file may have several descriptors, in several processes. */
 static void test_shared_files(void)
 {
 	int descriptor, second, error;
 	char pid[20], text[100] = "";
 
-	/* As shells redirect: the descriptor of the open is closed before anything is written. */
+	/* As shells redirect: they close the opened descriptor before the command writes. */
 	echo(O_TRUNC, "%d", leader);
 	descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
 	second = must(dup(descriptor));
@@ -410,7 +390,8 @@ static void test_shared_files(void)
 	error = !lists(leader);
 	must(write(second, pid, strlen(pid)));
 	close(second);
-	ksft_test_result(!error && lists(other), "a duplicate closed, then a list: that list\n");
+	ksft_test_result(!error && lists(other),
+			 "a duplicate closed, then a list written: the list is the new one\n");
 
 	descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
 	second = must(dup(descriptor));
@@ -426,15 +407,16 @@ static void test_shared_files(void)
 	error |= !lists(leader);
 	must(write(descriptor, pid, strlen(pid)));
 	close(descriptor);
-	ksft_test_result(!error && lists(other), "inherited and closed by a child: the list\n");
+	ksft_test_result(!error && lists(other),
+			 "inherited and closed by a child, then a list written: the new list\n");
 
 	echo(O_TRUNC, "%d", leader);
 	error = system("echo x >" SET_PID " 2>/dev/null");
 	ksft_test_result(error && lists(leader),
-			 "a shell's > with no PID: the list is unchanged\n");
+			 "a shell's > of an invalid list: the list is unchanged\n");
 	error = system(": >" SET_PID);
 	ksft_test_result(!error && lists_these(NULL, 0),
-			 "a shell's > with nothing: the list is empty\n");
+			 "a shell's > of nothing: the list is empty\n");
 
 	echo(O_TRUNC, "%d", leader);
 	ksft_test_result(!in_child(never_write) && lists_these(NULL, 0),
@@ -450,7 +432,7 @@ static void test_shared_files(void)
 	error = strcmp(text, pid);
 	close(descriptor);
 	ksft_test_result(!error && lists_these(NULL, 0),
-			 "read through the file that truncates: what was listed\n");
+			 "read through a descriptor with O_TRUNC: the old list\n");
 }
 
 static void test_long_list(void)
@@ -467,12 +449,13 @@ static void test_long_list(void)
 	error = write_list(O_TRUNC, list, used);
 	if (error)
 		ksft_print_msg("%s\n", strerror(error));
-	ksft_test_result(!error && lists_these(pids, count), "20,000 PIDs in one write\n");
-	/* The last of them is no PID. */
+	ksft_test_result(!error && lists_these(pids, count),
+			 "20,000 PIDs in one write: all are listed\n");
+	/* The last entry is not a PID. */
 	list[used - 2] = 'x';
 	echo(O_TRUNC, "%d", leader);
 	ksft_test_result(write_list(O_APPEND, list, used - 1) == EINVAL && lists(leader),
-			 "20,000 PIDs, the last of which is none: nothing changes\n");
+			 "20,000 entries, the last invalid: the list is unchanged\n");
 	free(list);
 	free(pids);
 }
@@ -484,7 +467,7 @@ int main(void)
 	load_taskscope("");
 	tid = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	leader = start_child(start_thread, NULL);
-	other = start_child(sleep_alone, NULL);
+	other = start_child(NULL, NULL);
 	wait_until(*tid, "no thread");
 	thread = *tid;
 	test_lists();

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What one process can make a table cost: one with very many mappings costs hardly more
- * than one with 20, however many processes share the address space, whether the
- * mappings are any or the pieces of a stack. And all rows are right.
+ * The cost of a table when one process has very many mappings: hardly more than with 20
+ * mappings, however many processes share the address space, and whether the mappings are
+ * unrelated or the pieces of one stack. All rows must be right.
  *
- * The figures are printed: the least time of several opens, in terms of that of the same
- * with few mappings. COST says that time can be relied on, as in a guest whose clock
- * counts instructions (stack_cost.c): then the goal for `segments` is a result, a ratio
- * of 1.2; otherwise one that is far below that of a walk over all mappings, which is in
- * the hundreds.
+ * The figures are printed: the least time of several opens, divided by the same with few
+ * mappings. COST says that time is reliable, as in a guest whose clock counts instructions
+ * (stack_cost.c): then the goal for `segments`, a ratio of 1.2, is a test result. Without
+ * it the limit is far below the ratio of a walk over all mappings, which is in the hundreds.
  *
- * MAPPINGS and SHARERS, if set, are how many.
+ * MAPPINGS and SHARERS, if set, are the numbers of mappings and of processes that share them.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -34,9 +33,9 @@
 #define FEW 20
 #define SHARERS_MAX 1000
 #define TIMES 50
-/* Seconds, after which a table is opened no more: that is too much in any case. */
+/* Seconds of opens, after which a table is not opened again: that is too slow anyway. */
 #define LONG 2
-/* A table may cost so many times what it does with few mappings, unless COST is set. */
+/* The largest ratio of the cost to that of few mappings; RATIO_GOAL is used with COST. */
 #define RATIO_MAX 50.0
 #define RATIO_GOAL 1.2
 
@@ -45,21 +44,21 @@ enum { TABLES_COUNT = sizeof(tables) / sizeof(*tables) };
 
 /* What the mappings are. */
 enum kind {
-	APART,			/* each between others, none of them a stack */
-	PIECES,			/* of one stack, in which the children stand */
+	APART,			/* separated from each other, none of them a stack */
+	PIECES,			/* of one stack, on which the children sleep */
 };
 
-/* What the first process tells: it has mapped, and these have its address space. */
+/* Shared memory in which the first process reports what it has made. */
 static struct told {
 	unsigned long low, high;
-	unsigned long stacks, stacks_end; /* of the children, where the mappings are none */
+	unsigned long stacks, stacks_end; /* the children's, unless on the mappings */
 	pid_t pid[SHARERS_MAX];
 	unsigned long sp[SHARERS_MAX];
 	int there[SHARERS_MAX];
 	int ready;
 } *told;
 
-/* What the first process is to be. */
+/* What the first process should become. */
 static struct wish {
 	enum kind kind;
 	long mappings;
@@ -71,7 +70,7 @@ static char *map(size_t size)
 	return must(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
-/* As many mappings: every other page is of another kind, and the ends have no access. */
+/* So many mappings: every other page is of another kind, and both ends have no access. */
 static void make_mappings(void)
 {
 	char *memory = map((wish.mappings + 2) * PAGE);
@@ -89,7 +88,7 @@ static void make_mappings(void)
 	}
 }
 
-/* A process in this address space, which stands where it is told. */
+/* A process in this address space, which sleeps with the given stack pointer. */
 static int share(void *number)
 {
 	long i = (long)number;
@@ -104,17 +103,17 @@ static void be_shared(void *unused)
 	unsigned long distance = wish.mappings * PAGE / (wish.sharers + 1) & ~15ul;
 	char *stacks = map(size);
 
-	/* With a page without access on either side */
+	/* A page without access on either side. */
 	must(mprotect(stacks, PAGE, PROT_NONE));
 	must(mprotect(stacks + size - PAGE, PAGE, PROT_NONE));
 	stacks += PAGE;
 	told->stacks = (unsigned long)stacks;
 	told->stacks_end = told->stacks + size - 2 * PAGE;
-	/* It has none of its children to wait for. */
+	/* The kernel reaps its children. */
 	signal(SIGCHLD, SIG_IGN);
 	make_mappings();
 	for (long i = 0; i < wish.sharers; i++) {
-		/* In the mappings, if they are a stack, or on one of its own. */
+		/* On the mappings, if these are a stack, or on a stack of its own. */
 		if (wish.kind == PIECES)
 			told->sp[i] = told->low + (i + 1) * distance;
 		else
@@ -122,7 +121,7 @@ static void be_shared(void *unused)
 		told->pid[i] = must(clone(share, stacks + (2 * i + 2) * PAGE, CLONE_VM | SIGCHLD,
 					  (void *)i));
 		wait_until(__atomic_load_n(told->there + i, __ATOMIC_ACQUIRE),
-			   "a child does not stand");
+			   "a child does not sleep");
 	}
 	__atomic_store_n(&told->ready, 1, __ATOMIC_RELEASE);
 }
@@ -134,7 +133,7 @@ static pid_t start(enum kind kind, long mappings, int sharers)
 	wish = (struct wish){ kind, mappings, sharers };
 	memset(told, 0, sizeof(*told));
 	pid = start_child(be_shared, NULL);
-	wait_until(__atomic_load_n(&told->ready, __ATOMIC_ACQUIRE), "a process does not begin");
+	wait_until(__atomic_load_n(&told->ready, __ATOMIC_ACQUIRE), "a process is not ready");
 	wait_for_sleep(pid, pid, "S");
 	for (int i = 0; i < sharers; i++)
 		wait_for_sleep(told->pid[i], told->pid[i], "S");
@@ -142,8 +141,8 @@ static pid_t start(enum kind kind, long mappings, int sharers)
 }
 
 /*
- * One after the other: the kernel takes very long where hundreds leave an address space
- * at once.
+ * One after the other: the kernel takes very long when hundreds of processes leave an
+ * address space at once.
  */
 static void end_all(pid_t pid)
 {
@@ -155,14 +154,6 @@ static void end_all(pid_t pid)
 	end_child(pid);
 }
 
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec + time.tv_nsec / 1e9;
-}
-
 /* The least time of several in which a table is opened, in milliseconds. */
 static double cost(const char *table)
 {
@@ -171,16 +162,16 @@ static double cost(const char *table)
 
 	snprintf(path, sizeof(path), TABLES "%s", table);
 	for (int i = 0; i < TIMES && all < LONG; i++) {
-		start = now();
+		start = monotonic();
 		close(must(open(path, O_RDONLY | O_CLOEXEC)));
-		start = now() - start;
+		start = monotonic() - start;
 		all += start;
 		least = !i || start < least ? start : least;
 	}
 	return 1e3 * least;
 }
 
-/* Only those of this process, and those that share its address space. */
+/* Selects this process and those that share its address space. */
 static void select_processes(pid_t pid)
 {
 	static char list[16 * (SHARERS_MAX + 1)];
@@ -188,11 +179,10 @@ static void select_processes(pid_t pid)
 
 	for (int i = 0; i < wish.sharers; i++)
 		at += sprintf(at, "%d\n", told->pid[i]);
-	close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC)));
-	write_file(TABLES "set_pid", list);
+	write_set_pid(list);
 }
 
-/* What the rows of each process have to be, by its maps. */
+/* The expected rows of each process, from /proc/PID/maps. */
 struct expected {
 	struct range mmap, stack, vdso;
 };
@@ -223,7 +213,7 @@ static bool has_range(const struct rows *table, pid_t pid, const char *segment,
 	return segment_is(table, pid, segment, range->low, range->high);
 }
 
-/* It was forked, and has text, data and bss where this program has them. */
+/* The process was forked: text, data and bss are where this program has them. */
 static bool has_segments(const struct rows *table, pid_t pid, const struct expected *expected)
 {
 	pid_t self = getpid();
@@ -246,7 +236,7 @@ static bool segments_are_right(const struct rows *table, pid_t pid)
 	return good && table->rows == SEGMENTS * (wish.sharers + 1ul);
 }
 
-/* A stack of so many pieces is not measured, or it is right; the former is said. */
+/* A stack of very many pieces is right, or VALID is `pieces` and the summary counts it. */
 static bool stacks_are_right(const struct rows *table)
 {
 	long cut = 0;
@@ -278,13 +268,14 @@ static bool stacks_are_right(const struct rows *table)
 	}
 	snprintf(line, sizeof(line), "\n# %ld threads with a stack", cut);
 	if (cut && !strstr(table->summary, line)) {
-		ksft_print_msg("that %ld are not measured is not in %s", cut, table->summary);
+		ksft_print_msg("no summary line says that %ld stacks are in pieces: %s",
+			       cut, table->summary);
 		return false;
 	}
 	return true;
 }
 
-/* Each stands with a frame pointer of 0: it has a frame. */
+/* Each sleeps with a frame pointer of 0, so it has one frame. */
 static bool frames_are_right(const struct rows *table)
 {
 	bool good = true;
@@ -329,7 +320,8 @@ static void test(enum kind kind, long mappings, int sharers, const char *name)
 		many[i] = cost(tables[i]);
 		ksft_print_msg("%s: %.3f ms with %d mappings, %.3f ms with %ld: %.2f times\n",
 			       tables[i], few[i], FEW, many[i], mappings, many[i] / few[i]);
-		ksft_test_result(is_right(i, pid) && right[i], "%s of %d processes with %ld %s\n",
+		ksft_test_result(is_right(i, pid) && right[i],
+				 "%s of %d processes with %ld %s: every row is right\n",
 				 tables[i], sharers + 1, mappings, name);
 		ksft_test_result(many[i] <= most * few[i],
 				 "%s of %d processes: %ld %s cost at most %.1f times what %d do\n",

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Stacks in pieces: the kernel splits a mapping where a program locks, protects or
- * advises a part of it, and the stack is all of its pieces, up to a page without
- * access. A program recurses and changes pages within its frames, on its first stack
- * in several layouts of the address space, and on the stacks of threads.
+ * Stacks in pieces. The kernel splits a mapping where a program locks, protects or advises a
+ * part of it. The stack is all of its pieces, up to a page without access. A program recurses
+ * and changes pages within its frames: on its first stack, in several layouts of the address
+ * space, and on the stacks of threads.
  *
- * What is right comes from the program: its return addresses, its stack pointer, and
- * where it has mapped its stack and its guards.
+ * The expected values come from the program: its return addresses, its stack pointer, and
+ * where it has mapped its stack and its guard pages.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@
 
 typedef void change_page(char *page);
 
-/* A program that goes down its stack, and what it notes there. */
+/* A program that recurses, and what it records on the way. */
 struct descent {
 	change_page *in_frames_2_and_4, *in_frame_3;
 	unsigned long address[FRAMES + 1];	/* the innermost first */
@@ -51,7 +51,7 @@ void go_down(void *place, long frame)
 	char room[ROOM], *middle = (char *)(((unsigned long)room + ROOM / 2) & -PAGE);
 	unsigned long fp = (unsigned long)__builtin_frame_address(0);
 
-	/* So that the compiler sees an end to it. */
+	/* Lets the compiler assume that the recursion ends. */
 	if (frame > FRAMES)
 		return;
 	descent->address[FRAMES + 1 - frame] = (unsigned long)
@@ -74,7 +74,7 @@ void go_down(void *place, long frame)
 	*(volatile char *)descent->sp = 0;
 	if (descent->output)
 		must(write(descent->output, descent, sizeof(*descent)));
-	/* It goes on standing in this frame, as if it had called nothing. */
+	/* From here it sleeps with this frame's pointers, as if it had called nothing. */
 	stand(descent->sp, fp, &descent->there);
 }
 
@@ -156,7 +156,7 @@ static bool has_all_frames(pid_t tgid, pid_t pid, const struct descent *descent)
 	return good;
 }
 
-/* Where the first stack is in pieces. */
+/* How the first stack is split. */
 static const struct split {
 	const char *name;
 	change_page *in_frames_2_and_4, *in_frame_3;
@@ -164,9 +164,9 @@ static const struct split {
 	{ "not split" },
 	{ "mlock in frames 2 and 4", lock },
 	{ "madvise in frames 2 and 4", not_into_dumps },
-	{ "mprotect in frames 2 and 4, to what may be executed", make_executable },
+	{ "mprotect in frames 2 and 4, to executable", make_executable },
 	{ "mlock in frames 2 and 4, and a page without access in frame 3", lock, take_access },
-	{ "mlock in frames 2 and 4, and a page to be read only in frame 3", lock,
+	{ "mlock in frames 2 and 4, and a read-only page in frame 3", lock,
 	  make_read_only },
 };
 
@@ -185,7 +185,7 @@ enum {
 	LAYOUTS = sizeof(layouts) / sizeof(*layouts),
 };
 
-/* The program itself: "PROGRAM SPLIT" has that one's stack. */
+/* "PROGRAM SPLIT": this program, started again, with a stack that is split so. */
 static void be_split(const struct split *split)
 {
 	static struct descent descent = { .output = STDOUT_FILENO };
@@ -215,13 +215,13 @@ static pid_t start_split(int split, const struct layout *layout, struct descent 
 	}
 	close(channel[1]);
 	if (must(read(channel[0], descent, sizeof(*descent))) != sizeof(*descent))
-		die("the program says nothing");
+		die("no report from the program");
 	close(channel[0]);
-	wait_until(is_standing(pid, pid), "the program does not stand");
+	wait_until(is_standing(pid, pid), "the program does not sleep");
 	return pid;
 }
 
-/* The mapping named [stack] ends where the whole of it does. */
+/* The stack ends where the mapping that is named [stack] ends. */
 static unsigned long end_of_first_stack(pid_t pid)
 {
 	struct mapping *mapping;
@@ -251,15 +251,17 @@ static void test_first_stack(int number, const struct layout *layout)
 		die("no mapping has the stack pointer");
 	table = rows_read("ustacks");
 	good = stack_is(table, pid, descent.sp, lowest.start, descent.changed ?: end);
-	ksft_test_result(good, "ustacks, %s: %s\n", layout->name, split->name);
+	ksft_test_result(good, "ustacks, %s: %s: the row is right\n", layout->name, split->name);
 	rows_free(table);
-	ksft_test_result(has_all_frames(pid, pid, &descent), "uframes, %s: %s\n", layout->name,
+	ksft_test_result(has_all_frames(pid, pid, &descent),
+			 "uframes, %s: %s: every frame is right\n", layout->name,
 			 split->name);
 	table = rows_read("segments");
 	good = segment_is(table, pid, "stack",
 			  descent.changed ? descent.changed + PAGE : lowest.start, end);
 	good = segment_is_nothing(table, pid, "mmap") && good;
-	ksft_test_result(good, "segments, %s: %s\n", layout->name, split->name);
+	ksft_test_result(good,
+			 "segments, %s: %s: stack and mmap are right\n", layout->name, split->name);
 	if (!segment_is_nothing(table, pid, "mmap"))
 		ksft_print_msg("mmap: %lx-%lx of a program that maps nothing\n",
 			       segment_start(table, pid, "mmap"),
@@ -277,7 +279,7 @@ static void *descend(void *descent)
 	return NULL;
 }
 
-/* A thread that goes down the stack of so many bytes; returns when it stands. */
+/* Starts a thread that recurses on a stack of `size` bytes; returns when it sleeps. */
 static pid_t start_descent(struct descent *descent, char *stack, size_t size)
 {
 	pthread_attr_t attributes;
@@ -287,7 +289,7 @@ static pid_t start_descent(struct descent *descent, char *stack, size_t size)
 	if (pthread_attr_setstack(&attributes, stack, size) ||
 	    pthread_create(&thread, &attributes, descend, descent))
 		die("pthread_create");
-	wait_until(__atomic_load_n(&descent->there, __ATOMIC_ACQUIRE), "a thread does not stand");
+	wait_until(__atomic_load_n(&descent->there, __ATOMIC_ACQUIRE), "a thread does not sleep");
 	wait_for_sleep(getpid(), thread_tid, "S");
 	return thread_tid;
 }
@@ -309,8 +311,8 @@ static char *new_stack(void)
 }
 
 /*
- * A thread on that stack, and one that stands at the highest byte of it: both have the
- * whole as theirs.
+ * A thread that recurses on the stack, and one that sleeps at its highest byte: the whole
+ * stack is shown for both.
  */
 static void check_thread(char *stack, struct descent descent, const char *name)
 {
@@ -326,9 +328,10 @@ static void check_thread(char *stack, struct descent descent, const char *name)
 	table = rows_read("ustacks");
 	good = stack_is(table, deep, noted->sp, low, high);
 	good = stack_is(table, shallow, high - 16, low, high) && good;
-	ksft_test_result(good, "ustacks, a thread: %s\n", name);
+	ksft_test_result(good, "ustacks, a thread: %s: the row is right\n", name);
 	rows_free(table);
-	ksft_test_result(has_all_frames(getpid(), deep, noted), "uframes, a thread: %s\n", name);
+	ksft_test_result(has_all_frames(getpid(), deep, noted),
+			 "uframes, a thread: %s: every frame is right\n", name);
 }
 
 static void test_neighbours(void)
@@ -336,7 +339,7 @@ static void test_neighbours(void)
 	int file = must(memfd_create("neighbour", MFD_CLOEXEC));
 	char *memory = new_stack() - PAGE;
 
-	/* The same access as the stack, but a file below it, and memory that is shared above. */
+	/* Below the stack a file with the same access, above it shared memory. */
 	must(ftruncate(file, PAGE));
 	must(mmap(memory, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, file, 0));
 	map(memory + PAGE + STACK, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
@@ -345,7 +348,18 @@ static void test_neighbours(void)
 	close(file);
 }
 
-/* Directly above the heap, in a mapping of its own, since it is locked. */
+/* A page apart from other memory on both sides. */
+static void test_gaps(void)
+{
+	char *memory = map(NULL, STACK + 4 * PAGE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS);
+
+	must(munmap(memory + PAGE, PAGE));
+	must(munmap(memory + 2 * PAGE + STACK, PAGE));
+	check_thread(memory + 2 * PAGE, (struct descent){ lock }, "between unmapped pages");
+}
+
+/* Directly above the heap. It is a mapping of its own because it is locked. */
 static void test_heap(void)
 {
 	char *end = must(sbrk(0));
@@ -358,9 +372,9 @@ static void test_heap(void)
 }
 
 /*
- * A guard of which only the page tables know: where the stack begins cannot be told, nor
- * where it ends, since stacks side by side become one mapping. The guard is in the lowest
- * page, which may be in a piece of its own (apart).
+ * A guard that only the page tables have. The start of such a stack is not known, nor is its
+ * end, because neighbouring stacks become one mapping. The guard is in the lowest page, which
+ * is a piece of its own if `apart` is set.
  */
 static void test_guard(struct descent descent, bool apart, const char *name)
 {
@@ -376,9 +390,10 @@ static void test_guard(struct descent descent, bool apart, const char *name)
 	pid = start_descent(noted, stack, STACK);
 	table = rows_read("ustacks");
 	ksft_test_result(stack_is_guarded(table, pid, noted->sp),
-			 "ustacks, a thread: %s\n", name);
+			 "ustacks, a thread: %s: the row is right\n", name);
 	rows_free(table);
-	ksft_test_result(has_all_frames(getpid(), pid, noted), "uframes, a thread: %s\n", name);
+	ksft_test_result(has_all_frames(getpid(), pid, noted),
+			 "uframes, a thread: %s: every frame is right\n", name);
 }
 
 int main(int argc, char **argv)
@@ -386,7 +401,7 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		be_split(splits + atoi(argv[1]));
 	ksft_print_header();
-	ksft_set_plan(3 * SPLITS + 2 * 3 * (LAYOUTS - 1) + 2 * 9);
+	ksft_set_plan(3 * SPLITS + 2 * 3 * (LAYOUTS - 1) + 2 * 10);
 	load_taskscope("");
 	for (int i = 0; i < SPLITS; i++)
 		test_first_stack(i, layouts);
@@ -399,6 +414,7 @@ int main(int argc, char **argv)
 	check_thread(new_stack(), (struct descent){ make_executable, lock },
 		     "mprotect in frames 2 and 4, mlock in 3");
 	test_neighbours();
+	test_gaps();
 	test_guard((struct descent){ NULL }, false, "MADV_GUARD_INSTALL");
 	test_guard((struct descent){ lock }, false, "MADV_GUARD_INSTALL, mlock in frames 2 and 4");
 	test_guard((struct descent){ NULL }, true, "MADV_GUARD_INSTALL in a piece apart");

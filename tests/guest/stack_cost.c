@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What it costs to see the stacks of very many threads at once: of kstacks in terms
- * of threads, and of kframes in terms of /proc/PID/stack, read for each of them.
+ * The cost of showing the stacks of very many threads at once: of kstacks in terms of
+ * threads, and of kframes in terms of reading /proc/PID/stack of each thread.
  *
- * The figures are printed. Whether they are as promised (kstacks within twice of
- * threads, kframes faster than /proc) is a result where time can be relied on, and
- * COST says so: in a guest whose clock counts instructions, as QEMU's does with
- * -icount shift=0,sleep=off and one processor, a nanosecond is one.
+ * The figures are printed. The goals (kstacks at most twice threads, kframes less than /proc)
+ * are test results only if COST is set, which says that time is reliable: in a guest whose
+ * clock counts instructions, as QEMU's does with -icount shift=0,sleep=off and one CPU,
+ * a nanosecond is an instruction.
  *
- * THREADS, if set, is how many.
+ * THREADS, if set, is the number of threads.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,15 +26,7 @@
 
 static struct crowd crowd;
 
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec + time.tv_nsec / 1e9;
-}
-
-/* Reads all of a file into a buffer that is there already; returns its size. */
+/* Reads all of a file into an existing buffer; returns its size. */
 static size_t read_all(const char *path)
 {
 	static char buffer[1 << 16];
@@ -57,9 +49,9 @@ static double cost(const char *name)
 
 	snprintf(path, sizeof(path), TABLES "%s", name);
 	for (int i = 0; i < TIMES; i++) {
-		start = now();
+		start = monotonic();
 		size = read_all(path);
-		start = now() - start;
+		start = monotonic() - start;
 		least = !i || start < least ? start : least;
 	}
 	ksft_print_msg("%s: %.3f ms, %zu bytes\n", name, 1e3 * least, size);
@@ -68,7 +60,7 @@ static double cost(const char *name)
 
 static double cost_of_proc(void)
 {
-	double start = now();
+	double start = monotonic();
 	char path[64];
 	size_t size = 0;
 
@@ -77,12 +69,12 @@ static double cost_of_proc(void)
 			 crowd.tid[i]);
 		size += read_all(path);
 	}
-	start = now() - start;
+	start = monotonic() - start;
 	ksft_print_msg("/proc/PID/stack of each: %.3f ms, %zu bytes\n", 1e3 * start, size);
 	return 1e3 * start;
 }
 
-/* Each of the threads is there, with a stack that is looked at. */
+/* Each thread has a row with a value. */
 static bool all_there(const char *name, const char *column, const char *other)
 {
 	struct rows *table = rows_read(name);
@@ -108,8 +100,8 @@ int main(void)
 	crowd = start_crowd(rounds("THREADS", 2000, 10000));
 	wait_for_state(crowd.pid, crowd.tid[crowd.count - 1], "S");
 
-	ksft_test_result(all_there("kstacks", "USED", "-"), "kstacks: a stack of each\n");
-	ksft_test_result(all_there("kframes", "DEPTH", "-"), "kframes: frames of each\n");
+	ksft_test_result(all_there("kstacks", "USED", "-"), "kstacks: every thread has a stack\n");
+	ksft_test_result(all_there("kframes", "DEPTH", "-"), "kframes: every thread has frames\n");
 	threads = cost("threads");
 	stacks = cost("kstacks");
 	frames = cost("kframes");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whose frames and calls may be read: by who might have them from /proc and ptrace.
- * Root without CAP_SYS_ADMIN is refused all tables, and without CAP_SYS_PTRACE those
- * with what another's kernel stack holds. It is the open that is judged.
+ * Rights for frames and system calls: a reader needs those that /proc and ptrace() ask for.
+ * Without CAP_SYS_ADMIN root can open no table; without CAP_SYS_PTRACE it cannot open those
+ * with the contents of another thread's kernel stack. The open checks, not the read.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,7 +34,7 @@ static int open_without(const char *name, int capability)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
-/* What was opened with the right to stays readable: as any file, it was judged then. */
+/* A file that was opened with the capability stays readable without it. */
 static bool reads_on(const char *name)
 {
 	char path[100], byte;
@@ -61,21 +61,24 @@ int main(void)
 		int without_ptrace;
 	} tables[] = {
 		{ "threads", 0 }, { "kstacks", 0 }, { "kframes", EPERM }, { "syscalls", EPERM },
+		{ "cpus", EPERM },
 	};
 
 	ksft_print_header();
-	ksft_set_plan(4 * 4);
+	ksft_set_plan(4 * 5);
 	load_taskscope("");
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		const char *name = tables[i].name;
 
-		ksft_test_result(!open_without(name, NOTHING), "%s: root may\n", name);
+		ksft_test_result(!open_without(name, NOTHING),
+				 "%s: open by root: no error\n", name);
 		ksft_test_result(open_without(name, CAP_SYS_ADMIN) == EPERM,
-				 "%s: not without CAP_SYS_ADMIN\n", name);
+				 "%s: open without CAP_SYS_ADMIN: EPERM\n", name);
 		ksft_test_result(open_without(name, CAP_SYS_PTRACE) == tables[i].without_ptrace,
-				 "%s: without CAP_SYS_PTRACE %s\n", name,
-				 tables[i].without_ptrace ? "not" : "as well");
-		ksft_test_result(reads_on(name), "%s: who has opened it reads on\n", name);
+				 "%s: open without CAP_SYS_PTRACE: %s\n", name,
+				 tables[i].without_ptrace ? "EPERM" : "no error");
+		ksft_test_result(reads_on(name),
+				 "%s: capability dropped after the open: still readable\n", name);
 	}
 	ksft_finished();
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Stacks of threads that fork, exit, execute programs, are stopped, and change from
- * one call to another, while they are looked at: what is shown of a thread was true
- * of it at one moment, never half of one and half of another; who stays is there
- * once; and the kernel has nothing to complain of.
+ * Stacks of threads that fork, exit, execute programs, are stopped, and change from one
+ * system call to another while the tables are read. The values of a thread must have been
+ * true at one moment: never part of one state and part of another. A thread that stays has
+ * its rows once. The kernel log stays clean.
  *
- * SNAPSHOTS, if set, is how many of each table are taken, and WALKS how often one
- * thread's stack is walked, over and over, while it comes back from one call and
- * makes another.
+ * SNAPSHOTS, if set, is the number of snapshots of each table, and WALKS the number of times
+ * that the stack of one thread is walked while the thread returns from one call and makes
+ * another.
  */
 #include <poll.h>
 #include <sched.h>
@@ -31,18 +31,12 @@
 
 static atomic_ulong *births, *stops;
 
-static void sleep_for_ever(void *unused)
-{
-	for (;;)
-		pause();
-}
-
 static int exit_at_once(void *unused)
 {
 	return 0;
 }
 
-/* Threads and processes that are dead as soon as they live. */
+/* Threads and processes that exit at once. */
 static void fork_and_exit(void *unused)
 {
 	char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -82,7 +76,7 @@ static void stop_and_go(void *unused)
 	}
 }
 
-/* Calls that wait, each with another number in every argument that nobody looks at. */
+/* Calls that sleep. Each has a new number in all arguments that the call ignores. */
 static void change_arguments(void *unused)
 {
 	struct timespec moment = { .tv_nsec = 1000 };
@@ -91,26 +85,18 @@ static void change_arguments(void *unused)
 		syscall(SYS_nanosleep, &moment, NULL, mark, mark, mark, mark);
 }
 
-/* Pipes between the two that follow: one to be read, one to be polled, and the answers. */
+/* Pipes between the two processes below: one to read, one to poll, and one for answers. */
 static int read_end[2], poll_end[2], answer[2];
 
-static void stay_on_last_processor(void)
+static void stay_on_last_cpu(void)
 {
 	stay_on(sysconf(_SC_NPROCESSORS_ONLN) - 1);
 }
 
-static long long nanoseconds(void)
-{
-	struct timespec now;
-
-	must(clock_gettime(CLOCK_MONOTONIC, &now));
-	return now.tv_sec * 1000000000ll + now.tv_nsec;
-}
-
 /*
- * Takes the first processor from who walks a stack there, over and over, for long
- * enough that its thread makes another call meanwhile; no look at a thread that runs
- * elsewhere takes so long by itself.
+ * Takes the first CPU from the reader, which walks a stack there again and again, for
+ * so long that the thread makes another call meanwhile. A walk without such a pause is too
+ * short for that.
  */
 static void interrupt(void *unused)
 {
@@ -122,8 +108,8 @@ static void interrupt(void *unused)
 		long long end;
 
 		must(nanosleep(&moment, NULL));
-		end = nanoseconds() + moment.tv_nsec;
-		while (nanoseconds() < end)
+		end = monotonic() + moment.tv_nsec / 1e9;
+		while (monotonic() < end)
 			;
 	}
 }
@@ -132,7 +118,7 @@ static void feed(void *unused)
 {
 	char byte;
 
-	stay_on_last_processor();
+	stay_on_last_cpu();
 	for (;;) {
 		must(write(read_end[1], "x", 1));
 		must(read(answer[0], &byte, 1));
@@ -141,13 +127,13 @@ static void feed(void *unused)
 	}
 }
 
-/* Waits in one place and then in another, as often as can be. */
+/* Waits in one call and then in another, as often as possible. */
 static void change_places(void *unused)
 {
 	struct pollfd poll = { .events = POLLIN };
 	char byte;
 
-	stay_on_last_processor();
+	stay_on_last_cpu();
 	poll.fd = poll_end[0];
 	for (;;) {
 		must(read(read_end[0], &byte, 1));
@@ -178,7 +164,7 @@ static bool same_marks(const struct rows *table, pid_t pid, long *met)
 	return good;
 }
 
-/* What a stack of a thread in a call begins with, as that of another has it in /proc. */
+/* The outermost frame of a thread in a system call, from /proc/PID/stack of another thread. */
 static char outermost[100];
 
 static void find_outermost(pid_t sleeper)
@@ -193,7 +179,7 @@ static void find_outermost(pid_t sleeper)
 	free(stack);
 }
 
-/* A thread that waits in a call, of two that it makes: all of a stack, and all of one. */
+/* A thread that waits in one of two calls: the whole stack of one of them, never a mixture. */
 static bool one_place(const struct rows *table, pid_t pid, long *met)
 {
 	size_t row = rows_find(table, pid), first = row;
@@ -216,7 +202,7 @@ static bool one_place(const struct rows *table, pid_t pid, long *met)
 	return good;
 }
 
-/* USED in its bounds wherever there is one, and a word where there is none. */
+/* USED is in its range where VALID is ok, and missing otherwise. */
 static bool sane(const struct rows *table)
 {
 	bool good = true;
@@ -242,7 +228,7 @@ static bool all_there(const struct rows *table, const pid_t *marker)
 
 		if (row == table->rows || !strcmp(rows_value(table, row, "PID"), "-"))
 			return false;
-		/* Its rows lie together: it is not met a second time. */
+		/* The thread's rows are consecutive, so it is not there a second time. */
 		while (row < table->rows && table->pid[row] == marker[i])
 			row++;
 		for (; row < table->rows; row++)
@@ -252,11 +238,20 @@ static bool all_there(const struct rows *table, const pid_t *marker)
 	return true;
 }
 
+/*
+ * Whether there is more to do after `done` opens, of which `seen` have met a changing thread.
+ * Some are to meet one.
+ */
+static bool more(long done, long opens, long seen)
+{
+	return done < opens || (!seen && done < 50 * opens);
+}
+
 int main(int argc, char **argv)
 {
 	long snapshots = rounds("SNAPSHOTS", 20, 100),
 	     walks = rounds("WALKS", 400, 3000) / slower();
-	long marks = 0, places = 0;
+	long marks = 0, places = 0, done, walked;
 	bool there = true, used = true, whole = true, single = true;
 	pid_t marker[MARKERS], storm[3], marked, placed;
 	char pids[20];
@@ -273,7 +268,7 @@ int main(int argc, char **argv)
 	must(pipe(poll_end));
 	must(pipe(answer));
 	for (int i = 0; i < MARKERS; i++)
-		marker[i] = start_child(sleep_for_ever, NULL);
+		marker[i] = start_child(NULL, NULL);
 	find_outermost(marker[0]);
 	victim = start_spinner();
 	storm[0] = start_child(stop_and_go, NULL);
@@ -282,9 +277,9 @@ int main(int argc, char **argv)
 	start_child(feed, NULL);
 	marked = start_child(change_arguments, NULL);
 	placed = start_child(change_places, NULL);
-	wait_until(*births && *stops, "no storm");
+	wait_until(*births && *stops, "no process dies, or none is stopped");
 
-	for (long i = 0; i < snapshots; i++) {
+	for (done = 0; more(done, snapshots, marks); done++) {
 		struct rows *stacks = rows_read("kstacks"), *frames = rows_read("kframes"),
 			    *calls = rows_read("syscalls");
 
@@ -297,29 +292,29 @@ int main(int argc, char **argv)
 		rows_free(frames);
 		rows_free(calls);
 	}
-	/* Nothing but that one thread, and who feeds it, runs beside the reader. */
+	/* From here only that thread and its feeder run beside the reader. */
 	for (int i = 0; i < 3; i++)
 		end_child(storm[i]);
 	end_child(marked);
 	end_child(victim);
 	snprintf(pids, sizeof(pids), "%d", placed);
-	write_file(TABLES "set_pid", pids);
+	write_set_pid(pids);
 	stay_on(0);
 	start_child(interrupt, NULL);
-	for (long i = 0; i < walks; i++) {
+	for (walked = 0; more(walked, walks, places); walked++) {
 		struct rows *frames = rows_read("kframes");
 
 		single &= one_place(frames, placed, &places);
 		rows_free(frames);
 	}
 	ksft_print_msg("%lu processes died, %lu stops; %ld calls met of %ld, %ld stacks of %ld\n",
-		       *births, *stops, marks, snapshots, places, snapshots + walks);
-	ksft_test_result(there, "who stays is there, once\n");
-	ksft_test_result(used, "USED lies within the stack, or there is a word\n");
-	ksft_test_result(whole, "no call is half of one and half of another\n");
-	ksft_test_result(single, "no stack is half of one and half of another\n");
+		       *births, *stops, marks, done, places, done + walked);
+	ksft_test_result(there, "threads that stay: their rows are there once\n");
+	ksft_test_result(used, "USED: within the stack, or a reason\n");
+	ksft_test_result(whole, "changing calls: no row mixes two calls\n");
+	ksft_test_result(single, "changing stacks: no stack mixes two calls\n");
 	ksft_test_result(marks && places,
-			 "such calls and stacks were met\n");
-	ksft_test_result(*births && *stops, "there was a storm\n");
+			 "changing calls and stacks: the tables have shown some\n");
+	ksft_test_result(*births && *stops, "storm: processes died and were stopped\n");
 	ksft_finished();
 }

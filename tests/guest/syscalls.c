@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What threads do for user space: what /proc/PID/syscall says of every blocked thread,
- * what a program knows of a call that it makes itself, the name of the call in the table
- * that it was made by, and a word for a thread that runs. 32-bit programs are in compat.c.
+ * System calls of threads: as in /proc/PID/syscall for every blocked thread; as a program
+ * knows them of its own calls; the name of the call in the table of its ABI; and a word for
+ * a running thread. compat.c has 32-bit programs.
  */
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -33,7 +33,7 @@ static const char * const values[] = {
 	"NR", "ARG0", "ARG1", "ARG2", "ARG3", "ARG4", "ARG5", "SP", "PC",
 };
 
-/* Waits for what never comes, with arguments that are known. */
+/* A futex wait that never ends, with known arguments. */
 static int *word;
 
 static void wait_on_futex(void *unused)
@@ -42,7 +42,7 @@ static void wait_on_futex(void *unused)
 		syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, NULL, 0x5115, 0x6116);
 }
 
-/* What /proc has of a thread, as the table would have it; an empty string if it runs or is gone. */
+/* The call of a thread in /proc, in the table's form; empty if the thread runs or is gone. */
 static void proc_call(const struct proc_thread *thread, char *text, size_t size)
 {
 	char path[64], *line, *newline;
@@ -60,17 +60,17 @@ static void proc_call(const struct proc_thread *thread, char *text, size_t size)
 	free(line);
 }
 
-/* A helper that has not executed its program yet; 0 if there is none. */
+/* A usermode helper that has not executed its program yet; 0 if there is none. */
 static pid_t helper;
 
-/* What is on its stack are no registers of user space, or those of another thread. */
+/* Its stack has no user registers, or those of the thread that it was created from. */
 static bool never_in_user_space(const struct proc_thread *thread)
 {
 	return thread->flags & (PF_KTHREAD | PF_USER_WORKER | PF_IO_WORKER) ||
 	       thread->pid == helper;
 }
 
-/* A row as /proc writes it: without the arguments of no call. */
+/* A row in the form of /proc, without the "-" of missing arguments. */
 static void table_call(const struct rows *table, size_t row, char *text, size_t size)
 {
 	size_t used = 0;
@@ -84,7 +84,7 @@ static void table_call(const struct rows *table, size_t row, char *text, size_t 
 	}
 }
 
-/* The table of a call of a thread that none has told to use another, and a name. */
+/* A thread in a call has the native ABI and a name, any other thread has neither. */
 static bool names_call(const struct rows *table, size_t row)
 {
 	bool in_call = rows_number(table, row, "NR") >= 0;
@@ -97,7 +97,7 @@ static bool names_call(const struct rows *table, size_t row)
 	return false;
 }
 
-/* Every thread with a user space that waited all the while; and those that have none. */
+/* Compares each thread with a user space that was blocked all the while, and kernel threads. */
 static bool as_proc(void)
 {
 	struct proc_thread *thread, after;
@@ -119,7 +119,7 @@ static bool as_proc(void)
 		if (row == table->rows)
 			die("no row for thread %d", thread[i].pid);
 		table_call(table, row, ours, sizeof(ours));
-		/* /proc takes the zeros that no user space has left for call 0. */
+		/* A thread without user registers has zeros, which /proc shows as call 0. */
 		if (never_in_user_space(&thread[i]))
 			snprintf(now, sizeof(now), "-1");
 		users += !never_in_user_space(&thread[i]);
@@ -147,7 +147,7 @@ static bool has(const struct rows *table, pid_t pid, const char *column, const c
 	return !strcmp(found, value);
 }
 
-/* NR is a word, and nothing else is known. */
+/* NR is that word, and every other value is missing. */
 static bool only(const struct rows *table, pid_t pid, const char *nr)
 {
 	bool good = has(table, pid, "NR", nr) && has(table, pid, "ABI", "-") &&
@@ -172,7 +172,7 @@ static bool known_call(const struct rows *table, pid_t pid)
 	       has(table, pid, "ARG5", "0x6116");
 }
 
-/* A user address within the mappings of the thread's process whose line has the words. */
+/* The value is an address in a mapping whose line in /proc/PID/maps has the words. */
 static bool lies_in(const struct rows *table, pid_t pid, const char *column, const char *words)
 {
 	unsigned long address = rows_number(table, rows_find(table, pid), column), start, end;
@@ -188,7 +188,7 @@ static bool lies_in(const struct rows *table, pid_t pid, const char *column, con
 	return found;
 }
 
-/* Of two that spin on one processor, one waits for it: neither is blocked. */
+/* Two threads spin on one CPU, so one is runnable and waits: neither is blocked. */
 static bool both_run(pid_t one)
 {
 	pid_t other = start_spinner();
@@ -221,7 +221,21 @@ static void make_call(void *pointer)
 			argument[4], argument[5]);
 }
 
-/* Each of the calls is made, and its row is as it should be. */
+/* Whether a thread is blocked in this call: a process that starts can block elsewhere first. */
+static bool is_in_call(pid_t pid, long number)
+{
+	char path[64], *text;
+	long found;
+	bool is;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	text = slurp(path, NULL);
+	is = sscanf(text, "%ld ", &found) == 1 && found == number;
+	free(text);
+	return is;
+}
+
+/* Makes each call in a process of its own, and checks its row. */
 static bool names(struct call *calls, size_t count)
 {
 	struct rows *table;
@@ -229,6 +243,8 @@ static bool names(struct call *calls, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		calls[i].pid = start_child(make_call, &calls[i]);
+		wait_until(is_in_call(calls[i].pid, calls[i].number), "%s is not blocked",
+			   calls[i].name);
 		wait_for_state(calls[i].pid, calls[i].pid, "S");
 	}
 	table = rows_read("syscalls");
@@ -271,7 +287,7 @@ static bool native_names(void)
 	return names(calls, sizeof(calls) / sizeof(*calls));
 }
 
-/* No table has it. */
+/* A number that no system call has. */
 #define NAMELESS 1000
 
 static void make_nameless_call(void *unused)
@@ -281,7 +297,7 @@ static void make_nameless_call(void *unused)
 	syscall(NAMELESS);
 }
 
-/* It would return at once: a tracer stops it on its way into the call. */
+/* The call would return at once, so a tracer stops the thread at its entry. */
 static bool nameless(void)
 {
 	pid_t pid = start_child(make_nameless_call, NULL);
@@ -323,7 +339,7 @@ static void pause_as_i386(void *unused)
 		call_as_i386(I386_PAUSE);
 }
 
-/* Where there are no such calls, the instruction is a fault. */
+/* On a kernel without such calls the instruction faults. */
 static bool has_i386_calls(void)
 {
 	pid_t pid = fork_child();
@@ -373,16 +389,16 @@ static void test_other_tables(void)
 {
 #ifdef __x86_64__
 	if (has_i386_calls())
-		ksft_test_result(i386_call(), "a call by int $0x80: the table is that of i386\n");
+		ksft_test_result(i386_call(), "call by int $0x80: the number and name of i386\n");
 	else
-		ksft_test_result_skip("a call by int $0x80: this kernel has none\n");
+		ksft_test_result_skip("call by int $0x80: this kernel has none\n");
 	if (syscall(X32_BIT | SYS_getpid) == getpid())
-		ksft_test_result(x32_names(), "a call of x32: the table is that of x32\n");
+		ksft_test_result(x32_names(), "call of x32: the names of x32\n");
 	else
-		ksft_test_result_skip("a call of x32: this kernel has none\n");
+		ksft_test_result_skip("call of x32: this kernel has none\n");
 #else
-	ksft_test_result_skip("a call by int $0x80: there is none on this machine\n");
-	ksft_test_result_skip("a call of x32: there is none on this machine\n");
+	ksft_test_result_skip("call by int $0x80: this machine has none\n");
+	ksft_test_result_skip("call of x32: this machine has none\n");
 #endif
 }
 
@@ -398,20 +414,30 @@ static void test_workers(void)
 		wait_for_state(workers[i].process, workers[i].thread, "S");
 	table = rows_read("syscalls");
 	ksft_test_result(only(table, workers[0].thread, "-1"),
-			 "io_uring's thread that polls submissions is in no call\n");
-	ksft_test_result(only(table, workers[1].thread, "-1"), "nor is io_uring's worker\n");
-	ksft_test_result(only(table, workers[2].thread, "-1"), "nor a worker of vhost's kind\n");
+			 "io_uring's submission thread: -1\n");
+	ksft_test_result(only(table, workers[1].thread, "-1"), "io_uring's worker: -1\n");
+	ksft_test_result(only(table, workers[2].thread, "-1"), "vhost's worker: -1\n");
 	rows_free(table);
 }
 
-/* What the tables say of the helper: MM, NOTE, and what its row in ustacks is worth. */
+static bool has_switches(const struct rows *table, pid_t pid)
+{
+	char number[30];
+
+	snprintf(number, sizeof(number), "%lu", proc_switches(pid, pid));
+	return has(table, pid, "SWITCHES", number);
+}
+
+/* The rows of the helper: MM and NOTE in threads, VALID in ustacks. */
 static bool is_helper(const char *mm, const char *note, const char *valid)
 {
 	struct rows *calls = rows_read("syscalls"), *threads = rows_read("threads"),
 		    *stacks = rows_read("ustacks");
 	bool good = only(calls, helper, "-1") && has(threads, helper, "KIND", "user") &&
 		    has(threads, helper, "MM", mm) && has(threads, helper, "NOTE", note) &&
-		    has(stacks, helper, "VALID", valid) && has(stacks, helper, "SP", "-");
+		    has(stacks, helper, "VALID", valid) && has(stacks, helper, "SP", "-") &&
+		    has_switches(calls, helper) && has_switches(threads, helper) &&
+		    has_switches(stacks, helper);
 
 	rows_free(calls);
 	rows_free(threads);
@@ -423,12 +449,12 @@ static void test_helpers(void)
 {
 	helper = start_helper(NULL);
 	ksft_test_result(is_helper("NULL", "pre-exec", "no-mm"),
-			 "a usermode helper before its exec is in no call\n");
+			 "usermode helper before its execve: -1, pre-exec, no-mm\n");
 	if (unload_module("hold_helper"))
 		die("hold_helper cannot be unloaded");
 	helper = start_helper("/tmp/held");
 	ksft_test_result(is_helper("set", "-", "exec"),
-			 "nor in the middle of it, with an address space and no registers\n");
+			 "usermode helper inside its execve: -1, VALID exec\n");
 }
 
 int main(void)
@@ -447,44 +473,46 @@ int main(void)
 	must(kill(stopped, SIGSTOP));
 	wait_for_state(stopped, stopped, "T");
 	spinner = start_spinner();
-	zombie = fork_child();
-	if (!zombie)
-		_exit(0);
-	wait_for_state(zombie, zombie, "Z");
+	zombie = start_zombie();
 
 	test_workers();
 	test_helpers();
-	ksft_test_result(as_proc(), "calls are those of /proc/PID/syscall\n");
+	ksft_test_result(as_proc(), "blocked threads: the calls of /proc/PID/syscall\n");
 	table = read_beside_spinner(spinner, "syscalls");
-	ksft_test_result(only(table, spinner, "running"), "a thread that spins is running\n");
-	ksft_test_result(only(table, getpid(), "running"), "so is who reads\n");
-	ksft_test_result(known_call(table, waiter), "a call with the arguments that were given\n");
-	ksft_test_result(lies_in(table, waiter, "SP", "[stack]"), "SP lies in the user stack\n");
-	ksft_test_result(lies_in(table, waiter, "PC", " r-xp "), "PC lies in the program\n");
+	ksft_test_result(only(table, spinner, "running"), "running thread: running\n");
+	ksft_test_result(only(table, getpid(), "running"), "reader: running\n");
+	ksft_test_result(known_call(table, waiter),
+			 "blocked call: the number, name and arguments of the program\n");
+	ksft_test_result(lies_in(table, waiter, "SP", "[stack]"),
+			 "blocked call: SP is in the user stack\n");
+	ksft_test_result(lies_in(table, waiter, "PC", " r-xp "),
+			 "blocked call: PC is in the program's text\n");
 	ksft_test_result(has(table, stopped, "NR", "-1") && has(table, stopped, "ARG0", "-") &&
 			 has(table, stopped, "ARG5", "-") && has(table, stopped, "ABI", "-") &&
 			 has(table, stopped, "CALL", "-") &&
 			 lies_in(table, stopped, "SP", "[stack]") &&
 			 lies_in(table, stopped, "PC", " r-xp "),
-			 "stopped outside any call: -1, and where\n");
-	ksft_test_result(only(table, 2, "-1"), "a kernel thread is in no call\n");
-	ksft_test_result(only(table, zombie, "-1"), "nor is a zombie\n");
+			 "stopped outside of a call: -1, with SP and PC\n");
+	ksft_test_result(only(table, 2, "-1"), "kernel thread: -1\n");
+	ksft_test_result(only(table, zombie, "-1"), "zombie: -1\n");
 	rows_free(table);
 	must(waitpid(zombie, NULL, 0));
 
 	snprintf(pids, sizeof(pids), "%d", waiter);
-	write_file(TABLES "set_pid", pids);
+	write_set_pid(pids);
 	table = rows_read("syscalls");
 	ksft_test_result(table->rows == 1 && known_call(table, waiter) &&
-			 !strncmp(table->summary, "# 1 of ", 7), "set_pid selects\n");
+			 !strncmp(table->summary,
+			 "# 1 of ", 7), "set_pid: the row of that thread only\n");
 	rows_free(table);
-	must(close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC))));
+	write_set_pid("");
 	table = rows_read("syscalls");
-	ksft_test_result(table->rows > 20, "an empty list selects all\n");
+	ksft_test_result(table->rows > 20, "empty set_pid: all threads\n");
 	rows_free(table);
-	ksft_test_result(native_names(), "calls have the names of the C library\n");
-	ksft_test_result(nameless(), "a number without a name\n");
+	ksft_test_result(native_names(), "CALL: the names of the C library\n");
+	ksft_test_result(nameless(), "call without a name: its number and no name\n");
 	test_other_tables();
-	ksft_test_result(both_run(spinner), "who waits for a processor is running as well\n");
+	ksft_test_result(both_run(spinner),
+			 "runnable threads: running, even if they wait for a CPU\n");
 	ksft_finished();
 }

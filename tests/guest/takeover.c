@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A thread takes its process over from the leader, and is stopped at the moment at
- * which it has the leader's PID and not yet its place: a table of processes has to
- * show the process by the thread that has its PID. tests/guest/exec.c meets that
- * moment hardly ever.
+ * A thread takes over its process from the leader. A test module stops it when it has the
+ * leader's PID, but not yet the leader's place on the list. `processes` must show the process
+ * by the thread that has its PID. exec.c reaches that moment very rarely.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -18,20 +17,8 @@
 
 #define PARAMETERS "/sys/module/hold_exec/parameters/"
 
-/* The child may execute a program. */
+/* Set when the child may execute a program. */
 static bool *go;
-
-static bool is_set(const char *parameter)
-{
-	char path[100], *text;
-	bool set;
-
-	snprintf(path, sizeof(path), PARAMETERS "%s", parameter);
-	text = slurp(path, NULL);
-	set = *text == 'Y';
-	free(text);
-	return set;
-}
 
 static void *execute(void *unused)
 {
@@ -43,7 +30,7 @@ static void *execute(void *unused)
 	_exit(1);
 }
 
-/* Away from the reader, for who is stopped keeps his processor. */
+/* Not on the reader's CPU: the stopped thread keeps its CPU busy. */
 static void become_two(void *unused)
 {
 	pthread_t thread;
@@ -53,7 +40,7 @@ static void become_two(void *unused)
 		die("pthread_create");
 }
 
-/* The rows of a process: one, of the thread that has its PID. */
+/* The process has one row, of the thread that has its PID. */
 static bool shows(const struct task_table *table, pid_t process)
 {
 	int rows = 0, leaders = 0;
@@ -75,9 +62,9 @@ static void set(const char *parameter, const char *value)
 }
 
 /*
- * A snapshot of the processes in the middle of execve(), and of whose. Who is stopped
- * goes on after a second, which may be too early where the reader has to wait for
- * another thing: then there is nothing to be seen, and the next one is stopped.
+ * A snapshot of `processes` while a thread of *pid is stopped inside execve(). The thread
+ * continues after a second, which may be too early if the reader has to wait for something
+ * else. Then the table proves nothing, and the next process is stopped.
  */
 static struct task_table *in_the_middle(pid_t *pid)
 {
@@ -96,16 +83,16 @@ static struct task_table *in_the_middle(pid_t *pid)
 		set("stopped", "0");
 		set("pid", number);
 		__atomic_store_n(go, true, __ATOMIC_SEQ_CST);
-		wait_until(is_set("stopped"), "nobody takes over");
+		wait_until(parameter_is_set("hold_exec", "stopped"), "no thread takes over");
 		processes = table_read("processes");
-		in_time = !is_set("in_vain");
+		in_time = !parameter_is_set("hold_exec", "in_vain");
 		set("let_go", "1");
 		if (in_time)
 			return processes;
 		table_free(processes);
 		end_child(*pid);
 	}
-	die("nobody is stopped for long enough");
+	die("no thread was stopped for long enough");
 }
 
 int main(int argc, char **argv)
@@ -118,7 +105,7 @@ int main(int argc, char **argv)
 			pause();
 	ksft_print_header();
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		ksft_exit_skip("it takes a second processor\n");
+		ksft_exit_skip("needs a second CPU\n");
 	ksft_set_plan(2);
 	go = mmap(NULL, sizeof(*go), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	load_taskscope("");
@@ -126,12 +113,14 @@ int main(int argc, char **argv)
 	stay_on(0);
 
 	processes = in_the_middle(&pid);
-	ksft_test_result(shows(processes, pid), "the process once, by its PID\n");
+	ksft_test_result(shows(processes, pid),
+			 "execve stopped in the takeover: one row, of the thread with the PID\n");
 	table_free(processes);
 
 	wait_for_state(pid, pid, "S");
 	processes = table_read("processes");
-	ksft_test_result(shows(processes, pid), "and so it is afterwards\n");
+	ksft_test_result(shows(processes, pid),
+			 "after the takeover: one row, of the thread with the PID\n");
 	table_free(processes);
 	ksft_finished();
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * User stacks: where each thread stands, as the thread itself has chosen it, in
- * which mapping, as /proc/PID/maps has it, and under which limit. Exactly the
- * threads with user space have a row.
+ * User stacks: the stack pointer of each thread as the thread has set it, the mapping as
+ * /proc/PID/maps has it, and the limits. Exactly the threads with a user space have a row.
  */
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -25,7 +24,7 @@
 #include "stand.h"
 
 #define PAGE 4096ul
-/* The tables wait for a lock 100 ms, and a second in all. */
+/* Seconds. A table waits for one lock at most 100 ms, and for all at most a second. */
 #define READ_LIMIT 5
 
 static unsigned long hexadecimal(const struct rows *table, size_t row, const char *column)
@@ -49,7 +48,7 @@ static bool shows(const struct rows *table, size_t row, const char *column, cons
 	return false;
 }
 
-/* The row says that the thread stands at sp, and what /proc says of that. */
+/* The row has this stack pointer, and the mapping that /proc shows for it. */
 static bool stands_at(const struct rows *table, pid_t tgid, pid_t pid, unsigned long sp)
 {
 	size_t row = rows_find(table, pid);
@@ -81,7 +80,7 @@ static char *map(size_t size, void *at)
 	return memory;
 }
 
-/* Of children: where they stand, and in which thread. */
+/* Shared with children: whether they sleep, and which thread does. */
 static struct shared {
 	unsigned long sp, turns;
 	int there;
@@ -90,18 +89,18 @@ static struct shared {
 
 static void wait_there(pid_t tgid, pid_t pid)
 {
-	wait_until(__atomic_load_n(&shared->there, __ATOMIC_ACQUIRE), "a child does not stand");
+	wait_until(__atomic_load_n(&shared->there, __ATOMIC_ACQUIRE), "a child does not sleep");
 	wait_for_sleep(tgid, pid, "S");
 	shared->there = 0;
 }
 
-/* Moves its first stack down, by as much as it is told. */
+/* Moves its first stack down by a number of bytes. */
 static void move_down(void *bytes)
 {
 	char here;
 	unsigned long sp = ((unsigned long)&here & ~15ul) - PAGE - (unsigned long)bytes;
 
-	/* The kernel lets the stack grow where it is touched. */
+	/* The kernel extends the stack when a page below it is touched. */
 	for (char *page = &here; (unsigned long)page > sp; page -= PAGE)
 		*(volatile char *)page = 1;
 	shared->sp = sp;
@@ -121,14 +120,14 @@ static void test_moving(void)
 		table = rows_read("ustacks");
 		row = rows_find(table, pid);
 		ksft_test_result(stands_at(table, pid, pid, shared->sp),
-				 "the first stack, moved down by %lu bytes\n", i * moved);
+				 "first stack, moved down by %lu bytes: as in /proc\n", i * moved);
 		used[i] = rows_number(table, row, "USED");
 		end = end ?: hexadecimal(table, row, "END");
-		/* One forked after the other: all else is in the same place. */
+		/* Both children are forks: only the depth of the stack differs. */
 		if (i)
 			ksft_test_result(hexadecimal(table, row, "END") == end &&
 					 used[1] - used[0] == moved,
-					 "a stack grows down, and its end stays\n");
+					 "first stack, moved down: USED grows, END stays\n");
 		rows_free(table);
 		end_child(pid);
 	}
@@ -140,7 +139,7 @@ static void test_threads(void)
 	struct rows *table;
 	pid_t lowest, middle, hole, nowhere, kernel;
 
-	/* Mappings of their own: neighbours of another kind keep them apart. */
+	/* Each stack is a mapping of its own: the kernel does not merge different neighbours. */
 	must(mprotect(low, PAGE, PROT_NONE));
 	must(mprotect(low + 9 * PAGE, PAGE, PROT_NONE));
 	lowest = start_standing((unsigned long)low + PAGE, 0);
@@ -150,21 +149,21 @@ static void test_threads(void)
 	kernel = start_standing(-PAGE, 0);
 	table = rows_read("ustacks");
 	ksft_test_result(stands_at(table, getpid(), lowest, (unsigned long)low + PAGE),
-			 "a mapped stack, at its lowest byte\n");
+			 "mapped stack, SP at its lowest byte: as in /proc\n");
 	ksft_test_result(stands_at(table, getpid(), middle, (unsigned long)low + 5 * PAGE + 16),
-			 "two threads in one mapping\n");
+			 "two threads in one mapping: both as in /proc\n");
 	ksft_test_result(stands_at(table, getpid(), hole, (unsigned long)low + 9 * PAGE + 32),
-			 "a stack that cannot be read is a mapping all the same\n");
+			 "stack without read access: as in /proc\n");
 	ksft_test_result(shows(table, rows_find(table, nowhere), "VALID", "unmapped") &&
 			 shows(table, rows_find(table, nowhere), "SP", "00001000") &&
 			 shows(table, rows_find(table, nowhere), "START", "-") &&
 			 shows(table, rows_find(table, nowhere), "END", "-") &&
 			 shows(table, rows_find(table, nowhere), "SIZE", "-") &&
 			 shows(table, rows_find(table, nowhere), "USED", "-"),
-			 "a stack pointer into nothing\n");
+			 "SP in unmapped memory: unmapped\n");
 	ksft_test_result(shows(table, rows_find(table, kernel), "VALID", "unmapped") &&
 			 shows(table, rows_find(table, kernel), "SP", "fffffffffffff000"),
-			 "a stack pointer into the kernel\n");
+			 "SP in the kernel: unmapped\n");
 	rows_free(table);
 }
 
@@ -194,7 +193,7 @@ static void test_alternate_stack(void)
 	pid_t pid;
 
 	alternate = map(18 * PAGE, NULL);
-	/* Apart from what may be beside it. */
+	/* With unmapped space around it, so that the kernel does not merge it. */
 	must(mprotect(alternate, PAGE, PROT_NONE));
 	must(mprotect(alternate + 17 * PAGE, PAGE, PROT_NONE));
 	alternate += PAGE;
@@ -206,7 +205,7 @@ static void test_alternate_stack(void)
 			 hexadecimal(table, rows_find(table, pid), "START") ==
 				(unsigned long)alternate &&
 			 rows_number(table, rows_find(table, pid), "SIZE") == 16 * (long)PAGE,
-			 "a signal handler on a stack of its own\n");
+			 "signal handler on an alternate stack: that stack\n");
 	rows_free(table);
 	end_child(pid);
 }
@@ -246,7 +245,8 @@ static void test_limits(void)
 
 		wait_there(pid, pid);
 		table = rows_read("ustacks");
-		ksft_test_result(limits_are(table, pid), "limits of %lu and %lu\n",
+		ksft_test_result(limits_are(table, pid),
+				 "stack limits of %lu and %lu: as in /proc\n",
 				 limits[i].rlim_cur, limits[i].rlim_max);
 		rows_free(table);
 		end_child(pid);
@@ -261,7 +261,7 @@ static int share_memory(void *unused)
 	stand((unsigned long)clone_stack + 8 * PAGE, 0, &shared->there);
 }
 
-/* A process that shares another's address space, and one that waits in vfork(). */
+/* A process that shares the address space of another one, and one that waits in vfork(). */
 static void test_sharing(void)
 {
 	struct rows *table;
@@ -273,7 +273,7 @@ static void test_sharing(void)
 	wait_there(pid, pid);
 	table = rows_read("ustacks");
 	ksft_test_result(stands_at(table, pid, pid, (unsigned long)clone_stack + 8 * PAGE),
-			 "a process in another's address space\n");
+			 "process with a shared address space: as in /proc\n");
 	rows_free(table);
 	kill(pid, SIGKILL);
 	must(waitpid(pid, NULL, __WALL));
@@ -284,18 +284,18 @@ static void test_sharing(void)
 			   NULL));
 		_exit(1);
 	}
-	/* Who waits for its child cannot be interrupted. */
+	/* A process that waits in vfork() sleeps uninterruptibly. */
 	wait_for_sleep(pid, pid, "D");
-	wait_until(__atomic_load_n(&shared->there, __ATOMIC_ACQUIRE), "a child does not stand");
+	wait_until(__atomic_load_n(&shared->there, __ATOMIC_ACQUIRE), "a child does not sleep");
 	shared->there = 0;
 	wait_for_sleep(shared->tid, shared->tid, "S");
 	table = rows_read("ustacks");
 	row = rows_find(table, pid);
 	ksft_test_result(shows(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
-			 "a process that waits in vfork()\n");
+			 "process that waits in vfork(): ok\n");
 	ksft_test_result(stands_at(table, shared->tid, shared->tid,
 				   (unsigned long)clone_stack + 8 * PAGE),
-			 "and its child, in the same address space\n");
+			 "child of vfork(): as in /proc\n");
 	kill(shared->tid, SIGKILL);
 	rows_free(table);
 	must(waitpid(pid, NULL, 0));
@@ -313,8 +313,8 @@ static unsigned long turns(void)
 }
 
 /*
- * A table that was read while the process was on a processor all the time: it
- * was at some time after its switches were counted, and there are no more after.
+ * A table that was read while the process was on a CPU all the time: it ran after its
+ * context switches were counted, and the count is the same after the read.
  */
 static struct rows *read_while_running(pid_t pid)
 {
@@ -324,17 +324,17 @@ static struct rows *read_while_running(pid_t pid)
 
 	for (time_t end = seconds() + WAIT_LIMIT; seconds() <= end; rows_free(table)) {
 		if (!proc_thread(pid, pid, &before))
-			die("nobody spins");
+			die("the spinner is gone");
 		turn = turns();
-		wait_until(turns() != turn, "nobody spins");
+		wait_until(turns() != turn, "the spinner does not run");
 		table = rows_read("ustacks");
 		if (!proc_thread(pid, pid, &after))
-			die("nobody spins");
+			die("the spinner is gone");
 		if (after.switches == before.switches)
 			return table;
 	}
 	errno = 0;
-	die("who spins is interrupted all the time");
+	die("the spinner is always interrupted");
 }
 
 static void end_first_thread(void *unused)
@@ -353,29 +353,26 @@ static void test_others(void)
 	row = rows_find(table, spinner);
 	ksft_test_result(shows(table, row, "VALID", "on-cpu") && shows(table, row, "SP", "-") &&
 			 shows(table, row, "START", "-") && shows(table, row, "USED", "-") &&
-			 limits_are(table, spinner), "who runs has no stack pointer\n");
+			 limits_are(table, spinner), "running thread: on-cpu\n");
 	row = rows_find(table, getpid());
 	ksft_test_result(shows(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
-			 "the reader has\n");
+			 "reader: ok, USED above 0\n");
 	rows_free(table);
 	end_child(spinner);
 
 	leaderless = start_child(end_first_thread, NULL);
-	zombie = fork_child();
-	if (!zombie)
-		_exit(0);
+	zombie = start_zombie();
 	wait_for_state(leaderless, leaderless, "Z");
-	wait_for_state(zombie, zombie, "Z");
 	table = rows_read("ustacks");
 	ksft_test_result(shows(table, rows_find(table, zombie), "VALID", "no-mm") &&
 			 shows(table, rows_find(table, zombie), "SP", "-") &&
-			 shows(table, rows_find(table, zombie), "END", "-"), "a zombie\n");
+			 shows(table, rows_find(table, zombie), "END", "-"), "zombie: no-mm\n");
 	ksft_test_result(shows(table, rows_find(table, leaderless), "VALID", "no-mm") &&
 			 shows(table, rows_find(table, shared->tid), "VALID", "ok"),
-			 "a dead first thread, and one that lives\n");
+			 "first thread dead: no-mm; its other thread: ok\n");
 	/* kthreadd */
 	kernel = 2;
-	ksft_test_result(rows_find(table, kernel) == table->rows, "a kernel thread has no row\n");
+	ksft_test_result(rows_find(table, kernel) == table->rows, "kernel thread: no row\n");
 	rows_free(table);
 	must(waitpid(zombie, NULL, 0));
 	end_child(leaderless);
@@ -386,7 +383,7 @@ static void open_device(void *path)
 	must(open(path, O_RDWR));
 }
 
-/* Exactly those threads have a live row of which /proc says that they have user space. */
+/* Exactly the threads that have a user space in /proc have a live row. */
 static void test_every_thread(void)
 {
 	struct proc_thread *thread;
@@ -400,7 +397,7 @@ static void test_every_thread(void)
 	load_module("/tests/user_worker.ko", "");
 	worker = start_child(open_device, "/dev/user_worker");
 	worker = wait_for_thread(worker, "user_worker");
-	/* Whoever of this test is still on its way to sleep, is there. */
+	/* Waits until the threads of this test that are about to sleep do so. */
 	count = proc_threads(&thread);
 	table = rows_read("ustacks");
 	for (size_t i = 0; i < count; i++) {
@@ -421,9 +418,9 @@ static void test_every_thread(void)
 	}
 	ksft_print_msg("%d threads of %zu, %d live rows of %zu\n", user, count, live, table->rows);
 	ksft_test_result(!wrong && user > 5 && (size_t)user < count && live == user,
-			 "exactly the threads with user space have a live row\n");
+			 "exactly the threads with user space in /proc: a live row\n");
 	ksft_test_result(rows_find(table, worker) == table->rows,
-			 "a thread that never leaves the kernel has no row\n");
+			 "vhost worker and borrowed address space: no row\n");
 	rows_free(table);
 	free(thread);
 }
@@ -434,15 +431,15 @@ static void test_set_pid(void)
 	struct rows *table;
 
 	snprintf(text, sizeof(text), "2 %d\n", getpid());
-	write_file(TABLES "set_pid", text);
+	write_set_pid(text);
 	table = rows_read("ustacks");
 	ksft_test_result(table->rows == 1 && table->pid[0] == getpid(),
-			 "set_pid: only those threads\n");
+			 "set_pid: the rows of those threads only\n");
 	rows_free(table);
-	close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC)));
+	write_set_pid("");
 }
 
-/* With the locks of an address space and of its mappings held for ever. */
+/* The locks of an address space and of its mappings are held for as long as a module is loaded. */
 static void test_lock(void)
 {
 	static const char * const tables[] = { "ustacks", "uframes", "segments" };
@@ -463,18 +460,21 @@ static void test_lock(void)
 		row = rows_find(table, pid);
 		ksft_test_result(seconds() - began < READ_LIMIT && row < table->rows &&
 				 strstr(table->summary, "cut short"),
-				 "%s: who holds a lock for ever does not hold up the reader\n",
+				 "%s: locks held: the open returns, the summary says 'cut short'\n",
 				 tables[i]);
 		if (!i)
 			ksft_test_result(shows(table, row, "VALID", "locked") &&
 					 shows(table, row, "SP", "-") && limits_are(table, pid) &&
+					 rows_number(table, row, "SWITCHES") ==
+					 (long)proc_switches(pid, pid) &&
 					 shows(table, rows_find(table, getpid()), "VALID", "ok"),
-					 "the row says so, and no other does\n");
+					 "ustacks: locks held: that row is locked, SWITCHES as in /proc, others ok\n");
 		rows_free(table);
 	}
 	must(unload_module("hold_mmap") ? -1 : 0);
 	table = rows_read("ustacks");
-	ksft_test_result(stands_at(table, pid, pid, shared->sp), "and when it is let go\n");
+	ksft_test_result(stands_at(table, pid, pid, shared->sp),
+			 "ustacks: locks released: the row is as in /proc\n");
 	rows_free(table);
 	end_child(pid);
 }
@@ -506,26 +506,21 @@ static void test_rights(void)
 	*result = -2;
 	pid = start_child(lose_capability, result);
 	wait_until(__atomic_load_n(result, __ATOMIC_ACQUIRE) != -2, "the child does not answer");
-	ksft_test_result(*result == 3, "without CAP_SYS_PTRACE: EPERM\n");
+	ksft_test_result(*result == 3, "open without CAP_SYS_PTRACE: EPERM\n");
 	end_child(pid);
 }
 
-static void sleep_for_ever(void *unused)
-{
-	pause();
-}
-
 /*
- * Each row takes the thread and its address space, and has to put them back: those of
- * the dead would stay.
+ * Each row takes a reference to the thread and to its address space. If the open did not put
+ * them, those of dead processes would stay.
  */
 static void test_references(void)
 {
 	static const struct {
 		const char *cache, *what;
 	} held[] = {
-		{ "mm_struct", "address space" },
-		{ "task_struct", "thread" },
+		{ "mm_struct", "an address space" },
+		{ "task_struct", "a thread" },
 	};
 	enum { HELD = sizeof(held) / sizeof(*held), PROCESSES = 60, FEW = PROCESSES / 4 };
 	long before[HELD], after;
@@ -534,7 +529,7 @@ static void test_references(void)
 	for (int i = 0; i < HELD; i++)
 		before[i] = slab_objects(held[i].cache);
 	for (int i = 0; i < PROCESSES; i++)
-		child[i] = start_child(sleep_for_ever, NULL);
+		child[i] = start_child(NULL, NULL);
 	rows_free(rows_read("ustacks"));
 	for (int i = 0; i < PROCESSES; i++)
 		end_child(child[i]);
@@ -542,7 +537,8 @@ static void test_references(void)
 		after = slab_objects_in_the_end(held[i].cache, before[i] + FEW);
 		ksft_print_msg("%s: %ld before, %ld after %d processes\n", held[i].cache,
 			       before[i], after, PROCESSES);
-		ksft_test_result(after <= before[i] + FEW, "no %s is held on to\n", held[i].what);
+		ksft_test_result(after <= before[i] + FEW,
+				 "after the opens: no reference to %s is left\n", held[i].what);
 	}
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Processes and threads that are born, map and unmap, execute, stop and die while
- * the tables of user space are read: every read ends, every row can be taken
- * apart, and who stands still meanwhile is shown as such each time.
+ * Processes and threads are created, map and unmap memory, execute programs, stop and die
+ * while the tables of user space are read. Every read ends, every table can be parsed, and
+ * the rows of blocked threads are the same in each.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -30,7 +30,7 @@ static void *live_shortly(void *unused)
 	return NULL;
 }
 
-/* One that executes, for the leader or for another thread. */
+/* Executes this program, from the leader or from another thread. */
 static void *execute(void *unused)
 {
 	execl(self, self, "again", NULL);
@@ -62,8 +62,8 @@ static void storm(void *unused)
 }
 
 /*
- * Processes that live throughout and do nothing but execute: by their first
- * thread, or by another, which becomes the first.
+ * Processes that live throughout and execute programs all the time: from their first thread,
+ * or from another one, which then becomes the first.
  */
 #define FIRST "first"
 #define OTHER "other"
@@ -95,8 +95,8 @@ static void start_executing(void *mode)
 #define SEGMENTS 9
 
 /*
- * All segments of a process that is there throughout, or for what reason they are
- * not known. Every program has a text.
+ * A process that lives throughout has all its segments, or the reason why they are not known.
+ * Every program has a text.
  */
 static bool has_segments(const struct rows *table, pid_t pid, int *labelled)
 {
@@ -185,10 +185,11 @@ int main(int argc, char **argv)
 			lost += !has_segments(table, executes[i], &executing);
 		rows_free(table);
 	}
-	ksft_test_result(!wrong, "who stands still is the same in %ld rounds\n", times);
-	ksft_test_result(!lost, "who executes is there, and is said to where it shows no text\n");
-	ksft_print_msg("%d rows were no ok; %d times a program was being executed\n", labelled,
+	ksft_test_result(!wrong, "blocked threads: identical rows in %ld snapshots\n", times);
+	ksft_test_result(!lost,
+			 "processes in execve: each has its segments, or a reason without them\n");
+	ksft_print_msg("%d rows have a reason; %d times a process was in execve\n", labelled,
 		       executing);
-	ksft_test_result(labelled, "and the others were caught at what they do\n");
+	ksft_test_result(labelled, "the storm: some rows have a reason instead of values\n");
 	ksft_finished();
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Every column of every row of `threads` and `processes`, in a quiet guest,
- * against /proc and, for what that does not tell, tests/modules/task_oracle.c.
- * So that there is something to tell, a zoo of tasks of every kind is brought
- * about first. What each animal is to look like is also written down here:
- * a witness that is blind to one is noticed.
+ * Every column of every row of `threads` and `processes` in a quiet guest, against /proc and,
+ * for what /proc does not have, against tests/modules/task_oracle.c. First the test creates a
+ * zoo of tasks of every kind, called animals here. The expected values of each animal are also
+ * written down here, in case /proc is wrong or silent about one.
  *
- * /proc is read before the open and after it. Where both agree, so must the
- * table; where they do not, it must agree with one of them.
+ * /proc is read before the open and after it. If both agree, the table must agree too; if
+ * not, the table must agree with one of them.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -31,7 +30,7 @@
 #include "table.h"
 #include "workers.h"
 
-/* What an animal is to look like; NULL or 0 where only /proc decides. */
+/* An animal's expected values; NULL or 0 if only /proc decides. */
 struct animal {
 	const char *what;
 	pid_t tgid, pid;
@@ -46,14 +45,14 @@ struct animal {
 static struct animal zoo[ANIMALS];
 static int animals;
 
-/* Tells the test of PIDs that only a child knows. */
+/* Shared memory for PIDs that only a child knows. */
 static atomic_int *shared;
 
 static void add_animal(struct animal animal)
 {
 	if (animals == ANIMALS)
 		die("the zoo is full");
-	/* It is there, and comes to rest, before anything is compared. */
+	/* Waits until the animal exists and is in its state. */
 	if (animal.pid)
 		wait_for_state(animal.tgid, animal.pid, (char []){ animal.state, 0 });
 	zoo[animals++] = animal;
@@ -92,25 +91,30 @@ static void several_threads(void *unused)
 
 static void add_threads(void)
 {
-	static const char * const names[] = { "second", "third", "fifteen letters" };
+	static const struct {
+		const char *name, *what;
+	} threads[] = {
+		{ "second", "second of several threads" },
+		{ "third", "third of several threads" },
+		{ "fifteen letters", "fourth of several threads, with a name of 15 bytes" },
+	};
 	pid_t pid = start_child(several_threads, NULL);
 
 	for (int i = 0; i < 3; i++)
-		add("one of several threads", pid, wait_for_thread(pid, names[i]),
-		    'S',
-		    "user", "set", "-", names[i], .ppid = getpid(), .threads = 4);
+		add(threads[i].what, pid, wait_for_thread(pid, threads[i].name), 'S', "user",
+		    "set", "-", threads[i].name, .ppid = getpid(), .threads = 4);
 	add("leader of several threads", pid, pid, 'S', "user", "set", "-",
 	    .ppid = getpid(), .threads = 4);
 }
 
-/* Real and effective: small ones, ones that need more than 16 bits, and the largest. */
+/* Real and effective IDs: small, of more than 16 bits, and the largest. */
 static struct ids {
 	const char *what;
 	unsigned int uid, euid;
 } ids[] = {
 	{ "different uid and euid", 1001, 1002 },
 	{ "uid and euid above 65,535", 65536, 100000 },
-	{ "uid and euid that end at the last number", 4294967293, 4294967294 },
+	{ "the two largest uids", 4294967293, 4294967294 },
 };
 
 static void change_ids(void *pointer)
@@ -138,7 +142,7 @@ static void enter_user_namespace(void *unused)
 {
 	must(unshare(CLONE_NEWUSER));
 	shared[3] = getpid();
-	wait_until(!shared[3], "nobody maps the users of the namespace");
+	wait_until(!shared[3], "the users of the namespace are not mapped");
 	must(setresuid(0, 0, 0));
 }
 
@@ -148,13 +152,13 @@ static void add_user_namespace(void)
 	struct proc_thread thread;
 	char path[40];
 
-	/* Only from outside can another user than one's own be mapped. */
+	/* Only a process outside can map a user other than its own. */
 	wait_until(shared[3], "no user namespace");
 	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
 	write_file(path, "0 1234 1\n");
 	shared[3] = 0;
 	wait_until(proc_thread(pid, pid, &thread) && thread.uid == 1234, "no user 1234");
-	add("root of a user namespace is who he is outside", pid, pid, 'S',
+	add("root of a user namespace, with the user from outside", pid, pid, 'S',
 	    "user",
 	    "set", "-", .uid = 1234, .euid = 1234);
 }
@@ -170,8 +174,8 @@ static void add_pid_namespace(void)
 	pid_t parent = start_child(enter_pid_namespace, NULL);
 
 	wait_until(shared[0], "no PID namespace");
-	/* The parent stands outside, so this is the PID outside. */
-	add("init of a PID namespace has a PID of the first one", shared[0],
+	/* The parent is outside, so this is the PID outside. */
+	add("init of a PID namespace, with its PID from outside", shared[0],
 	    shared[0],
 	    'S', "user", "set", "-", "init inside", .ppid = parent);
 }
@@ -202,7 +206,7 @@ static void add_traced(void)
 	add("traced, and the child of another than the tracer", pid, pid, 't',
 	    "user",
 	    "set", "-", .ppid = getpid());
-	add("a tracer", tracer, tracer, 'S', "user", "set", "-");
+	add("tracer", tracer, tracer, 'S', "user", "set", "-");
 }
 
 static void do_vfork(void *unused)
@@ -210,7 +214,7 @@ static void do_vfork(void *unused)
 	prctl(PR_SET_NAME, "vfork parent");
 	if (vfork() == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		/* The parent's memory: a place that it does not use meanwhile. */
+		/* This memory is the parent's, which does not use it meanwhile. */
 		shared[1] = getpid();
 		for (;;)
 			pause();
@@ -224,7 +228,7 @@ static void add_vfork(void)
 	add("vfork parent, which sleeps without a signal", pid, pid, 'D', "user",
 	    "set",
 	    "-", "vfork parent");
-	/* The parent sleeps before the child has said who it is. */
+	/* The parent already sleeps when the child reports its PID. */
 	wait_until(shared[1], "no child of vfork()");
 	add("vfork child, with its parent's mm", shared[1], shared[1], 'S',
 	    "user", "set",
@@ -254,7 +258,7 @@ static void add_zombie_leader(void)
 {
 	pid_t pid = start_child(end_leader, NULL);
 
-	add("zombie leader whose thread lives", pid, pid, 'Z', "user", "NULL",
+	add("zombie leader with a live thread", pid, pid, 'Z', "user", "NULL",
 	    "exiting",
 	    .threads = 2);
 	add("thread of a zombie leader", pid, wait_for_thread(pid, "survivor"),
@@ -265,7 +269,7 @@ static void add_zombie_leader(void)
 static void *die_slowly(void *unused)
 {
 	prctl(PR_SET_NAME, "dies slowly");
-	/* Its own descriptors, so that its end closes the device. */
+	/* The thread has its own descriptors, so its exit closes the device. */
 	must(unshare(CLONE_FILES));
 	must(open("/dev/slow_release", O_RDONLY));
 	syscall(SYS_exit, 0);
@@ -279,7 +283,7 @@ static void start_dying_thread(void *unused)
 
 static pid_t keeper;
 
-/* Whatever ends the test, for no signal ends such a thread. */
+/* Runs however the test ends, because no signal ends such a thread. */
 static void let_dying_thread_go(void)
 {
 	if (getpid() == keeper)
@@ -298,7 +302,7 @@ static void add_dying_thread(void)
 	add("thread past exit_mm in a process that lives", pid, tid, 'I', "user",
 	    "NULL",
 	    "exiting", "dies slowly", .threads = 2);
-	add("a process one of whose threads dies", pid, pid, 'S', "user", "set",
+	add("process with a dying thread", pid, pid, 'S', "user", "set",
 	    "-",
 	    .threads = 2);
 }
@@ -340,7 +344,7 @@ static void open_device(void *device)
 #define CORE_PATTERN "/proc/sys/kernel/core_pattern"
 #define CORE_HELPER "/tmp/core_helper"
 
-/* What the kernel starts to read a core: it does not, and says who it is. */
+/* The core helper, which the kernel starts: it does not read the core, and reports its PID. */
 static int hold_core(void)
 {
 	char pid[20];
@@ -383,7 +387,7 @@ static void add_core_dump(void)
 	atexit(let_core_go);
 	write_file(CORE_PATTERN, "|/tests/zoo.test hold-core");
 	pid = start_child(dump_core, NULL);
-	wait_until(!access(CORE_HELPER, F_OK), "nobody reads the core");
+	wait_until(!access(CORE_HELPER, F_OK), "no core helper runs");
 	add("thread that waits until the core of its process is dumped", pid,
 	    wait_for_thread(pid, "beside a core"), 'I', "user", "set", "-", "beside a core",
 	    .threads = 2);
@@ -420,11 +424,11 @@ static void make_orphan(void *unused)
 {
 	pid_t pid;
 
-	/* A pid is told before the parent ends, by the child itself. */
+	/* The child reports its PID itself, before its parent exits. */
 	pid = must(fork());
 	if (!pid) {
 		prctl(PR_SET_NAME, "orphan");
-		/* Should the test end without a word to it. */
+		/* In case the test ends without ending it. */
 		alarm(600);
 		shared[2] = getpid();
 		for (;;)
@@ -446,7 +450,7 @@ static void add_orphan(void)
 
 	atexit(end_orphan);
 	wait_for_state(parent, parent, "Z");
-	add("orphan, which is init's", shared[2], shared[2], 'S', "user", "set",
+	add("orphan, a child of init", shared[2], shared[2], 'S', "user", "set",
 	    "-",
 	    "orphan", .ppid = 1);
 }
@@ -476,13 +480,13 @@ static void fill_zoo(void)
 	zoo[animals++] = (struct animal) { "init, a user process", 1, 1, 'S', "user", "set", "-",
 		"init",
 		.threads = 1 };
-	/* It runs while it opens the table. */
-	zoo[animals++] = (struct animal) { "the reader", getpid(), getpid(), 'R', "user", "set",
+	/* The reader runs while it opens the table. */
+	zoo[animals++] = (struct animal) { "reader", getpid(), getpid(), 'R', "user", "set",
 		"-",
 		"zoo.test", .threads = 1 };
 }
 
-/* A row as it is, and as it should be: a word a column, empty where any will do. */
+/* The values of a row, as found or as expected; empty if any value will do. */
 enum { TGID, PPID, UID, EUID, S, KIND, MM, NTHR, NOTE, COMM, COLUMNS };
 static const char * const columns[COLUMNS] = {
 	"TGID", "PPID", "UID", "EUID", "S", "KIND", "MM", "NTHR", "NOTE", "COMM",
@@ -535,7 +539,7 @@ static void view_animal(const struct animal *animal, struct view *view)
 	}
 }
 
-/* What tests/modules/task_oracle.c says of a task. */
+/* What task_oracle reports about a task. */
 struct oracle {
 	pid_t pid;
 	char task[20], raw_task[20], stack[20], raw_stack[20];
@@ -559,11 +563,11 @@ static void ask_oracle_too(void)
 		if (sscanf(line, "%*d %d %19s %19s %19s %19s %*x %n", &it->pid, it->task,
 			   it->raw_task,
 			   it->stack, it->raw_stack, &at) != 5 || !at)
-			die("what does the oracle mean by '%s'?", line);
+			die("task_oracle has a line that cannot be parsed: '%s'", line);
 		it->comm_length = 0;
 		for (char *digits = line + at; *digits; digits += 2)
 			if (sscanf(digits, "%2hhx", &it->comm[it->comm_length++]) != 1)
-				die("what does the oracle mean by '%s'?", digits);
+				die("task_oracle has a line that cannot be parsed: '%s'", digits);
 	}
 	free(text);
 }
@@ -582,7 +586,7 @@ static const struct oracle *oracle_of(pid_t pid)
 	return NULL;
 }
 
-/* What the row of a thread should be, from what /proc says of it. */
+/* The expected row of a thread, from /proc. */
 static void view_proc(const struct proc_thread *thread, struct view *view)
 {
 	bool kernel = thread->flags & PF_KTHREAD;
@@ -598,12 +602,12 @@ static void view_proc(const struct proc_thread *thread, struct view *view)
 	set(view, EUID, "%u", thread->euid);
 	set(view, S, "%c", thread->state);
 	set(view, KIND, "%s", kernel ? "kernel" : worker ? "worker" : "user");
-	/* /proc speaks of no kernel thread's mm: only one has any. */
+	/* /proc shows no mm of a kernel thread; only the borrower has one. */
 	set(view, MM, thread->has_mm || thread->pid == borrower ? "set" : "NULL");
 	set(view, NTHR, "%d", thread->threads);
 	set(view, NOTE, kernel ? thread->pid == borrower ? "borrowed-mm" : "-" :
 			thread->has_mm ? "-" : thread->flags & PF_EXITING ? "exiting" : "pre-exec");
-	/* To a kernel thread's name /proc adds what it is doing, or the rest of it. */
+	/* /proc appends a worker's work item, or the rest of a long name, to a kernel thread's. */
 	if (kernel && known) {
 		comm = (const char *)known->comm;
 		length = known->comm_length;
@@ -621,9 +625,9 @@ static const struct proc_thread *find(const struct proc_thread *threads, size_t 
 }
 
 /*
- * A thread that was seen in one state, and has not been switched to since, was
- * in that state all the time; otherwise it may have been in any. Whether a
- * thread runs is decided in other ways.
+ * A thread that was in one state before and after, without a context switch, was in that
+ * state all the time. Any other thread may have been in any state. Whether a thread runs is
+ * checked elsewhere.
  */
 static bool rested(const struct proc_thread *before, const struct proc_thread *after)
 {
@@ -631,7 +635,7 @@ static bool rested(const struct proc_thread *before, const struct proc_thread *a
 	       before->state != 'R';
 }
 
-/* Says how often the table is wrong. */
+/* Returns the number of wrong values, and prints them. */
 static int differences(const struct task_table *table, bool leaders_only,
 		       const struct proc_thread *before, size_t count_before,
 		       const struct proc_thread *after, size_t count_after)
@@ -677,9 +681,9 @@ static int differences(const struct task_table *table, bool leaders_only,
 		}
 	}
 	ksft_print_msg("%zu rows, %d values, %d of them states\n", table->rows, compared, states);
-	/* Whatever else moves, the animals rest. */
+	/* At least the animals were in one state all the time. */
 	if (states < (leaders_only ? 15 : animals - 1)) {
-		ksft_print_msg("so few states prove nothing\n");
+		ksft_print_msg("too few states were compared\n");
 		wrong++;
 	}
 	return wrong;
@@ -697,7 +701,7 @@ static void test_animals(const struct task_table *threads, const struct task_tab
 			struct view is, should_be;
 
 			if (!row) {
-				ksft_print_msg("it is not in the table\n");
+				ksft_print_msg("%s is not in the table\n", animal->what);
 				wrong++;
 				continue;
 			}
@@ -713,7 +717,7 @@ static void test_animals(const struct task_table *threads, const struct task_tab
 				wrong++;
 			}
 		}
-		ksft_test_result(!wrong, "%s\n", animal->what);
+		ksft_test_result(!wrong, "%s: the row is as expected\n", animal->what);
 	}
 }
 
@@ -729,7 +733,7 @@ static void test_swapper(const struct task_table *threads)
 			 "threads: swapper/0 first\n");
 }
 
-/* Group by group: no group comes twice, and a group has a row a thread. */
+/* No group is there twice, and a group has NTHR rows. */
 static void test_groups(const struct task_table *threads)
 {
 	int wrong = 0;
@@ -747,10 +751,10 @@ static void test_groups(const struct task_table *threads)
 			wrong++;
 		}
 	}
-	ksft_test_result(!wrong, "threads: group by group, NTHR rows each\n");
+	ksft_test_result(!wrong, "threads: each group has NTHR rows, together\n");
 }
 
-/* The next leader from *at on who was there before and is there still; NULL after the last. */
+/* The next leader from *at on that was in /proc before and after; NULL after the last. */
 static const struct task_row *next_leader(const struct task_table *table, size_t *at,
 					  const struct proc_thread *before, size_t count_before,
 					  const struct proc_thread *after, size_t count_after)
@@ -766,8 +770,8 @@ static const struct task_row *next_leader(const struct task_table *table, size_t
 }
 
 /*
- * The leaders in one table are the processes in the other, in the same order, whichever
- * kernel threads have come or gone between the two.
+ * The leaders in `threads` are the rows of `processes`, in the same order, apart from kernel
+ * threads that have come or gone between the two opens.
  */
 static void test_order(const struct task_table *threads, const struct task_table *processes,
 		       const struct proc_thread *before, size_t count_before,
@@ -792,15 +796,15 @@ static void test_order(const struct task_table *threads, const struct task_table
 }
 
 /*
- * Where the kernel's half of the address space begins, at its widest: with 57 bits
- * on x86-64. arm64 has 52 of them.
+ * The lowest kernel address of all configurations: x86-64 has 57 bits of virtual addresses
+ * at most, arm64 has 52.
  */
 #define KERNEL_HALF 0xff00000000000000ull
 
 /*
- * The addresses of a table, hashed or raw, are those that the kernel printed before
- * the table was read, or prints now: a kernel thread may have come or gone meanwhile,
- * and a stack may have been released.
+ * The addresses in a table, hashed or raw, are those that the kernel printed before the open
+ * or prints now: a kernel thread may have come or gone meanwhile, and a stack may have been
+ * released.
  */
 static int wrong_addresses(const struct task_table *table, bool raw)
 {
@@ -841,11 +845,11 @@ static int wrong_addresses(const struct task_table *table, bool raw)
 		}
 	}
 	ksft_print_msg("%d stacks are released\n", released);
-	/* The zombies', and there are some. The animals at least are known. */
+	/* The zombies have no stack. At least the animals' addresses are compared. */
 	return wrong + !released + (known < animals);
 }
 
-/* How many threads that are in both tables have the same addresses there, or others. */
+/* How many threads in both tables have the same addresses in both, or other ones. */
 static int common_addresses(const struct task_table *one, const struct task_table *other,
 			    bool equal)
 {
@@ -887,17 +891,18 @@ int main(int argc, char **argv)
 
 	test_animals(threads, processes);
 	ksft_test_result(!differences(threads, false, before, count_before, after, count_after),
-			 "threads: every value is that of /proc\n");
+			 "threads: every value as in /proc\n");
 	ksft_test_result(!differences(processes, true, before, count_before, after, count_after),
-			 "processes: every value is that of /proc\n");
-	ksft_test_result(!table_twice(threads) && !table_twice(processes), "no PID twice\n");
+			 "processes: every value as in /proc\n");
+	ksft_test_result(!table_twice(threads) && !table_twice(processes),
+			 "threads and processes: no PID twice\n");
 	test_swapper(threads);
 	test_groups(threads);
 	test_order(threads, processes, before, count_before, after, count_after);
 	ksft_test_result(!wrong_addresses(threads, false),
-			 "addresses are hashed as %%p hashes them\n");
+			 "raw_pointers=0: addresses are hashed as %%p hashes them\n");
 	ksft_test_result(common_addresses(threads, again, true) >= animals,
-			 "and are the same when read again\n");
+			 "second open: the same hashes\n");
 
 	if (unload_module("taskscope"))
 		die("taskscope cannot be unloaded");
@@ -905,8 +910,9 @@ int main(int argc, char **argv)
 	ask_oracle();
 	raw = table_read("threads");
 	ksft_test_result(!wrong_addresses(raw, true),
-			 "with raw_pointers=1 they are the tasks' own\n");
-	ksft_test_result(common_addresses(raw, threads, false) >= animals, "which are others\n");
+			 "raw_pointers=1: the addresses of the tasks\n");
+	ksft_test_result(common_addresses(raw, threads, false) >= animals,
+			 "raw_pointers=1: not the hashes\n");
 
 	ksft_finished();
 }

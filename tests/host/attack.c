@@ -2,13 +2,12 @@
 /*
  * usage: attack forge | fault NAME... | mount TEXT... | flood TIMES TEXT
  *
- * What a program in the guest may try, to be judged as passed, or to have others judged as
- * crashed:
- *   forge   speaks for init: through copies of init's descriptors, with the nonce if that can
- *           be read somewhere; prints how many descriptors it has copied
- *   fault   dies of each fault that the kernel logs, once for each NAME, under that name
+ * What a program in the guest may try to get a wrong verdict:
+ *   forge   reports in the place of init, through copies of init's descriptors, with the
+ *           nonce if it can read that somewhere; prints how many descriptors it has copied
+ *   fault   dies of each kind of fault that the kernel logs, once with each NAME as its name
  *   mount   has the kernel log each TEXT, as the name of an option that tmpfs does not have
- *   flood   has it log the TEXT that often
+ *   flood   has the kernel log TEXT, TIMES times
  */
 #include <dirent.h>
 #include <err.h>
@@ -24,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* find_nonce: what follows "nonce=" in that file, whose words end with a space or NUL */
+/* find_nonce: reads the word after "nonce=" in that file; a space or NUL ends it */
 static bool find_nonce(const char *path, char nonce[64])
 {
 	static char text[1 << 16];
@@ -73,7 +72,7 @@ static int forge(void)
 	return 7;
 }
 
-/* fault: dies of it, under that name, for the kernel to log both */
+/* fault: dies of the fault, under that name, so that the kernel logs both */
 static void fault(const char *name, int number)
 {
 	pid_t child = fork();
@@ -100,7 +99,7 @@ static void fault(const char *name, int number)
 	waitpid(child, NULL, 0);
 }
 
-/* has_logged: as the name of an option that tmpfs does not have */
+/* has_logged: makes the kernel log the text, as an option that tmpfs does not have */
 static void has_logged(const char *text)
 {
 	if (!mount("none", "/tmp", "tmpfs", 0, text) || errno != EINVAL)

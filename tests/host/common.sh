@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034 # for the tests
 #
-# Sourced by the tests beside it, which run the project's real scripts on the
-# host: TAP from the kernel's own helpers, and what a command printed and did.
+# Sourced by the tests beside it, which run the project's scripts on the host: TAP by the kernel's own
+# helpers, and checks of what a command printed and did.
 
-. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
+. "${BASH_SOURCE[0]%/*}/../../scripts/common.sh"
 
 set +e
 kernel=$("$top/scripts/rust-headers" --directory ${KERNEL:+"$KERNEL"}) || exit
@@ -12,11 +12,14 @@ kernel=$("$top/scripts/rust-headers" --directory ${KERNEL:+"$KERNEL"}) || exit
 . "$kernel/build/source/tools/testing/selftests/kselftest/ktap_helpers.sh"
 cd "$top" || exit
 
-# All that a test makes is below here.
+release=${kernel##*/}
+release_pattern=${release//+/[+]}
+
+# What a test makes is in here.
 scratch=$(mktemp -d)
 trap 'rm -rf --one-file-system "$scratch"' EXIT
 
-# report NAME WHY: passes where WHY is empty. A # would begin a directive of TAP.
+# report NAME WHY: the test passes if WHY is empty. A # in its name would begin a directive of TAP.
 report() {
 	local name=${1//\#/}
 	if [[ -z $2 ]]; then
@@ -28,8 +31,8 @@ report() {
 	fi
 }
 
-# expect NAME STATUS PATTERN COMMAND...: the command ends with that status, and a
-# line of what it says matches the pattern
+# expect NAME STATUS PATTERN COMMAND...: the test passes if the command ends with that status, and a line of
+# what it prints matches the pattern
 expect() {
 	local name=$1 status=$2 pattern=$3 got=0
 	shift 3
@@ -43,21 +46,26 @@ expect() {
 	fi
 }
 
-# holds NAME COMMAND...: the command succeeds
+# shown NAME PATTERN: the test passes if a line of what the command of the last test printed matches, too
+shown() {
+	cp "$scratch/said" "$scratch/shown"
+	expect "$1" 0 "$2" cat "$scratch/shown"
+}
+
+# holds NAME COMMAND...: the test passes if the command succeeds
 holds() {
 	local name=$1
 	shift
 	expect "$name" 0 '' "$@"
 }
 
-# A copy of the project, to be broken.
+# copy NAME: makes a copy of the project, which the test may break, and prints its path
 copy() {
-	mkdir -p "$scratch/$1"
-	tar --create --exclude ./build --exclude ./.git . | tar --extract --directory "$scratch/$1"
+	copy_project "$scratch/$1"
 	echo "$scratch/$1"
 }
 
-# A cache with the real build root in it, and nothing else.
+# new_cache NAME: makes a cache with nothing but the real build root, and prints its path
 new_cache() {
 	local name=$scratch/cache-$1
 	mkdir -p "$name"/{kernels,log}
@@ -69,7 +77,7 @@ new_cache() {
 # with_cache CACHE COMMAND...
 with_cache() { TASKSCOPE_CACHE=$1 "${@:2}"; }
 
-# In the guest, with the environment that the arguments before -- set.
+# vm [VARIABLE=VALUE]... -- COMMAND: runs the command in a guest, with these variables set for the scripts
 vm() {
 	local settings=()
 	while [[ $1 != -- ]]; do
@@ -79,7 +87,7 @@ vm() {
 	env "${settings[@]}" "$top/scripts/launch" vm "$2"
 }
 
-# build_provoke: sets provoke, the module that provokes what its parameter says
+# build_provoke: builds a module that provokes the fault which its parameter names; sets provoke to its path
 build_provoke() {
 	local build=$top/build/provoke/${kernel##*/}
 	mkdir -p "$build"
@@ -89,7 +97,7 @@ build_provoke() {
 	provoke=$build/provoke.ko
 }
 
-# Nothing of a run that has ended is left: no directory, no process, no mount.
+# nothing_left: succeeds if runs that have ended have left no directory, process and mount
 nothing_left() {
 	local directory pid left=0
 	grep -F "$cache/root-" /proc/mounts && left=1

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program whose own functions all keep frame pointers, for frames.test: two
- * threads, each asleep at the bottom of its stack in a system call that it makes
- * itself, since the C library keeps none.
+ * A program for frames.test, whose functions all have frame pointers. Each of its two threads
+ * sleeps in a system call at the end of a chain of calls. It makes that call itself, because the
+ * C library has no frame pointers.
  */
 #include <err.h>
 #include <pthread.h>
@@ -10,7 +10,7 @@
 
 #define DEPTH 12
 
-/* ppoll() of nothing: as no signal comes, it never returns. */
+/* ppoll() without descriptors: without a signal it never returns. */
 static void sleep_here(void)
 {
 #if defined(__x86_64__)

@@ -2,9 +2,9 @@
 /*
  * usage: no_mounts COMMAND [ARGUMENT]...
  *
- * Runs a command that may have namespaces of its own, and may mount nothing in them, as
- * AppArmor has it where user namespaces are restricted. What a mount namespace is made
- * with, a change of propagation, names no type of file system, and is let through.
+ * Runs a command that may make namespaces, but not mount in them, like AppArmor where user
+ * namespaces are restricted. A change of propagation, with which unshare makes a mount
+ * namespace, names no type of file system, and is allowed.
  */
 #include <err.h>
 #include <errno.h>

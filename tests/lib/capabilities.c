@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <grp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "capabilities.h"
@@ -21,4 +25,26 @@ void keep_capabilities(unsigned long kept)
 void drop_capability(int capability)
 {
 	keep_capabilities(~ONLY(capability));
+}
+
+void become_user(uid_t uid)
+{
+	must(setgroups(0, NULL));
+	must(setresgid(uid, uid, uid));
+	must(setresuid(uid, uid, uid));
+	/* setresuid() has cleared this, and a write of uid_map needs it. */
+	must(prctl(PR_SET_DUMPABLE, 1));
+}
+
+void become_namespace_root(uid_t uid)
+{
+	char map[30];
+
+	if (uid)
+		become_user(uid);
+	must(unshare(CLONE_NEWUSER));
+	snprintf(map, sizeof(map), "0 %u 1", uid);
+	write_file("/proc/self/uid_map", map);
+	if (getuid())
+		die("no root in the namespace");
 }

@@ -3,11 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "contexts.h"
 #include "guest.h"
 
-/* The columns but the last, and where their values go. */
+/* The columns in which a row may have "-", and where their values are stored. */
 static const struct {
 	const char *name;
 	size_t offset;
@@ -17,7 +18,7 @@ static const struct {
 	COLUMN("HARDIRQ", hardirq), COLUMN("NMI", nmi), COLUMN("IRQS", irqs),
 	COLUMN("PREEMPT_COUNT", preempt_count), COLUMN("CPU", cpu), COLUMN("STACK", stack),
 	COLUMN("SP", sp), COLUMN("PID", pid), COLUMN("TGID", tgid), COLUMN("MM", mm),
-	COLUMN("COMM", comm),
+	COLUMN("SOURCE", source), COLUMN("COMM", comm),
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(*columns))
@@ -27,7 +28,7 @@ static const char **value(struct context_row *row, size_t column)
 	return (const char **)((char *)row + columns[column].offset);
 }
 
-/* Of each column in the header, which of the columns it is, or UNKNOWN: some may be added. */
+/* For each column in the header, its index above, or UNKNOWN: columns may be added. */
 #define UNKNOWN COLUMNS
 #define COLUMNS_MAX (2 * COLUMNS)
 
@@ -35,7 +36,7 @@ struct order {
 	size_t column[COLUMNS_MAX], count;
 };
 
-/* false if a column is missing or twice, or is last and not COMM */
+/* false if a column is missing or there twice, or if COMM is not the last one */
 static bool parse_header(char *header, struct order *order)
 {
 	size_t found = 0, known = 0, column = UNKNOWN;
@@ -79,7 +80,8 @@ static bool parse_row(char *line, const struct order *order, struct context_row 
 		*value(row, column) = word;
 		if (!column)
 			continue;
-		whole &= !!strcmp(word, "-");
+		if (strcmp(columns[column].name, "SOURCE"))
+			whole &= !!strcmp(word, "-");
 		if (!strcmp(columns[column].name, "CPU"))
 			number = !!strcmp(word, "-");
 		else
@@ -101,7 +103,7 @@ struct contexts *contexts_parse(char *text)
 		die("no memory");
 	contexts->text = text;
 	if (!length || text[length - 1] != '\n') {
-		contexts->problem = "it does not end with a line";
+		contexts->problem = "the last line has no newline";
 		return contexts;
 	}
 	line = strtok_r(text, "\n", &rest);
@@ -111,13 +113,13 @@ struct contexts *contexts_parse(char *text)
 	}
 	while ((line = strtok_r(NULL, "\n", &rest))) {
 		if (contexts->rows == ROWS_MAX || contexts->summaries == ROWS_MAX)
-			contexts->problem = "it is endless";
+			contexts->problem = "too many rows";
 		else if (*line == '#')
 			contexts->summary[contexts->summaries++] = line;
 		else if (contexts->summaries)
-			contexts->problem = "a row comes after the summary";
+			contexts->problem = "a row is after the summary";
 		else if (!parse_row(line, &order, &contexts->row[contexts->rows++]))
-			contexts->problem = "a row is there in part";
+			contexts->problem = "a row is incomplete";
 	}
 	if (!contexts->summaries)
 		contexts->problem = "there is no summary";
@@ -206,4 +208,12 @@ void set_online(int cpu, bool online)
 
 	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
 	write_file(path, online ? "1" : "0");
+}
+
+bool is_preempt_rt(void)
+{
+	struct utsname name;
+
+	must(uname(&name));
+	return strstr(name.version, "PREEMPT_RT");
 }

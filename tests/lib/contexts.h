@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The table `contexts`, taken apart by its header.
+ * The table `contexts`, parsed by its header.
  */
 #ifndef _CONTEXTS_H
 #define _CONTEXTS_H
@@ -10,14 +10,15 @@
 #include <sys/types.h>
 
 #define CPUS_MAX 64
-#define ROWS_MAX (11 * CPUS_MAX)
+#define ROWS_MAX (13 * CPUS_MAX)
 
-/* A row. The strings lie in the table's text. */
+/* A row. The strings are in the table's text. */
 struct context_row {
 	const char *context, *in_task, *softirq, *hardirq, *nmi, *irqs, *preempt_count;
-	const char *cpu, *stack, *sp, *pid, *tgid, *mm, *comm;
-	bool seen;		/* or it has "-" in every column but the first */
-	bool left_alone;	/* and CPU, the number of a processor that was not asked */
+	const char *cpu, *stack, *sp, *pid, *tgid, *mm, *source, *comm;
+	/* Else the row has "-" in every column but the first. SOURCE may be "-" in any row. */
+	bool seen;
+	bool left_alone;	/* "-" everywhere but in CPU: there was no probe */
 };
 
 struct contexts {
@@ -26,31 +27,34 @@ struct contexts {
 	size_t rows;
 	const char *summary[ROWS_MAX];
 	size_t summaries;
-	const char *problem;	/* what is wrong with it, or NULL */
+	const char *problem;	/* what is wrong with the text, or NULL */
 };
 
-/* Takes text apart, which it owns from then on. */
+/* Parses a text, and owns it from then on. */
 struct contexts *contexts_parse(char *text);
-/* Opens and reads the file; NULL and errno if that cannot be opened. */
+/* Opens, reads and parses the file; NULL and errno if it cannot be opened. */
 struct contexts *contexts_try_read(void);
-/* The same, and dies if that cannot be, or is wrong. */
+/* The same; dies if the file cannot be read or is wrong. */
 struct contexts *contexts_read(void);
 void contexts_free(struct contexts *contexts);
 
 /*
- * The row of a context on a processor, seen or left alone, or its first one (cpu -1);
- * NULL if there is none.
+ * The row of a context on a CPU, seen or left alone, or the first row of that context
+ * if cpu is -1; NULL if there is none.
  */
 const struct context_row *contexts_find(const struct contexts *contexts, const char *context,
 					int cpu);
-/* How many summary lines contain the words. */
+/* The number of summary lines that contain the words. */
 size_t contexts_said(const struct contexts *contexts, const char *words);
 
-/* The processors of a list that the kernel prints ("0-2,5"), in order; returns how many. */
+/* Parses a list of CPUs in a file ("0-2,5"), in order; returns their number. */
 int listed_cpus(const char *path, int cpus[CPUS_MAX]);
-/* The processors that are online, in order, as /sys has them; returns how many. */
+/* The CPUs that are online, in order, from /sys; returns their number. */
 int online_cpus(int cpus[CPUS_MAX]);
-/* Takes a processor off, or puts it back. */
+/* Takes a CPU offline or online. */
 void set_online(int cpu, bool online);
+
+/* Whether the kernel is built with PREEMPT_RT. */
+bool is_preempt_rt(void);
 
 #endif /* _CONTEXTS_H */

@@ -25,18 +25,18 @@ static struct shared {
 
 static int sleep_for_ever(void *unused)
 {
-	/* It fails when a signal comes, and does not return otherwise. */
+	/* It returns only when a signal comes. */
 	while (syscall(SYS_ppoll, NULL, 0, NULL, NULL) < 0)
 		;
 	return 0;
 }
 
-/* Sleeps with so many frames more on its stack. */
+/* Sleeps with `frames` more frames on its stack. */
 static __attribute__((noinline)) int sleep_below(long frames)
 {
 	int result = frames ? sleep_below(frames - 1) : sleep_for_ever(NULL);
 
-	/* A last call that is a jump leaves no frame. */
+	/* Without code after it the call would become a jump, which adds no frame. */
 	asm volatile("");
 	return result;
 }
@@ -47,7 +47,7 @@ static char *stacks_for(long count)
 		    0);
 }
 
-/* Threads that cost little: no library is to know of them. */
+/* Cheap threads, made by clone(): the C library keeps nothing for them. */
 static void start_threads(void *argument)
 {
 	long count = *(long *)argument;
@@ -60,7 +60,7 @@ static void start_threads(void *argument)
 	}
 }
 
-/* Room for so many PIDs, and nobody has started. */
+/* Raises the limits for `count` threads, before any has started. */
 static void prepare(long count)
 {
 	write_file("/proc/sys/kernel/pid_max", "4194304");
@@ -73,7 +73,7 @@ static void wait_for_all(long count)
 {
 	int started = 0;
 
-	/* However long it takes in all, it goes on. */
+	/* Waits on while more threads start, however long all of them take. */
 	while (started < count) {
 		wait_until(shared->started > started, "%d threads, and no more", started);
 		started = shared->started;
@@ -103,8 +103,8 @@ static long count_mappings(void)
 }
 
 /*
- * Maps a file and anonymous memory in turns, so that the kernel joins no two of them,
- * until there are so many mappings in all.
+ * Maps a file and anonymous memory in turn, so that the kernel does not merge neighbours,
+ * until the process has `wanted` mappings.
  */
 static void add_mappings(long wanted)
 {
@@ -123,11 +123,11 @@ static void add_mappings(long wanted)
 		die("%ld mappings, not %ld", count_mappings(), wanted);
 }
 
-/* What all of a crowd's processes see: they share their memory, or are copies. */
+/* Read by all processes of the crowd, which share their memory or are copies. */
 static const struct crowd_shape *shape;
 static char *stacks;
 
-/* The name, of every length there is, and the user of a thread. */
+/* Sets the name of a thread, in all possible lengths, and its user. */
 static void dress(long number)
 {
 	char name[16] = "abcdefghijklmno";
@@ -160,7 +160,7 @@ static int lead(void *argument)
 	for (long i = first + 1; i < first + shape->group && i < shape->threads; i++)
 		must(clone(stay, stacks + (i + 1) * STACK, THREAD, (void *)i));
 	dress(first);
-	/* Another user has lost it. */
+	/* setresuid() has cleared it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	shared->started++;
 	return sleep_below(shape->frames);
@@ -183,7 +183,7 @@ pid_t start_crowd_of(const struct crowd_shape *wanted)
 
 	shape = wanted;
 	prepare(1);
-	/* What outlives its parent is this process's to bury. */
+	/* Orphans become children of this process, which reaps them. */
 	must(prctl(PR_SET_CHILD_SUBREAPER, 1));
 	pid = start_child(start_processes, NULL);
 	wait_for_all(shape->threads);

@@ -9,11 +9,11 @@
 
 #include "rows.h"
 
-/* FRAME of an address, by what /proc/PID/maps has there. */
+/* FRAME of an address, from /proc/PID/maps. */
 void proc_frame(pid_t pid, unsigned long address, char *frame, size_t size);
 /*
- * The thread has those frames, from the innermost on, and then "end: " and the reason;
- * says so if not.
+ * Whether the thread has these frames, the innermost first, and then "end: " and the reason;
+ * prints what differs.
  */
 bool frames_are(const struct rows *table, pid_t tgid, pid_t pid, const unsigned long *address,
 		size_t count, const char *reason);

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -28,7 +29,7 @@ void die(const char *format, ...)
 	exit(1);
 }
 
-/* A line is out when it is written: what hangs or dies has said how far it came. */
+/* Line buffering: a program that hangs or dies has printed how far it came. */
 static __attribute__((constructor)) void print_by_line(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -40,6 +41,14 @@ time_t seconds(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec;
+}
+
+double monotonic(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
 long setting(const char *name, long fallback)
@@ -67,6 +76,37 @@ long slower(void)
 	return setting("slower", 1);
 }
 
+long patience(void)
+{
+	return setting("patience", slower());
+}
+
+static char *slurp_parameter(const char *module, const char *parameter)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, parameter);
+	return slurp(path, NULL);
+}
+
+bool parameter_is_set(const char *module, const char *parameter)
+{
+	char *value = slurp_parameter(module, parameter);
+	bool set = *value == 'Y';
+
+	free(value);
+	return set;
+}
+
+unsigned long parameter_value(const char *module, const char *parameter)
+{
+	char *text = slurp_parameter(module, parameter);
+	unsigned long value = strtoul(text, NULL, 10);
+
+	free(text);
+	return value;
+}
+
 #define MODULES 8
 static char loaded[MODULES][64];
 static int modules;
@@ -77,7 +117,7 @@ int unload_module(const char *name)
 	return syscall(SYS_delete_module, name, O_NONBLOCK) ? errno : 0;
 }
 
-#define CHILDREN 100
+#define CHILDREN 256
 static pid_t child[CHILDREN];
 static int children;
 
@@ -91,15 +131,15 @@ static void end_children(void)
 
 static void clean_up(void)
 {
-	/* Children inherit this function, not the duty. */
+	/* Children inherit this function; only the loader runs it. */
 	if (getpid() != loader)
 		return;
-	/* They may keep modules busy. */
+	/* Children may hold references to modules. */
 	end_children();
 	while (modules--) {
 		int error = unload_module(loaded[modules]);
 
-		/* The test may have unloaded it itself. */
+		/* The test may have unloaded the module itself. */
 		if (error && error != ENOENT) {
 			printf("# %s could not be unloaded: %s\n", loaded[modules],
 			       strerror(error));
@@ -187,16 +227,35 @@ void write_file(const char *path, const char *text)
 	close(descriptor);
 }
 
+void write_set_pid(const char *list)
+{
+	int descriptor = must(open(TABLES "set_pid", O_WRONLY | O_TRUNC | O_CLOEXEC));
+
+	if (*list && write(descriptor, list, strlen(list)) != (ssize_t)strlen(list))
+		die("set_pid: cannot write '%.100s'", list);
+	must(close(descriptor));
+}
+
+int open_error(const char *path, int flags)
+{
+	int descriptor = open(path, flags | O_CLOEXEC);
+
+	if (descriptor < 0)
+		return errno;
+	close(descriptor);
+	return 0;
+}
+
 pid_t fork_child(void)
 {
 	pid_t parent = getpid(), pid;
 
-	/* What is buffered must not be printed twice. */
+	/* Otherwise the child would print the buffered text again. */
 	fflush(stdout);
 	pid = must(fork());
 	if (!pid) {
 		must(prctl(PR_SET_PDEATHSIG, SIGKILL));
-		/* 0: it lives in another PID namespace. */
+		/* getppid() is 0 if the parent is in another PID namespace. */
 		if (getppid() != parent && getppid())
 			_exit(1);
 	}
@@ -214,8 +273,34 @@ pid_t start_child(void (*body)(void *argument), void *argument)
 		return pid;
 	}
 	children = 0;
-	body(argument);
-	/* Again, for who has changed his user has lost it. */
+	if (body)
+		body(argument);
+	/* Again: a change of user clears it. */
+	must(prctl(PR_SET_PDEATHSIG, SIGKILL));
+	for (;;)
+		pause();
+}
+
+pid_t fork_with_pid(pid_t pid)
+{
+	struct clone_args arguments = {
+		.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid, .set_tid_size = 1,
+	};
+
+	fflush(stdout);
+	return syscall(SYS_clone3, &arguments, sizeof(arguments));
+}
+
+pid_t start_with_pid(pid_t pid)
+{
+	pid_t made = must(fork_with_pid(pid));
+
+	if (made) {
+		if (children == CHILDREN)
+			die("too many children");
+		child[children++] = made;
+		return made;
+	}
 	must(prctl(PR_SET_PDEATHSIG, SIGKILL));
 	for (;;)
 		pause();
@@ -228,6 +313,42 @@ void end_child(pid_t pid)
 			child[i] = child[--children];
 	kill(pid, SIGKILL);
 	must(waitpid(pid, NULL, __WALL));
+}
+
+int wait_for(pid_t pid)
+{
+	int status;
+
+	must(waitpid(pid, &status, 0));
+	return status;
+}
+
+int in_child(int (*body)(void))
+{
+	pid_t pid = fork_child();
+	int status;
+
+	if (!pid)
+		_exit(body());
+	must(waitpid(pid, &status, 0));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+pid_t start_zombie(void)
+{
+	pid_t pid = fork_child();
+
+	if (!pid)
+		_exit(0);
+	wait_for_state(pid, pid, "Z");
+	return pid;
+}
+
+void *pause_for_ever(void *unused)
+{
+	for (;;)
+		pause();
+	return NULL;
 }
 
 void stay_on(int cpu)
@@ -268,13 +389,13 @@ bool proc_thread(pid_t tgid, pid_t tid, struct proc_thread *thread)
 
 	thread->tgid = tgid;
 	thread->pid = tid;
-	/* The name, in parentheses, may hold anything, and even these. */
+	/* The name is in parentheses and may contain any byte, parentheses included. */
 	at = strrchr(stat, ')');
 	if (!at || sscanf(at,
 			  ") %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d",
 			  &thread->state, &thread->ppid, &thread->flags, &thread->threads) != 4)
 		goto out;
-	/* Every newline of the name itself is written as \n here. */
+	/* status shows a newline in a name as \n. */
 	at = strstr(status, "\nUid:");
 	if (!at || sscanf(at, "\nUid: %u %u", &thread->uid, &thread->euid) != 2)
 		goto out;
@@ -285,7 +406,7 @@ bool proc_thread(pid_t tgid, pid_t tid, struct proc_thread *thread)
 			  &thread->switches, &more) != 2)
 		goto out;
 	thread->switches += more;
-	/* It ends with a newline that is not the name's. */
+	/* The last newline of comm is not part of the name. */
 	if (!thread->comm_length || thread->comm_length > sizeof(thread->comm))
 		goto out;
 	memcpy(thread->comm, comm, --thread->comm_length);
@@ -326,6 +447,15 @@ size_t proc_threads(struct proc_thread **threads)
 	}
 	closedir(processes);
 	return count;
+}
+
+unsigned long proc_switches(pid_t tgid, pid_t tid)
+{
+	struct proc_thread thread;
+
+	if (!proc_thread(tgid, tid, &thread))
+		die("thread %d of %d is gone", tid, tgid);
+	return thread.switches;
 }
 
 char proc_state(pid_t tgid, pid_t tid)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * For the tests that run in the guest: kernel modules, child processes, waiting
- * for what a test has brought about, and /proc as the independent witness.
+ * For the tests that run in the guest: kernel modules, child processes, waiting for a state
+ * that the test has caused, and /proc as the independent source of expected values.
  *
- * What goes wrong here is no result of a test: it ends the program with a word.
+ * A failure of these functions is not a test result: it ends the program with a message.
  */
 #ifndef _GUEST_H
 #define _GUEST_H
@@ -20,17 +20,17 @@
 
 #define TABLES "/sys/kernel/debug/taskscope/"
 
-/* Flags of a task, as proc(5) has them in /proc/PID/stat. */
+/* Flags of a task in /proc/PID/stat. */
 #define PF_WQ_WORKER	0x00000020
 #define PF_EXITING	0x00000004
 #define PF_IO_WORKER	0x00000010
 #define PF_USER_WORKER	0x00004000
 #define PF_KTHREAD	0x00200000
 
-/* "Bail out!" with the reason, and that of errno if there is one. */
+/* Prints "Bail out!", the message and the text of errno, if that is not 0, and exits. */
 void die(const char *format, ...) __noreturn __printf(1, 2);
 
-/* The value, or 0 or NULL where that is an error and dies of it. */
+/* The value of a call; dies if it is -1. */
 #define must(call) ({						\
 	__typeof__(call) _result = (call);			\
 	if ((intptr_t)_result == -1)				\
@@ -38,42 +38,62 @@ void die(const char *format, ...) __noreturn __printf(1, 2);
 	_result;						\
 })
 
-/* A number from the environment, to scale a test with; fallback without. */
+/* A number from the environment, or the fallback if it is not set. */
 long setting(const char *name, long fallback);
 /*
- * The same for how often a race is provoked: so that a developer has an answer at
- * once, or so that a bug that needs luck has its chance (`make test THOROUGH=1`).
+ * The number of rounds of a race: few, so that a developer has the result at once, or with
+ * `make test THOROUGH=1` many, so that a rare bug has its chance.
  */
 long rounds(const char *name, long quick, long thorough);
 
 /*
- * Loads a module for as long as this process lives; the modules loaded last are
- * unloaded first, when it exits, and that they can be is tested by the way.
+ * Loads a module until this process exits. The exit unloads the modules, the last loaded
+ * first, and fails if one cannot be unloaded.
  */
 void load_module(const char *path, const char *parameters);
 void load_taskscope(const char *parameters);
-/* 0 or an errno, as delete_module(2) has it, which does not wait. */
+/* Calls delete_module(2), which does not wait. 0 or an errno. */
 int unload_module(const char *name);
 
-/* All of a file, with a 0 byte appended; size may be NULL. NULL if it is gone. */
+/* All of a file, with a 0 byte appended; size may be NULL. try_slurp(): NULL on an error. */
 char *try_slurp(const char *path, size_t *size);
 char *slurp(const char *path, size_t *size);
-/* All that a descriptor has left. */
+/* The rest of an open file. */
 char *slurp_descriptor(int descriptor, size_t *size);
 void write_file(const char *path, const char *text);
+/* `echo -n LIST > set_pid`: selects these PIDs, or all threads if the list is empty. */
+void write_set_pid(const char *list);
+/* Opens a file and closes it; 0, or the errno of the open. */
+int open_error(const char *path, int flags);
+/* Whether a bool parameter of a module is set. */
+bool parameter_is_set(const char *module, const char *parameter);
+/* The number that a parameter of a module is. */
+unsigned long parameter_value(const char *module, const char *parameter);
 
-/* A child that ends with the test, however that ends. 0 in the child. */
+/* Forks. The child is killed when its parent exits. 0 in the child. */
 pid_t fork_child(void);
 /*
- * The same that runs body(argument), and then waits for its end, which comes
- * before the modules are unloaded if not by end_child().
+ * The same; the child calls body(argument), if body is not NULL, and then sleeps until
+ * end_child() or the exit of the test, which kills it before it unloads the modules.
  */
 pid_t start_child(void (*body)(void *argument), void *argument);
 void end_child(pid_t pid);
+/* Waits until the child has ended; the status of waitpid(). */
+int wait_for(pid_t pid);
+/* A child that sleeps, with a PID of the test's choice; the kernel refuses one that is in use. */
+pid_t start_with_pid(pid_t pid);
+/* fork(), with that PID for the child; -1 if another task has it. */
+pid_t fork_with_pid(pid_t pid);
+/* The exit status of a child that returns body(); 255 if the child is killed. */
+int in_child(int (*body)(void));
+/* A child that has exited; it stays a zombie until the caller waits for it. */
+pid_t start_zombie(void);
+/* The body of a thread that only sleeps. */
+void *pause_for_ever(void *unused);
 
 /*
- * For a loop that does not end by itself: QEMU goes on with the next processor here,
- * where one thread of the host has to do for all.
+ * For the body of a loop that waits for another CPU: where QEMU runs all CPUs in
+ * one thread of the host, it switches to the next CPU here.
  */
 static inline void relax(void)
 {
@@ -84,24 +104,26 @@ static inline void relax(void)
 #endif
 }
 
-/* This thread runs on that processor alone from now on. */
+/* Binds this thread to a CPU. */
 void stay_on(int cpu);
-/* It is of SCHED_FIFO with that priority from now on; 0: of SCHED_OTHER. */
+/* Gives this thread SCHED_FIFO with this priority; 0: SCHED_OTHER. */
 void be_real_time(int priority);
-/* The same of any thread. */
+/* The same for any thread. */
 void make_real_time(pid_t pid, int priority);
 
 /*
- * How many times as long anything takes on this kernel as on the stock one, as
- * qemu/guest says: patience is to be multiplied by it, and numbers to be divided.
+ * How many times slower this kernel is than the stock one, as qemu/guest sets it: numbers of
+ * rounds are divided by it.
  */
 long slower(void);
+/* By what time limits are multiplied: the same, or more on a slow host. */
+long patience(void);
 /*
- * Waits until the condition is true: asked again and again, more and more seldom, for
- * WAIT_LIMIT seconds at most, and then dies with the words. For a state to be reached,
- * never for a result.
+ * Waits until the condition is true, which is checked at growing intervals, for WAIT_LIMIT
+ * seconds at most; then dies with the message. For a state that the test needs, never for a
+ * result.
  */
-#define WAIT_LIMIT (30 * slower())
+#define WAIT_LIMIT (30 * patience())
 #define wait_until(condition, ...) do {				\
 	time_t _end = seconds() + WAIT_LIMIT;			\
 	for (useconds_t _nap = 50; !(condition); _nap *= 2) {	\
@@ -112,8 +134,10 @@ long slower(void);
 	}							\
 } while (0)
 time_t seconds(void);
+/* CLOCK_MONOTONIC in seconds. */
+double monotonic(void);
 
-/* A thread as /proc/TGID/task/TID has it. */
+/* A thread in /proc/TGID/task/TID. */
 struct proc_thread {
 	pid_t tgid, pid, ppid;
 	unsigned int uid, euid;
@@ -126,24 +150,26 @@ struct proc_thread {
 	size_t comm_length;
 };
 
-/* false if there is no such thread (any more) */
+/* false if there is no such thread, or not any more */
 bool proc_thread(pid_t tgid, pid_t tid, struct proc_thread *thread);
-/* Every thread of every process, in the order of /proc; returns how many. */
+/* All threads of all processes in the order of /proc; returns their number. */
 size_t proc_threads(struct proc_thread **threads);
 char proc_state(pid_t tgid, pid_t tid);
+/* How often the thread has been switched away from; dies if there is no such thread. */
+unsigned long proc_switches(pid_t tgid, pid_t tid);
 /* Waits until the thread is in one of the states. */
 void wait_for_state(pid_t tgid, pid_t tid, const char *states);
-/* Waits for a thread of that name in the process, and says which. */
+/* Waits until the process has a thread of that name; its TID. */
 pid_t wait_for_thread(pid_t tgid, const char *comm);
 
 /*
- * How many objects of a slab cache (task_struct, mm_struct, ...) are in use: of those
- * that nobody uses any more all are given back first that can be.
+ * The number of objects of a slab cache (task_struct, mm_struct, ...) that are in use. Objects
+ * that can be freed are freed first.
  */
 long slab_objects(const char *cache);
 /*
- * The same when it is at most so many, or after ten seconds: the kernel gives the last
- * ones of the dead back after a while only.
+ * The same, after waiting until it is at most `most`, for at most ten seconds: the kernel frees
+ * the last objects of dead tasks with a delay.
  */
 long slab_objects_in_the_end(const char *cache, long most);
 

@@ -8,7 +8,7 @@
 #include "guest.h"
 #include "rows.h"
 
-/* Cuts a line at its spaces into count strings, the last of which is the rest. */
+/* Splits a line at its spaces into at most count strings, the last of which is the rest. */
 static int cut(char *line, char **value, int count)
 {
 	int found = 0;
@@ -26,8 +26,8 @@ static int cut(char *line, char **value, int count)
 	}
 }
 
-/* A row is of a thread, or else of a process. */
-static const char *whose(const struct rows *table)
+/* The column with the PID of a row: the thread's, or else the process's. */
+static const char *pid_column(const struct rows *table)
 {
 	for (int i = 0; i < table->columns; i++)
 		if (!strcmp(table->name[i], "PID"))
@@ -47,12 +47,18 @@ static void take_row(struct rows *table, char *line)
 	}
 	if (line[strlen(line) - 1] == ' ' ||
 	    cut(line, table->value[table->rows], table->columns) < table->columns) {
-		snprintf(table->problem, sizeof(table->problem), "row %zu: %.100s", table->rows,
-			 line);
+		snprintf(table->problem, sizeof(table->problem),
+			 "row %zu lacks a value, or ends with a space: %.100s", table->rows, line);
 		return;
 	}
 	table->rows++;
-	table->pid[table->rows - 1] = rows_number(table, table->rows - 1, whose(table));
+	table->pid[table->rows - 1] = rows_number(table, table->rows - 1, pid_column(table));
+}
+
+static void take_summary(struct rows *table, const char *line)
+{
+	if (!table->summaries++)
+		table->summary = table->text + (line - table->cut);
 }
 
 static void parse(struct rows *table)
@@ -75,10 +81,10 @@ static void parse(struct rows *table)
 		if (!table->columns)
 			table->columns = cut(line, table->name, MOST_COLUMNS);
 		else if (*line == '#')
-			table->summary = table->summary ?: table->text + (line - table->cut);
+			take_summary(table, line);
 		else if (table->summary || !*line)
 			snprintf(table->problem, sizeof(table->problem),
-				 "empty, or after the summary: %.100s", line);
+				 "empty line, or a row after the summary: %.100s", line);
 		else
 			take_row(table, line);
 	}

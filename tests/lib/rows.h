@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Any table of taskscope with a row for a thread, or several: columns by name, by
- * what the interface promises of every table and by nothing else.
+ * A table of taskscope with one row or several for each thread or process. Columns are found
+ * by name; the parser relies on nothing but the rules that the interface has for every table.
  */
 #ifndef _ROWS_H
 #define _ROWS_H
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* A table has so many columns at most. */
+/* Columns may be added to the interface. No table has more than this. */
 #define MOST_COLUMNS 32
 
 struct rows {
@@ -22,26 +22,27 @@ struct rows {
 	char *(*value)[MOST_COLUMNS];
 	pid_t *pid;		/* of each row */
 	size_t rows;
-	char *summary;		/* the summary lines, as they are in the text */
-	char problem[200];	/* what is wrong with it; empty if nothing is */
+	char *summary;		/* the first summary line and all after it, in text */
+	size_t summaries;	/* how many lines these are */
+	char problem[200];	/* what is wrong with the text; empty if nothing is */
 };
 
-/* Takes text apart, which it owns from then on, and stops at what is wrong. */
+/* Parses a text, owns it from then on, and stops at the first problem. */
 struct rows *rows_parse(char *text, size_t size);
-/* From a file below TABLES; dies if that cannot be read, or is wrong. */
+/* Reads and parses a file below TABLES; dies if that fails or finds a problem. */
 struct rows *rows_read(const char *name);
-/* The same of an open file. */
+/* The same for an open file. */
 struct rows *rows_read_descriptor(int descriptor, const char *name);
 void rows_free(struct rows *table);
 
 /* The value of a row in a column; dies if there is no such column. */
 const char *rows_value(const struct rows *table, size_t row, const char *column);
-/* The same as a number, in whatever notation; -1 if it is none. */
+/* The value as a number, in decimal, octal or hexadecimal notation; -1 if it is none. */
 long rows_number(const struct rows *table, size_t row, const char *column);
-/* The first row of a thread; rows if it has none. */
+/* The index of the first row of a thread; table->rows if it has none. */
 size_t rows_find(const struct rows *table, pid_t pid);
 
-/* As many hexadecimal digits as an address has, and nothing else. */
+/* Whether the text is 16 hexadecimal digits. */
 bool is_address(const char *text);
 
 #endif /* _ROWS_H */

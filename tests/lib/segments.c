@@ -11,10 +11,10 @@
 #include "segments.h"
 
 #define PAGE 4096ul
-/* Of a 64-bit program: the headers follow the file's own. */
+/* The size of the ELF header of a 64-bit program. The program headers follow it. */
 #define FILE_HEADER 64
 
-/* Elf64_Phdr, by the names of elf(5) without their prefix. */
+/* Elf64_Phdr, with the names of elf(5) without their prefix. */
 struct program_header {
 	unsigned int type, flags;
 	unsigned long offset, vaddr, paddr, filesz, memsz, align;

@@ -27,19 +27,10 @@ pid_t start_spinner(void)
 	return spinner;
 }
 
-static unsigned long switches_of(pid_t spinner)
-{
-	struct proc_thread thread;
-
-	if (!proc_thread(spinner, spinner, &thread))
-		die("there is no spinner");
-	return thread.switches;
-}
-
-/* How often it had been switched away from at a time after which it was seen to run. */
+/* Waits until the spinner runs; the number of its context switches before that moment. */
 static unsigned long seen_to_run(pid_t spinner)
 {
-	unsigned long switches = switches_of(spinner), turns = shared->turns;
+	unsigned long switches = proc_switches(spinner, spinner), turns = shared->turns;
 
 	wait_until(shared->turns != turns, "the spinner does not run");
 	return switches;
@@ -47,20 +38,26 @@ static unsigned long seen_to_run(pid_t spinner)
 
 struct rows *read_beside_spinner(pid_t spinner, const char *name)
 {
-	struct rows *table = NULL;
 	unsigned long switches;
 
+	return read_beside_counted(spinner, name, &switches);
+}
+
+struct rows *read_beside_counted(pid_t spinner, const char *name, unsigned long *switches)
+{
+	struct rows *table = NULL;
+
 	/*
-	 * Where a look takes long, some thread of the kernel always comes between. (One of
-	 * those that wait has its turn after about a second even so.)
+	 * SCHED_FIFO, because during a long open some kernel thread would always preempt the
+	 * spinner. (Even so, such a thread gets its turn after about a second.)
 	 */
 	make_real_time(spinner, 1);
 	wait_until(({
 		if (table)
 			rows_free(table);
-		switches = seen_to_run(spinner);
+		*switches = seen_to_run(spinner);
 		table = rows_read(name);
-		switches_of(spinner) == switches;
+		proc_switches(spinner, spinner) == *switches;
 	}), "the spinner is always interrupted");
 	make_real_time(spinner, 0);
 	return table;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A thread that runs on a processor and does nothing else, and a witness that it
- * has been there all the while.
+ * A thread that runs on a CPU all the time, and tables that were read while it ran.
  */
 #ifndef _SPINNER_H
 #define _SPINNER_H
@@ -10,10 +9,12 @@
 
 #include "rows.h"
 
-/* Starts it, on the last processor. Ended by end_child(). */
+/* Starts it on the last CPU. end_child() ends it. */
 pid_t start_spinner(void);
 
-/* A table, opened and read while the spinner ran, and was not switched away from. */
+/* Opens and reads a table; the spinner ran and was not switched out meanwhile. */
 struct rows *read_beside_spinner(pid_t spinner, const char *table);
+/* The same; *switches is how often the spinner had been switched away from, by /proc. */
+struct rows *read_beside_counted(pid_t spinner, const char *table, unsigned long *switches);
 
 #endif /* _SPINNER_H */

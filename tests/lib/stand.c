@@ -9,7 +9,7 @@
 #include "guest.h"
 #include "stand.h"
 
-/* ppoll() of nothing, for ever: asleep, and again after each signal. */
+/* An endless ppoll() of no descriptors, which is repeated after a signal. */
 #if defined(__x86_64__)
 asm(".pushsection .text\n"
 	".globl stand, stand_pc\n"
@@ -59,7 +59,7 @@ asm(".pushsection .text\n"
 	"\tret\n"
 	".popsection\n");
 #else
-#error "how a thread stands on this machine is not known"
+#error "stand() is not written for this architecture"
 #endif
 
 struct place {
@@ -76,7 +76,7 @@ static void *go(void *argument)
 	stand(place->sp, place->fp, &place->there);
 }
 
-/* What /proc/PID/syscall says, which is "running" for a thread on a processor. */
+/* The text of /proc/PID/syscall; "running" for a thread on a CPU. */
 static char *proc_syscall(pid_t tgid, pid_t tid)
 {
 	char path[64];
@@ -106,7 +106,7 @@ bool is_standing(pid_t tgid, pid_t tid)
 void wait_for_sleep(pid_t tgid, pid_t tid, const char *states)
 {
 	wait_for_state(tgid, tid, states);
-	wait_until(is_off_cpu(tgid, tid), "thread %d of %d does not leave its processor", tid,
+	wait_until(is_off_cpu(tgid, tid), "thread %d of %d stays on its CPU", tid,
 		   tgid);
 }
 
@@ -119,7 +119,7 @@ pid_t start_standing(unsigned long sp, unsigned long fp)
 	place->fp = fp;
 	if (pthread_create(&thread, NULL, go, place))
 		die("pthread_create");
-	wait_until(__atomic_load_n(&place->there, __ATOMIC_ACQUIRE), "a thread does not stand");
+	wait_until(__atomic_load_n(&place->there, __ATOMIC_ACQUIRE), "a thread does not sleep");
 	wait_for_sleep(getpid(), place->tid, "S");
 	return place->tid;
 }
@@ -135,7 +135,7 @@ size_t proc_mappings(pid_t pid, struct mapping **mappings)
 	for (line = text; line && *line; line = end + 1) {
 		struct mapping *mapping;
 
-		/* sscanf() would look for the end of all of it, for each line. */
+		/* sscanf() takes the length of all the text that follows, for each line. */
 		end = strchr(line, '\n');
 		*end = 0;
 		if (count == room)

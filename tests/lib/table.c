@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,15 +9,15 @@
 #include "guest.h"
 #include "table.h"
 
-enum { TGID, PID, PPID, UID, EUID, S, KIND, MM, NTHR, TASK, STACK, NOTE, COMM, COLUMNS };
+enum {
+	TGID, PID, PPID, UID, EUID, S, KIND, MM, NTHR, CPU, SWITCHES, START, TASK, STACK, NOTE,
+	COMM, COLUMNS
+};
 
 static const char * const column_names[COLUMNS] = {
 	"TGID", "PID", "PPID", "UID", "EUID", "S", "KIND", "MM", "NTHR",
-	"TASK", "STACK", "NOTE", "COMM",
+	"CPU", "SWITCHES", "START", "TASK", "STACK", "NOTE", "COMM",
 };
-
-/* Columns may be added to the interface; so many at most. */
-#define MOST_COLUMNS 32
 
 static __printf(2, 3) bool
 wrong(struct task_table *table, const char *format, ...)
@@ -31,21 +30,18 @@ wrong(struct task_table *table, const char *format, ...)
 	return false;
 }
 
-static bool number(const char *text, unsigned int *value)
+static bool number(const char *text, unsigned long most, unsigned long *value)
 {
 	unsigned long sum = 0;
 	const char *at = text;
 
-	for (; *at >= '0' && *at <= '9' && sum <= UINT32_MAX; at++)
-		sum = sum * 10 + *at - '0';
+	for (; *at >= '0' && *at <= '9' && sum <= most; at++)
+		if (__builtin_mul_overflow(sum, 10, &sum) ||
+		    __builtin_add_overflow(sum, *at - '0', &sum))
+			return false;
 	*value = sum;
-	/* Neither empty, nor too large, nor with zeros in front. */
-	return !*at && at != text && sum <= UINT32_MAX && (*text != '0' || at == text + 1);
-}
-
-static bool pointer(const char *text)
-{
-	return strspn(text, "0123456789abcdef") == 16 && !text[16];
+	/* At least one digit, not too large, and no leading zero. */
+	return !*at && at != text && sum <= most && (*text != '0' || at == text + 1);
 }
 
 static bool one_of(const char *text, const char * const *words, const char **word)
@@ -59,122 +55,88 @@ static bool one_of(const char *text, const char * const *words, const char **wor
 	return false;
 }
 
-/* Cuts a line at its spaces into count strings, the last of which is the rest. */
-static int cut(char *line, char **value, int count)
-{
-	int found = 0;
-
-	for (;;) {
-		while (*line == ' ')
-			line++;
-		if (!*line)
-			return found;
-		value[found++] = line;
-		if (found == count)
-			return found;
-		line += strcspn(line, " ");
-		if (!*line)
-			return found;
-		*line++ = 0;
-	}
-}
-
 static bool take_row(struct task_table *table, struct task_row *row, char **value, const int *at)
 {
 	static const char * const kinds[] = { "user", "kernel", "worker", "idle", NULL };
 	static const char * const mms[] = { "set", "NULL", NULL };
 	static const char * const notes[] = { "-", "exiting", "borrowed-mm", "pre-exec", NULL };
-	unsigned int n[COLUMNS];
-	static const int numbers[] = { TGID, PID, PPID, UID, EUID, NTHR };
+	unsigned long n[COLUMNS];
+	static const int numbers[] = {
+		TGID, PID, PPID, UID, EUID, NTHR, CPU, SWITCHES, START,
+	};
 
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
-		if (!number(value[at[numbers[i]]], &n[numbers[i]]))
-			return wrong(table, "%s is no number: %s", column_names[numbers[i]],
-				     value[at[numbers[i]]]);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+		int column = numbers[i];
+		bool is_long = column == SWITCHES || column == START;
+
+		if (!number(value[at[column]], is_long ? ULONG_MAX : UINT32_MAX, &n[column]))
+			return wrong(table, "%s is not a number: %s", column_names[column],
+				     value[at[column]]);
+	}
 	*row = (struct task_row) {
 		.tgid = n[TGID], .pid = n[PID], .ppid = n[PPID], .uid = n[UID], .euid = n[EUID],
-		.threads = n[NTHR], .state = *value[at[S]],
+		.threads = n[NTHR], .cpu = n[CPU], .switches = n[SWITCHES], .start = n[START],
+		.state = *value[at[S]],
 		.task = value[at[TASK]], .stack = value[at[STACK]], .comm = value[at[COMM]],
 	};
 	if (!strchr("RSDTtXZPI", row->state) || value[at[S]][1])
-		return wrong(table, "%d: S is no state: %s", row->pid, value[at[S]]);
+		return wrong(table, "%d: S is not a state: %s", row->pid, value[at[S]]);
 	if (!one_of(value[at[KIND]], kinds, &row->kind))
 		return wrong(table, "%d: KIND is %s", row->pid, value[at[KIND]]);
 	if (!one_of(value[at[MM]], mms, &row->mm))
 		return wrong(table, "%d: MM is %s", row->pid, value[at[MM]]);
 	if (!one_of(value[at[NOTE]], notes, &row->note))
 		return wrong(table, "%d: NOTE is %s", row->pid, value[at[NOTE]]);
-	if (!pointer(row->task))
-		return wrong(table, "%d: TASK is no address: %s", row->pid, row->task);
-	if (!pointer(row->stack) && strcmp(row->stack, "-"))
-		return wrong(table, "%d: STACK is no address: %s", row->pid, row->stack);
+	if (!is_address(row->task))
+		return wrong(table, "%d: TASK is not an address: %s", row->pid, row->task);
+	if (!is_address(row->stack) && strcmp(row->stack, "-"))
+		return wrong(table, "%d: STACK is not an address: %s", row->pid, row->stack);
 	return true;
 }
 
-static bool parse(struct task_table *table)
+static bool find_columns(struct task_table *table, int *at)
 {
-	char *line = table->cut, *end, *value[MOST_COLUMNS];
-	int at[COLUMNS], columns = 0;
-	size_t room = 0;
+	const struct rows *rows = table->parsed;
 
-	for (const char *c = table->text; c < table->text + table->size; c++)
-		if (*c != '\n' && (*c < ' ' || *c > '~'))
-			return wrong(table, "byte %#x at %td of %zu, after '%.*s'",
-				     (unsigned char)*c, c - table->text, table->size,
-				     c - table->text < 100 ? 0 : 100, c - 100);
-	if (!table->size || table->text[table->size - 1] != '\n')
-		return wrong(table, "does not end with a newline");
-
-	for (; *line; line = end + 1) {
-		end = strchr(line, '\n');
-		*end = 0;
-		if (!columns) {
-			columns = cut(line, value, MOST_COLUMNS);
-			for (int i = 0; i < COLUMNS; i++) {
-				for (at[i] = 0; at[i] < columns; at[i]++)
-					if (!strcmp(value[at[i]], column_names[i]))
-						break;
-				if (at[i] == columns)
-					return wrong(table, "has no column %s", column_names[i]);
-			}
-			if (at[COMM] != columns - 1)
-				return wrong(table, "COMM is not the last column");
-		} else if (*line == '#') {
-			table->summaries++;
-		} else {
-			if (table->summaries)
-				return wrong(table, "a row after the summary: %.100s", line);
-			if (table->rows == room) {
-				room = room ? 2 * room : 256;
-				table->row = realloc(table->row, room * sizeof(*table->row));
-				if (!table->row)
-					die("no memory");
-			}
-			if (end[-1] == ' ')
-				return wrong(table, "a space at the end of %.100s", line);
-			if (cut(line, value, columns) < columns)
-				return wrong(table, "row %zu is short, from %.100s", table->rows,
-					     line);
-			if (!take_row(table, &table->row[table->rows], value, at))
-				return false;
-			table->rows++;
-		}
+	for (int i = 0; i < COLUMNS; i++) {
+		for (at[i] = 0; at[i] < rows->columns; at[i]++)
+			if (!strcmp(rows->name[at[i]], column_names[i]))
+				break;
+		if (at[i] == rows->columns)
+			return wrong(table, "has no column %s", column_names[i]);
 	}
-	if (!columns || !table->summaries)
-		return wrong(table, "no %s", columns ? "summary" : "header");
+	if (at[COMM] != rows->columns - 1)
+		return wrong(table, "COMM is not the last column");
 	return true;
+}
+
+static void take_rows(struct task_table *table)
+{
+	const struct rows *rows = table->parsed;
+	int at[COLUMNS];
+
+	if (!find_columns(table, at))
+		return;
+	table->row = calloc(rows->rows + 1, sizeof(*table->row));
+	if (!table->row)
+		die("no memory");
+	while (table->rows < rows->rows &&
+	       take_row(table, &table->row[table->rows], rows->value[table->rows], at))
+		table->rows++;
 }
 
 struct task_table *table_parse(char *text, size_t size)
 {
 	struct task_table *table = calloc(1, sizeof(*table));
 
-	table->text = text;
+	table->parsed = rows_parse(text, size);
+	table->text = table->parsed->text;
 	table->size = size;
-	table->cut = malloc(size + 1);
-	memcpy(table->cut, text, size);
-	table->cut[size] = 0;
-	parse(table);
+	table->summaries = table->parsed->summaries;
+	if (*table->parsed->problem)
+		wrong(table, "%s", table->parsed->problem);
+	else
+		take_rows(table);
 	return table;
 }
 
@@ -200,8 +162,7 @@ struct task_table *table_read(const char *name)
 
 void table_free(struct task_table *table)
 {
-	free(table->text);
-	free(table->cut);
+	rows_free(table->parsed);
 	free(table->row);
 	free(table);
 }
@@ -216,7 +177,7 @@ const struct task_row *table_find(const struct task_table *table, pid_t pid)
 
 pid_t table_twice(const struct task_table *table)
 {
-	/* A PID is below 2^22, whatever pid_max is. */
+	/* pid_max is at most 2^22. */
 	static unsigned char seen[(1 << 22) / 8];
 	pid_t twice = 0;
 	size_t i;
@@ -239,7 +200,7 @@ void escape_comm(const char *comm, size_t length, bool kernel_thread, char *esca
 {
 	if (kernel_thread)
 		*escaped++ = '[';
-	/* An empty name is the byte that ends it. */
+	/* An empty name is shown as its terminating byte. */
 	if (!length)
 		length = 1;
 	for (size_t i = 0; i < length; i++) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpus.h"
 #include "guest.h"
 #include "rows.h"
 #include "whole.h"
@@ -46,7 +47,7 @@ static const char *whole_current(const char *text)
 		if (!*text++)
 			return "no newline at its end";
 	}
-	return *text ? "more than its keys" : NULL;
+	return *text ? "text after the last key" : NULL;
 }
 
 static const char *whole_list(const char *text)
@@ -55,7 +56,7 @@ static const char *whole_list(const char *text)
 		size_t digits = strspn(text, "0123456789");
 
 		if (!digits || text[digits] != '\n')
-			return "not a PID a line";
+			return "a line that is not a PID";
 		text += digits + 1;
 	}
 	return NULL;
@@ -66,7 +67,7 @@ static int compare(const void *one, const void *other)
 	return *(const pid_t *)one - *(const pid_t *)other;
 }
 
-/* The thread of that row has a user space no more, and the summary does not count it. */
+/* The thread of that row has lost its user space, so the summary does not count it. */
 static bool without_mm(const char *name, const struct rows *table, size_t row)
 {
 	if (!strcmp(name, "ustacks"))
@@ -75,7 +76,7 @@ static bool without_mm(const char *name, const struct rows *table, size_t row)
 	       !strcmp(rows_value(table, row, "FRAME"), "end: no-mm");
 }
 
-/* Rows of one thread lie together, so each block of them is of another thread. */
+/* The rows of a thread are consecutive, so each run of equal PIDs must be another thread. */
 static const char *whole_blocks(const char *name, const struct rows *table, bool may_lack)
 {
 	pid_t *block = malloc((table->rows + 1) * sizeof(*block));
@@ -90,10 +91,10 @@ static const char *whole_blocks(const char *name, const struct rows *table, bool
 	qsort(block, blocks, sizeof(*block), compare);
 	for (size_t i = 1; i < blocks; i++)
 		if (block[i] == block[i - 1])
-			problem = "a thread twice";
+			problem = "a thread is there twice";
 	blocks -= left_out;
 	if (may_lack ? blocks > said : blocks != said)
-		problem = "not as many as the summary says";
+		problem = "the summary has another number of rows";
 	free(block);
 	return problem;
 }
@@ -114,11 +115,13 @@ const char *whole(const char *name, const char *text, size_t size)
 	snprintf(problem, sizeof(problem), "%s", table->problem);
 	if (!*problem && !table->rows)
 		wrong = "no rows";
+	else if (!*problem && !strcmp(name, "cpus"))
+		wrong = cpus_whole(table) ? NULL : "the rows of a CPU do not fit together";
 	else if (!*problem && !strcmp(name, "contexts"))
 		wrong = table->rows == strtoul(table->summary + 2, NULL, 10) ?
-			NULL : "not as many as the summary says";
+			NULL : "the summary has another number of rows";
 	else if (!*problem)
-		/* A process may have no segment that anything is known of. */
+		/* A process of which no segment is known has no rows. */
 		wrong = whole_blocks(name, table, !strcmp(name, "segments"));
 	rows_free(table);
 	return wrong;

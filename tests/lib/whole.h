@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Any file of taskscope: its name, and whether what was read of it is all of it and
- * right as far as can be told without knowing what is in it.
+ * The names of all files of taskscope, and a check that a text of any of them is complete and
+ * well formed, without knowledge of its contents.
  */
 #ifndef _WHOLE_H
 #define _WHOLE_H
 
 #include <stddef.h>
 
-/* The files that the directory has, so that a new one counts; the last one is NULL. */
+/* All files in the directory, so that a new one is included; the last pointer is NULL. */
 char **file_names(void);
 
 /* What is wrong with a file's text, or NULL. */

@@ -42,7 +42,7 @@ static void open_asynchronously(void *unused)
 		die("mmap of a ring");
 	tail = (unsigned int *)(ring + parameters.sq_off.tail);
 	array = (unsigned int *)(ring + parameters.sq_off.array);
-	/* A FIFO without a writer: who opens it sleeps, and that is a worker. */
+	/* A FIFO without a writer: io_uring's worker blocks in the open. */
 	*entry = (struct io_uring_sqe) {
 		.opcode = IORING_OP_OPENAT, .flags = IOSQE_ASYNC, .fd = AT_FDCWD,
 		.addr = (uintptr_t)"/tmp/fifo", .open_flags = O_RDONLY,
@@ -57,7 +57,7 @@ static void open_device(void *device)
 	must(open(device, O_RDONLY));
 }
 
-/* The worker's name, with the PID of its process after it if format asks for that. */
+/* Waits for the worker; the format of its name may take the PID of its process. */
 static struct worker wait_for_worker(pid_t process, const char *format)
 {
 	struct worker worker = { .process = process };

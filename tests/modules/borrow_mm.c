@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A kernel thread inside kthread_use_mm(): as long as /dev/borrow_mm is open, a
- * thread of that name has the address space of who opened it.
+ * A kernel thread inside kthread_use_mm(). While /dev/borrow_mm is open, a kernel thread
+ * named borrow_mm uses the address space of the process that opened it.
  */
 #include <linux/completion.h>
 #include <linux/fs.h>
-#include <linux/kthread.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
+
+#include "sleep.h"
 
 struct borrower {
 	struct mm_struct *mm;
@@ -21,14 +22,9 @@ static int borrow(void *data)
 	struct mm_struct *mm = borrower->mm;
 
 	kthread_use_mm(mm);
-	/* The last use of borrower, which lies on the opener's stack. */
+	/* After this the opener returns, and its stack with *borrower may be gone. */
 	complete(&borrower->borrowed);
-	set_current_state(TASK_IDLE);
-	while (!kthread_should_stop()) {
-		schedule();
-		set_current_state(TASK_IDLE);
-	}
-	__set_current_state(TASK_RUNNING);
+	sleep_until_stopped();
 	kthread_unuse_mm(mm);
 	mmput(mm);
 	return 0;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Has snprintf() print something else than hashes where taskscope asks for those, by
- * `%08p`, from the call numbered `from` on: what `mode` says. taskscope is loaded after
- * this.
+ * Changes what taskscope's snprintf() prints for `%08p`, from call number `from` on: `mode`
+ * names what is printed instead of a hash. taskscope is loaded after this module.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -14,20 +13,20 @@ MODULE_PARM_DESC(mode, "raw, half, placeholder, short, long or garbage");
 
 static int from;
 module_param(from, int, 0400);
-MODULE_PARM_DESC(from, "How many calls print hashes before");
+MODULE_PARM_DESC(from, "The number of calls that print hashes first");
 
 static atomic_t calls;
 static int broken;
 module_param(broken, int, 0400);
-MODULE_PARM_DESC(broken, "How many calls have printed something else");
+MODULE_PARM_DESC(broken, "The number of calls that have printed something else");
 
 #define MOST 8
 
-/* What is printed for each of the first four pointers, and for each of the others. */
+/* The formats for each of the first four pointers, and for each later one. */
 static const struct format {
 	const char *mode, *early, *late;
 } formats[] = {
-	/* As %p on a kernel that was told not to hash. */
+	/* As %p on a kernel that was booted with no_hash_pointers. */
 	{ "raw", "%08lx", "%08lx" },
 	{ "half", "%08p", "%4lx" },
 	{ "placeholder", "(____ptrval____)", "(____ptrval____)" },
@@ -36,7 +35,7 @@ static const struct format {
 	{ "garbage", "?garbage", "?garbage" },
 };
 
-/* The whole of it, and the length of each of its parts. */
+/* The format string for MOST pointers, and the length of the part for one. */
 static char text[16 * MOST + 1];
 static size_t length;
 
@@ -83,5 +82,5 @@ static void __exit break_hash_exit(void)
 }
 module_exit(break_hash_exit);
 
-MODULE_DESCRIPTION("Prints something else than the hashes of pointers");
+MODULE_DESCRIPTION("Changes what %p prints for taskscope");
 MODULE_LICENSE("GPL");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A kernel thread, [busy_thread], that never sleeps, bound to processor `cpu`: another
- * thread can only take the processor away from it. It lets go of it wherever the kernel
- * would, whichever way that is preempted.
+ * A kernel thread, [busy_thread], that never sleeps and is bound to CPU `cpu`: another
+ * thread gets the CPU by preemption only. cond_resched() lets it be preempted on a
+ * kernel without preemption, too.
  */
 #include <linux/kthread.h>
 #include <linux/module.h>
@@ -11,7 +11,7 @@
 
 static int cpu;
 module_param(cpu, int, 0400);
-MODULE_PARM_DESC(cpu, "Its processor");
+MODULE_PARM_DESC(cpu, "Its CPU");
 
 static int pid;
 module_param(pid, int, 0400);
@@ -19,7 +19,7 @@ MODULE_PARM_DESC(pid, "Its PID");
 
 static unsigned long used;
 module_param(used, ulong, 0400);
-MODULE_PARM_DESC(used, "The bytes of its stack that its own function has in use");
+MODULE_PARM_DESC(used, "The bytes of its stack above its own stack pointer");
 
 static DECLARE_COMPLETION(begun);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the kernel's headers say of preempt_count and of kernel stacks, as
- * parameters to be read in /sys/module/context_oracle/parameters.
+ * Constants of the kernel's headers for preempt_count and kernel stacks, as parameters in
+ * /sys/module/context_oracle/parameters.
  */
 #include <linux/module.h>
 #include <linux/preempt.h>

@@ -5,17 +5,19 @@
  *
  *	PID LEVELS SIZE BASE BASE POINTER
  *
- * where deep_stack_descend() has called itself until there were LEVELS of it, the
- * last of which called deep_stack_bottom(), and this sleeps: its stack pointer,
- * raw. SIZE is THREAD_SIZE, and BASE that of the stack, as %p prints it and raw.
+ * deep_stack_descend() has called itself until LEVELS calls were active; the last one has
+ * called deep_stack_bottom(), which sleeps. SIZE is THREAD_SIZE. BASE is the base of the
+ * stack, as %p prints it and raw. POINTER is the raw stack pointer in deep_stack_bottom().
  */
+#include <linux/completion.h>
 #include <linux/debugfs.h>
-#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/sched/task_stack.h>
 #include <linux/seq_file.h>
 
-/* The last is deeper than /proc/PID/stack looks. */
+#include "sleep.h"
+
+/* The last depth is greater than that of /proc/PID/stack. */
 static struct deep {
 	int levels;
 	struct task_struct *task;
@@ -26,19 +28,13 @@ static struct deep {
 noinline int deep_stack_bottom(struct deep *deep);
 noinline int deep_stack_bottom(struct deep *deep)
 {
-	/* Frames below this one may be aligned, and are then as large in all threads. */
+	/* The alignment makes the frames below this one equally large in all threads. */
 	char aligned[64] __aligned(64);
 
 	asm volatile("" : : "r" (aligned) : "memory");
 	deep->pointer = current_stack_pointer;
 	complete(&deep->asleep);
-	/* Idle, for the hung task detector looks for what waits like this. */
-	set_current_state(TASK_IDLE);
-	while (!kthread_should_stop()) {
-		schedule();
-		set_current_state(TASK_IDLE);
-	}
-	__set_current_state(TASK_RUNNING);
+	sleep_until_stopped();
 	return 0;
 }
 
@@ -47,7 +43,7 @@ noinline int deep_stack_descend(struct deep *deep, int levels)
 {
 	int result = levels > 1 ? deep_stack_descend(deep, levels - 1) : deep_stack_bottom(deep);
 
-	/* Something to do afterwards: it is a call, and no jump. */
+	/* Code after the call, so that the call does not become a jump. */
 	OPTIMIZER_HIDE_VAR(result);
 	return result;
 }
@@ -58,8 +54,8 @@ static int deep_stack_thread(void *data)
 	int result = deep_stack_descend(deep, deep->levels);
 
 	/*
-	 * As after a call that ends a function, where the call returns to belongs
-	 * to another symbol than the call.
+	 * The return address of the call belongs to another symbol than the call, as it
+	 * does after a call that ends a function.
 	 */
 	asm volatile("deep_stack_behind:" : "+r" (result));
 	return result;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Stops the process `pid` in the middle of execve(), where a thread takes over from
- * the leader: it has the leader's PID already, and not yet its place among the
- * processes (de_thread() in fs/exec.c). It goes on when `let_go` is set. Since the
- * lock of the task list is held and interrupts are disabled meanwhile, which other
- * processors may come to wait for, it goes on after a second in any case, and
- * `in_vain` is set.
+ * Stops the process `pid` inside execve(), when a thread takes over from the leader: it has
+ * the leader's PID, but not yet the leader's place on the list of processes (de_thread() in
+ * fs/exec.c). It continues when `let_go` is set. Because it holds the lock of the task list
+ * with interrupts disabled, for which other CPUs may wait, it continues after a second
+ * in any case and sets `in_vain`.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -16,25 +15,25 @@
 
 static int pid;
 module_param(pid, int, 0600);
-MODULE_PARM_DESC(pid, "Who is stopped");
+MODULE_PARM_DESC(pid, "The process that is stopped");
 
 static bool stopped;
 module_param(stopped, bool, 0600);
-MODULE_PARM_DESC(stopped, "Whether it has come there");
+MODULE_PARM_DESC(stopped, "Whether it has stopped");
 
 static bool let_go;
 module_param(let_go, bool, 0600);
-MODULE_PARM_DESC(let_go, "Whether it is to go on");
+MODULE_PARM_DESC(let_go, "Whether it may continue");
 
 static bool in_vain;
 module_param(in_vain, bool, 0600);
-MODULE_PARM_DESC(in_vain, "Whether nobody has let it go in time");
+MODULE_PARM_DESC(in_vain, "Whether it has continued after a second without let_go");
 
 static int stop(struct kprobe *probe, struct pt_regs *regs)
 {
 	u64 end = ktime_get_mono_fast_ns() + LIMIT;
 
-	/* It comes by once for each kind of number that is taken over. */
+	/* The function is called once for each type of PID. */
 	if (current->tgid != READ_ONCE(pid) || stopped)
 		return 0;
 	WRITE_ONCE(stopped, true);
@@ -48,7 +47,7 @@ static int stop(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
-/* Called by de_thread() alone, when the two have exchanged their PIDs. */
+/* Only de_thread() calls it, after the exchange of the two threads' PIDs. */
 static struct kprobe taken_over = {
 	.symbol_name = "transfer_pid",
 	.pre_handler = stop,
@@ -58,13 +57,13 @@ static int __init hold_exec_init(void)
 {
 	return register_kprobe(&taken_over);
 }
+module_init(hold_exec_init);
 
 static void __exit hold_exec_exit(void)
 {
 	unregister_kprobe(&taken_over);
 }
-
-module_init(hold_exec_init);
 module_exit(hold_exec_exit);
+
 MODULE_DESCRIPTION("Stops a process in the middle of execve()");
 MODULE_LICENSE("GPL");

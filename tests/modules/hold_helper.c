@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * As long as this module is loaded, a usermode helper sleeps on its way to its program:
- * in the init callback of call_usermodehelper_setup(), where it has no address space, or
- * if `program` names a file, in the middle of executing that, where it has one, but no
- * registers of user space yet. Then it ends, and runs no program.
+ * While this module is loaded, a usermode helper sleeps before it runs its program: in the
+ * init callback of call_usermodehelper_setup(), where it has no address space, or, if
+ * `program` names a file, inside the execve() of that file, where it has an address space but
+ * no user registers. When the module is unloaded, the helper exits without a program.
  */
 #include <linux/binfmts.h>
 #include <linux/completion.h>
@@ -12,13 +12,15 @@
 #include <linux/pid.h>
 #include <linux/umh.h>
 
+#include "sleep.h"
+
 static char *program = "";
 module_param(program, charp, 0400);
-MODULE_PARM_DESC(program, "The file in whose execution the helper sleeps");
+MODULE_PARM_DESC(program, "The file in whose execve() the helper sleeps");
 
 static int pid;
 module_param(pid, int, 0400);
-MODULE_PARM_DESC(pid, "The helper");
+MODULE_PARM_DESC(pid, "The helper's PID");
 
 static DECLARE_COMPLETION(held);
 static DECLARE_COMPLETION(let_go);
@@ -27,7 +29,7 @@ static void hold(void)
 {
 	pid = task_pid_nr(current);
 	complete(&held);
-	/* Idle, for the hung task detector looks for what waits like this. */
+	/* TASK_IDLE, as in sleep_until_stopped(). */
 	wait_for_completion_state(&let_go, TASK_IDLE);
 }
 
@@ -50,33 +52,28 @@ static int hold_in_exec(struct linux_binprm *bprm)
 		return error;
 	setup_new_exec(bprm);
 	hold();
-	/* It cannot return to the program before: there was none. */
+	/* An error after begin_new_exec() kills the helper: it has no old program. */
 	return -ENOEXEC;
 }
 
-/* Without a module: its unload waits for the helper. */
+/* Without .module: otherwise the helper would hold a reference, and no unload could end it. */
 static struct linux_binfmt format = {
 	.load_binary = hold_in_exec,
 };
 
 static int start_helper(void *unused)
 {
-	/* Of its own arguments and environment it has its name alone. */
+	/* The arguments are the name alone; the environment is empty. */
 	char *name = *program ? program : "/no/program", *arguments[2] = { name };
 	struct subprocess_info *info;
 
 	info = call_usermodehelper_setup(name, arguments, &arguments[1], GFP_KERNEL,
 					 hold_before_exec, NULL, NULL);
-	/* Until the helper has left this module. No signal comes: this is a kernel thread. */
+	/* Waits until the helper has left this module. A kernel thread gets no signals. */
 	if (info)
 		call_usermodehelper_exec(info, UMH_WAIT_EXEC | UMH_KILLABLE);
 	complete(&held);
-	set_current_state(TASK_IDLE);
-	while (!kthread_should_stop()) {
-		schedule();
-		set_current_state(TASK_IDLE);
-	}
-	__set_current_state(TASK_RUNNING);
+	sleep_until_stopped();
 	return 0;
 }
 
@@ -92,7 +89,7 @@ module_exit(hold_helper_exit);
 
 static int __init hold_helper_init(void)
 {
-	/* Before the others, which do not know the file. */
+	/* At the head of the list, before the formats that do not know the file. */
 	insert_binfmt(&format);
 	thread = kthread_run(start_helper, NULL, "hold_helper");
 	if (IS_ERR(thread)) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Holds the mmap lock of the process `pid` for writing, for as long as the module
- * is loaded: as one would that waits for ever with it held. With `mappings`, also the
- * locks of all its mappings.
+ * Holds the mmap lock of the process `pid` for writing while the module is loaded, like a
+ * thread that blocks for ever with the lock held. With `mappings`, also the locks of all
+ * mappings of that process.
  */
 #include <linux/completion.h>
 #include <linux/kthread.h>
@@ -13,13 +13,15 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
 
+#include "sleep.h"
+
 static int pid;
 module_param(pid, int, 0);
-MODULE_PARM_DESC(pid, "Whose mmap lock");
+MODULE_PARM_DESC(pid, "The process whose mmap lock is held");
 
 static bool mappings;
 module_param(mappings, bool, 0);
-MODULE_PARM_DESC(mappings, "The locks of its mappings too");
+MODULE_PARM_DESC(mappings, "Whether the locks of its mappings are held too");
 
 static DECLARE_COMPLETION(held);
 static struct task_struct *holder;
@@ -32,17 +34,12 @@ static int hold(void *space)
 
 	mmap_write_lock(mm);
 	vma_iter_init(&mapping, mm, 0);
-	/* Those are let go with the mmap lock. */
+	/* mmap_write_unlock() releases these locks. */
 	if (mappings)
 		for_each_vma(mapping, vma)
 			vma_start_write(vma);
 	complete(&held);
-	set_current_state(TASK_IDLE);
-	while (!kthread_should_stop()) {
-		schedule();
-		set_current_state(TASK_IDLE);
-	}
-	__set_current_state(TASK_RUNNING);
+	sleep_until_stopped();
 	mmap_write_unlock(mm);
 	mmput(mm);
 	return 0;

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Stops the next pass over the task list where it lets others run, between two
- * critical sections, until `let_go` is set. taskscope has to be loaded before.
+ * Stops the next walk over the task list at its break, between two critical sections, until
+ * `let_go` is set. taskscope must be loaded before this module.
  */
-#include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/sched.h>
 
+#include "kprobe.h"
+
 static bool stopped;
 module_param(stopped, bool, 0400);
-MODULE_PARM_DESC(stopped, "Whether it has come there");
+MODULE_PARM_DESC(stopped, "Whether the walk has stopped");
 
 static bool let_go;
 module_param(let_go, bool, 0600);
-MODULE_PARM_DESC(let_go, "Whether it is to go on");
+MODULE_PARM_DESC(let_go, "Whether it may continue");
 
 static bool inside;
 
-/* Called in the place of what the walk has called. */
+/* Runs in place of taskscope's call of cond_resched(). */
 static void wait_instead(void)
 {
 	while (!READ_ONCE(let_go))
@@ -33,11 +34,6 @@ static int divert(struct kprobe *probe, struct pt_regs *regs)
 	WRITE_ONCE(stopped, true);
 	instruction_pointer_set(regs, (unsigned long)wait_instead);
 	return 1;
-}
-
-/* A probe with a handler for afterwards may change where execution goes on. */
-static void do_nothing(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
-{
 }
 
 static struct kprobe at_break = {
@@ -61,5 +57,5 @@ static void __exit hold_walk_exit(void)
 
 module_init(hold_walk_init);
 module_exit(hold_walk_exit);
-MODULE_DESCRIPTION("Stops a pass over the task list at its break");
+MODULE_DESCRIPTION("Stops a walk over the task list at its break");
 MODULE_LICENSE("GPL");

@@ -1,43 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kills process `pid` when taskscope asks, on its behalf, for the time numbered `at`
- * whether it is being killed, and counts what it does for it before and after that.
- * taskscope has to be loaded before.
+ * taskscope checks again and again whether the process `pid` has a fatal signal. This module
+ * kills the process at the check numbered `at`, and counts what taskscope does for the
+ * process before and after that.
+ * taskscope must be loaded before this module.
  */
-#include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
 
+#include "kprobe.h"
+
 static int pid;
 module_param(pid, int, 0600);
-MODULE_PARM_DESC(pid, "Which process is killed; to be written last");
+MODULE_PARM_DESC(pid, "The process that is killed; must be written last");
 
 static int at;
 module_param(at, int, 0600);
-MODULE_PARM_DESC(at, "When it asks for this time; 0: never");
+MODULE_PARM_DESC(at, "The number of the check that kills it; 0: none");
 
 static int asked;
 module_param(asked, int, 0600);
-MODULE_PARM_DESC(asked, "How often it has asked");
+MODULE_PARM_DESC(asked, "The number of checks");
 
 static int sections;
 module_param(sections, int, 0600);
-MODULE_PARM_DESC(sections, "How many critical sections it has ended before the list's end");
+MODULE_PARM_DESC(sections, "The number of critical sections but the last");
 
 static int asked_before;
 module_param(asked_before, int, 0600);
-MODULE_PARM_DESC(asked_before, "How often it had asked before the last section or visit");
+MODULE_PARM_DESC(asked_before, "The number of checks before the last section or visit");
 
 static int opened;
 module_param(opened, int, 0600);
-MODULE_PARM_DESC(opened, "How many tables it has captured");
+MODULE_PARM_DESC(opened, "The number of tables that were completed");
 
 static bool is_watched(struct task_struct *task)
 {
 	return task->tgid == READ_ONCE(pid);
 }
 
-/* Called in the place of the function that says whether a task is being killed. */
+/* Runs in place of the function that checks for a fatal signal. */
 static bool kill_instead(struct task_struct *task)
 {
 	send_sig(SIGKILL, task, 1);
@@ -46,7 +48,7 @@ static bool kill_instead(struct task_struct *task)
 
 static int count_question(struct kprobe *probe, struct pt_regs *regs)
 {
-	/* A thread of the kernel may ask on its behalf. */
+	/* A kernel thread may check on behalf of the process. */
 	if (!is_watched((struct task_struct *)regs_get_kernel_argument(regs, 0)))
 		return 0;
 	WRITE_ONCE(asked, asked + 1);
@@ -65,7 +67,7 @@ static int count_section(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
-/* An address space is visited. */
+/* taskscope visits an address space. */
 static int count_visit(struct kprobe *probe, struct pt_regs *regs)
 {
 	if (is_watched(current))
@@ -73,17 +75,12 @@ static int count_visit(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
-/* It is called by an open when the table is there. */
+/* An open calls seq_open() when its table is complete. */
 static int count_open(struct kprobe *probe, struct pt_regs *regs)
 {
 	if (is_watched(current))
 		WRITE_ONCE(opened, opened + 1);
 	return 0;
-}
-
-/* A probe with a handler for afterwards may change where execution goes on. */
-static void do_nothing(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
-{
 }
 
 static struct kprobe probes[] = {
@@ -111,5 +108,5 @@ static void __exit kill_at_exit(void)
 }
 module_exit(kill_at_exit);
 
-MODULE_DESCRIPTION("Kills a process while a table is made for it");
+MODULE_DESCRIPTION("Kills a process while taskscope makes a table for it");
 MODULE_LICENSE("GPL");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A kernel thread, which has no address space, opens the file that the parameter
- * `path` names (to the loader: the thread has other file systems), as a file
- * server in the kernel does. The module loads if it could.
+ * A kernel thread, which has no address space, opens the file `path`, as a file server in
+ * the kernel does. The loader resolves the path, because the thread has another root
+ * directory. The load fails if the open fails.
  */
 #include <linux/completion.h>
 #include <linux/cred.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sends a processor an NMI, which is for nobody, when it is loaded. x86 alone.
+ * Sends an NMI to a CPU when it is loaded. No handler expects the NMI. x86 only.
  */
 #include <linux/cpumask.h>
 #include <linux/module.h>
@@ -32,5 +32,5 @@ static void __exit send_nmi_exit(void)
 }
 module_exit(send_nmi_exit);
 
-MODULE_DESCRIPTION("An NMI for a processor of one's choice");
+MODULE_DESCRIPTION("Sends an NMI to a CPU");
 MODULE_LICENSE("GPL");

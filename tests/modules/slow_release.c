@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A thread that stays between exit_mm() and its end: the last close of
- * /dev/slow_release waits until a byte is written to that of another opener. A
- * dying thread closes its files after it has let go of its mm.
+ * A thread that stays between exit_mm() and its end: the last close of /dev/slow_release
+ * waits until another opener writes a byte. A dying thread closes its files after it has
+ * given up its mm.
  */
 #include <linux/completion.h>
 #include <linux/miscdevice.h>
@@ -14,7 +14,7 @@ static DECLARE_COMPLETION(let_go);
 static ssize_t slow_release_write(struct file *file, const char __user *buffer,
 				  size_t size, loff_t *offset)
 {
-	/* Who writes does not wait himself. */
+	/* The close of the writer does not wait. */
 	file->private_data = &let_go;
 	complete(&let_go);
 	return size;
@@ -22,7 +22,7 @@ static ssize_t slow_release_write(struct file *file, const char __user *buffer,
 
 static int slow_release_release(struct inode *inode, struct file *file)
 {
-	/* Idle, for the hung task detector looks for what waits like this. */
+	/* TASK_IDLE: the hung task detector does not report it. */
 	if (!file->private_data)
 		wait_for_completion_state(&let_go, TASK_IDLE);
 	return 0;
@@ -30,7 +30,7 @@ static int slow_release_release(struct inode *inode, struct file *file)
 
 static int slow_release_open(struct inode *inode, struct file *file)
 {
-	/* misc_open() has put the device there. */
+	/* misc_open() has set this to the device. */
 	file->private_data = NULL;
 	return 0;
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What /proc does not tell of tasks, by other means than the module under test:
- * found through the PID namespace instead of the task list, and printed by the
- * kernel's own formats. A line of /sys/kernel/debug/task_oracle is
+ * What /proc does not show of tasks, by other means than those of taskscope: the tasks come
+ * from the PID namespace instead of the task list, and the kernel's own formats print them.
+ * A line of /sys/kernel/debug/task_oracle is
  *
  *	TGID PID TASK TASK STACK STACK FLAGS COMM
  *
- * with each address first as %p prints it, hashed, and then as it is, "-" for a
- * stack that is released, FLAGS in hexadecimal and COMM, all of it, as pairs of
- * hexadecimal digits, so that no name can disturb a line.
+ * Each address is there twice: hashed, as %p prints it, and raw. It is "-" for a released
+ * stack. FLAGS is hexadecimal. COMM is the whole name as pairs of hexadecimal digits, so that
+ * no name can break a line.
  */
 #include <linux/debugfs.h>
 #include <linux/module.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A user worker as vhost makes them: as long as /dev/user_worker is open, the
- * process that opened it has a thread of that name which never leaves the kernel.
+ * A user worker as vhost creates them. While /dev/user_worker is open, the process that
+ * opened it has a thread named user_worker, which never leaves the kernel.
  */
 #include <linux/miscdevice.h>
 #include <linux/fs.h>
@@ -48,5 +48,5 @@ static struct miscdevice user_worker = {
 };
 module_misc_device(user_worker);
 
-MODULE_DESCRIPTION("A user worker as vhost makes them");
+MODULE_DESCRIPTION("A user worker as vhost creates them");
 MODULE_LICENSE("GPL");

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program for another ABI of the machine (-m32 or -mx32) that needs no library. Four
- * functions call each other, from begin() on, and all note where they return to. The
- * innermost one writes these addresses to descriptor 1, the innermost first, eight bytes
- * each, and makes the system call pause() for ever.
+ * A program for another ABI of the machine (-m32 or -mx32), without a library. Four functions
+ * call each other, from begin() on, and record their return addresses. The innermost one writes
+ * these addresses to descriptor 1, the innermost first, eight bytes each, and makes the system
+ * call pause() for ever.
  *
- * With an argument, an i386 program makes its calls as the C library does: by the vdso.
+ * With an argument, an i386 program makes its calls as the C library does: through the vdso.
  */
 #define DEPTH 4
 
-#ifdef __x86_64__ /* x32 is that too */
+#ifdef __x86_64__ /* true for x32 too */
 #define X32_BIT 0x40000000
 #define PAUSE (X32_BIT | 34)
 #define WRITE (X32_BIT | 1)
@@ -23,7 +23,7 @@ static unsigned long long returns_to[DEPTH + 1];
 /* __kernel_vsyscall(), or 0. */
 static unsigned long vsyscall;
 
-/* Inline: its frame is that of who calls. */
+/* Inlined, so that it has no frame of its own. */
 static inline __attribute__((always_inline)) long call(long number, long one, const void *two,
 						       long three)
 {
@@ -53,7 +53,7 @@ static __attribute__((noinline)) void fourth(void)
 		call(PAUSE, 0, (void *)0, 0);
 }
 
-/* Each has something to do after the call: it is a call, and no jump. */
+/* Each function has code after its call, so that the call does not become a jump. */
 #define FUNCTION(name, depth, next)			\
 static __attribute__((noinline)) void name(void)	\
 {							\
@@ -66,10 +66,10 @@ FUNCTION(third, 3, fourth)
 FUNCTION(second, 2, third)
 FUNCTION(first, 1, second)
 
-/* In the auxiliary vector. */
+/* A type in the auxiliary vector. */
 #define AT_SYSINFO 32
 
-/* The stack as execve() has left it: the number of arguments, these, environment, vector. */
+/* The stack after execve(): the number of arguments, the arguments, environment, vector. */
 static __attribute__((noinline, used)) void begin(unsigned long *stack)
 {
 	unsigned long *at = stack + 1;

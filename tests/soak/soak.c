@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * All files read by eight readers, each in pieces of another size, for MINUTES,
- * while tasks come, go and change in every way there is, processors go offline and
- * online, memory is short, and the module is unloaded and loaded again.
+ * Eight readers read all files for MINUTES, each in pieces of another size, while tasks are
+ * created, die and change in every possible way, CPUs go offline and online, memory is
+ * short, and the module is unloaded and loaded.
  *
- * Every text is whole, and has who lives all the while, once. In the end as many
- * tasks are left as there were, and as many objects of the kernel's. What else went
- * wrong, the kernel's log says.
+ * Every text must be complete and have the threads that live all the while, once. At the end
+ * there must be as many tasks and kernel objects as before. The kernel log shows any other
+ * error.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -34,11 +34,11 @@
 #define STORMS 12
 #define CGROUP "/tmp/cgroup"
 
-/* What readers and storms tell the test, and it them. */
+/* Shared memory of the test, its readers and its storms. */
 static struct {
 	atomic_ulong storm[STORMS];
 	atomic_ulong texts, bytes, absent, no_memory, wrong;
-	/* The module is to be unloaded: readers leave gaps. */
+	/* The module is about to be unloaded: readers pause between two opens. */
 	atomic_bool quiet;
 } *shared;
 
@@ -56,7 +56,7 @@ static void complain(const char *name, const char *problem)
 		ksft_print_msg("%s: %s\n", name, problem);
 }
 
-/* Reads all, so many bytes at a time; NULL where there is an error. */
+/* Reads all of a file, `bytes` bytes at a time; NULL after an error. */
 static char *read_in_pieces(int descriptor, size_t bytes, size_t *size)
 {
 	size_t room = 1 << 20, used = 0;
@@ -79,7 +79,7 @@ static char *read_in_pieces(int descriptor, size_t bytes, size_t *size)
 	return NULL;
 }
 
-/* Another piece of the same text, from somewhere in it. */
+/* Reads a piece at a random offset again, and compares it with the text. */
 static bool again(int descriptor, const char *text, size_t size)
 {
 	char bytes[300];
@@ -89,13 +89,14 @@ static bool again(int descriptor, const char *text, size_t size)
 	return count > 0 ? !memcmp(bytes, text + at, count) : !count && at == size;
 }
 
-/* Those that live as long as the test does. */
+/* The text has the threads that live as long as the test does. */
 static bool has_those_who_stay(const char *name, const char *text, size_t size)
 {
 	struct rows *table;
 	bool has;
 
-	if (!strcmp(name, "current") || !strcmp(name, "set_pid") || !strcmp(name, "contexts"))
+	if (!strcmp(name, "current") || !strcmp(name, "set_pid") || !strcmp(name, "contexts") ||
+	    !strcmp(name, "cpus"))
 		return true;
 	table = rows_parse(memcpy(malloc(size + 1), text, size + 1), size);
 	has = rows_find(table, 1) < table->rows && rows_find(table, test) < table->rows;
@@ -108,7 +109,7 @@ static void check(const char *name, int descriptor, const char *text, size_t siz
 	const char *problem = whole(name, text, size);
 
 	if (!problem && !has_those_who_stay(name, text, size))
-		problem = "who lives all the while is not there";
+		problem = "a thread that lives all the while is missing";
 	if (!problem && !again(descriptor, text, size))
 		problem = "pread() gives another text";
 	if (problem)
@@ -152,7 +153,7 @@ static void read_files(void *bytes)
 	}
 }
 
-/* --- the storms: each counts what it has done, and leaves the processors to others */
+/* --- the storms: each counts its rounds, and sleeps between them */
 
 static void breathe(void)
 {
@@ -206,7 +207,7 @@ static void *execute(void *unused)
 	_exit(1);
 }
 
-/* In turn by the leader of its threads, and by another, which becomes the leader. */
+/* Executed in turn by the leader and by another thread, which becomes the leader. */
 static void executes(void *counter)
 {
 	for (bool by_leader = false;; by_leader = !by_leader) {
@@ -301,7 +302,7 @@ static bool is_frozen(const char *events)
 	return is;
 }
 
-/* A process that forks all the while, in a cgroup that is frozen and thawed. */
+/* A process that forks all the time, in a cgroup that is frozen and thawed. */
 static void freeze_and_thaw(void *counter)
 {
 	static atomic_ulong unused;
@@ -318,13 +319,13 @@ static void freeze_and_thaw(void *counter)
 	}
 }
 
-/* The last processor comes and goes. */
+/* The last CPU goes offline and online. */
 static void plug(void *counter)
 {
 	int cpus[CPUS_MAX], last = cpus[online_cpus(cpus) - 1];
 
 	if (last == cpus[0]) {
-		ksft_print_msg("there is one processor, which stays\n");
+		ksft_print_msg("there is one CPU, which stays\n");
 		++*(atomic_ulong *)counter;
 		return;
 	}
@@ -332,7 +333,7 @@ static void plug(void *counter)
 		set_online(last, false);
 		usleep(rand() % 200000);
 		set_online(last, true);
-		/* All others stand still while it comes and goes. */
+		/* Long enough for other work: hotplug stops all CPUs. */
 		usleep(rand() % 2000000);
 	}
 }
@@ -346,7 +347,7 @@ static long available_kib(void)
 	return kib;
 }
 
-/* Takes memory until little is left, so that what can be freed is; and gives half back. */
+/* Takes memory until little is left, so that the kernel reclaims, and gives half of it back. */
 static void take_memory(void *counter)
 {
 	const size_t step = 16 << 20;
@@ -357,7 +358,7 @@ static void take_memory(void *counter)
 
 	if (memory == MAP_FAILED)
 		die("no room for %zu bytes", most);
-	/* It takes less time to clear, and pages that lie together become rare. */
+	/* Huge pages are cleared faster, and free memory becomes fragmented. */
 	madvise(memory, most, MADV_HUGEPAGE);
 	for (;; ++*(atomic_ulong *)counter) {
 		for (; taken + step <= most && available_kib() > little; taken += step)
@@ -370,7 +371,7 @@ static void take_memory(void *counter)
 	}
 }
 
-/* The tables hold all threads, or some of those who stay with all of those. */
+/* Selects some of the threads that live all the while, or all threads. */
 static void choose(void *counter)
 {
 	char list[50];
@@ -395,7 +396,7 @@ static const struct {
 	const char *what;
 	void (*body)(void *counter);
 } storm[STORMS] = {
-	/* The first, since at first it takes a while. */
+	/* The first storm, since its first round takes long. */
 	{ "times memory was short", take_memory },
 	{ "processes forked", forks },
 	{ "threads created", threads },
@@ -406,13 +407,13 @@ static const struct {
 	{ "attachments of a tracer", trace },
 	{ "stops", stop },
 	{ "freezes of a cgroup", freeze_and_thaw },
-	{ "processors unplugged", plug },
+	{ "CPUs unplugged", plug },
 	{ "lists written to set_pid", choose },
 };
 
-/* --- what is left in the end */
+/* --- what is left at the end */
 
-/* What a task is made of, each thread of its own; and what its process and a file are. */
+/* The slab caches that are compared. `of_thread`: each thread has one object of its own. */
 static const struct {
 	const char *name;
 	bool of_thread;
@@ -439,7 +440,7 @@ static struct left what_is_left(void)
 	return left;
 }
 
-/* Kernels that look after each object count them exactly, others by the page. */
+/* Kernels with sanity checks of slabs count objects exactly, other kernels count whole slabs. */
 static bool counts_exactly(void)
 {
 	char *text = slurp("/sys/kernel/slab/task_struct/sanity_checks", NULL);
@@ -449,7 +450,7 @@ static bool counts_exactly(void)
 	return exactly;
 }
 
-/* Every snapshot that kept an object would be one of thousands. */
+/* A bug that leaks an object in each snapshot leaks thousands. */
 static bool same_objects(const struct left *before, const struct left *after)
 {
 	const int some = counts_exactly() ? 0 : 50;
@@ -460,15 +461,15 @@ static bool same_objects(const struct left *before, const struct left *after)
 	return true;
 }
 
-/* Workers of the kernel come and go. */
+/* Kernel workers are created and exit. */
 static bool same_threads(const struct left *before, const struct left *after)
 {
 	return after->threads <= before->threads + 30;
 }
 
 /*
- * khugepaged comes after all others, and so may not come to the end of a time in which
- * it holds up RCU: it is to look once, and then no more.
+ * khugepaged has the lowest priority. It may be preempted for very long inside an RCU
+ * read-side critical section and so delay all grace periods: it scans once, and never again.
  */
 #define KHUGEPAGED "/sys/kernel/mm/transparent_hugepage/khugepaged/"
 
@@ -480,7 +481,7 @@ static void calm_khugepaged(void)
 	write_file(KHUGEPAGED "alloc_sleep_millisecs", "4294967295");
 }
 
-/* Reads each file once, so that what is made once is there. */
+/* Reads each file once, so that everything that is allocated only once exists. */
 static void warm_up(void)
 {
 	load_taskscope("");
@@ -491,7 +492,7 @@ static void warm_up(void)
 		snprintf(path, sizeof(path), TABLES "%s", files[file_count]);
 		free(slurp(path, NULL));
 	}
-	/* From now on without a line in the log each time. */
+	/* 4: the kernel logs no line for each later write to drop_caches. */
 	write_file("/proc/sys/vm/drop_caches", "4");
 	must(mkdir(CGROUP, 0700));
 	must(mount("cgroup2", CGROUP, "cgroup2", 0, NULL));
@@ -509,17 +510,17 @@ int main(int argc, char **argv)
 	time_t end;
 	int children = 0;
 
-	/* As a program that a storm executes. */
+	/* Executed by a storm. */
 	if (argc > 1)
 		return 0;
 	ksft_print_header();
 	ksft_set_plan(5);
-	/* It is to be loaded by this. */
+	/* The test loads the module itself. */
 	unload_module("taskscope");
 	test = getpid();
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
-	/* No PID comes twice during a snapshot. */
+	/* PIDs are not reused during a snapshot. */
 	write_file("/proc/sys/kernel/pid_max", "4194304");
 	warm_up();
 	calm_khugepaged();
@@ -528,7 +529,7 @@ int main(int argc, char **argv)
 	load_taskscope("");
 	for (int i = 0; i < STORMS; i++) {
 		child[children++] = start_child(storm[i].body, &shared->storm[i]);
-		wait_until(shared->storm[i], "no %s", storm[i].what);
+		wait_until(shared->storm[i], "no round of: %s", storm[i].what);
 	}
 	for (int i = 0; i < READERS; i++)
 		child[children++] = start_child(read_files, (void *)&piece[i]);
@@ -537,12 +538,12 @@ int main(int argc, char **argv)
 		unsigned long texts = shared->texts;
 		int error;
 
-		wait_until(shared->texts > texts + 50 * READERS, "nobody reads");
+		wait_until(shared->texts > texts + 50 * READERS, "no reader has read");
 		shared->quiet = true;
 		wait_until((error = unload_module("taskscope")) != EAGAIN || !++refused,
-			   "it never goes");
+			   "the module does not unload");
 		if (error)
-			die("it does not go");
+			die("the module does not unload");
 		unloads++;
 		load_taskscope("");
 		shared->quiet = false;
@@ -553,7 +554,7 @@ int main(int argc, char **argv)
 		end_child(child[i]);
 	}
 	must(unload_module("taskscope") ? -1 : 0);
-	/* Whoever was frozen when his parent ended ends now. */
+	/* Thaws processes that were frozen when their parent was killed, so that they exit. */
 	write_file(CGROUP "/soak/cgroup.freeze", "0");
 	wait_until(!rmdir(CGROUP "/soak"), "the cgroup is not empty");
 	must(umount(CGROUP));
@@ -569,7 +570,7 @@ int main(int argc, char **argv)
 		       file_count, shared->bytes >> 20, READERS);
 	ksft_print_msg("%lu opens had no memory; %lu found no module\n", shared->no_memory,
 		       shared->absent);
-	ksft_print_msg("%lu unloads and loads; %lu unloads were refused, for files were open\n",
+	ksft_print_msg("%lu unloads and loads; %lu unloads refused because of open files\n",
 		       unloads, refused);
 	for (int i = 0; i < STORMS; i++) {
 		ksft_print_msg("%lu %s\n", shared->storm[i], storm[i].what);
@@ -578,13 +579,14 @@ int main(int argc, char **argv)
 	ksft_print_msg("threads: %ld before, %ld after\n", before.threads, after.threads);
 	for (int i = 0; i < CACHES; i++)
 		ksft_print_msg("%s%s: %ld before, %ld after\n", cache[i].name,
-			       cache[i].of_thread ? " and no such thread" : "", before.object[i],
-			       after.object[i]);
-	ksft_test_result(shared->texts && !shared->wrong, "every text is whole\n");
-	ksft_test_result(raged, "every storm raged\n");
+			       cache[i].of_thread ? " without live threads'" : "",
+			       before.object[i], after.object[i]);
+	ksft_test_result(shared->texts && !shared->wrong, "every text: complete and well formed\n");
+	ksft_test_result(raged, "every storm: at least one round\n");
 	ksft_test_result(unloads && refused,
-			 "unloaded and loaded, and not while files were open\n");
-	ksft_test_result(same_threads(&before, &after), "no thread is left\n");
-	ksft_test_result(same_objects(&before, &after), "no object is left\n");
+			 "unload: refused while files are open, done while none is\n");
+	ksft_test_result(same_threads(&before, &after), "at the end: as many threads as before\n");
+	ksft_test_result(same_objects(&before, &after),
+			 "at the end: as many kernel objects as before\n");
 	ksft_finished();
 }

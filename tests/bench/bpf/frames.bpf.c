@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The kernel stack of every thread, a frame a line, as a BPF iterator over tasks. */
+/* The kernel stack of every thread, one frame per line, as a BPF iterator over tasks. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>

@@ -2,8 +2,8 @@
 /*
  * usage: pin
  *
- * Loads the BPF iterators beside this, and makes each a file below /sys/fs/bpf, where
- * bpffs is mounted. Their light skeletons load themselves, with no library.
+ * Loads the BPF iterators of this directory and pins each as a file in /sys/fs/bpf, where
+ * bpffs is mounted. Their light skeletons need no library.
  */
 #include <bpf/bpf.h>
 #include <errno.h>

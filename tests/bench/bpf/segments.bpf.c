@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The table `segments` of taskscope as a BPF iterator over the mappings of all processes:
- * what a process's segments are is known at the first mapping of the next one.
+ * The table `segments` of taskscope as a BPF iterator over the mappings of all processes. The
+ * segments of a process are complete when the iterator reaches a mapping of the next one.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -24,11 +24,11 @@ struct process {
 };
 
 static struct process process, done;
-/* Where bss may go on; 0 before it has begun. */
+/* The address at which bss may continue; 0 before bss has begun. */
 static unsigned long bss_end;
 static unsigned long seen;
 
-/* What the kernel has noted of a program. */
+/* The addresses that the kernel keeps in mm_struct. */
 static void begin(struct task_struct *task, struct mm_struct *mm)
 {
 	__builtin_memset(&process, 0, sizeof(process));
@@ -59,14 +59,14 @@ static void add(struct vm_area_struct *vma, struct mm_struct *mm)
 	} else if (start <= stack && stack <= end) {
 		process.stack = (struct span){ start, end };
 	} else if (start >= mm->brk && start < mm->mmap_base && !(vma->vm_flags & VM_PFNMAP)) {
-		/* Not what the kernel puts beside the vdso. */
+		/* Without the kernel's other mappings beside the vdso. */
 		if (!process.mmap.start)
 			process.mmap.start = start;
 		process.mmap.end = end;
 	}
 }
 
-/* A row of the process that is done. */
+/* Prints a row of the process that is complete. */
 static void print(struct seq_file *file, const char *name, const struct span *at)
 {
 	if (at->start)
@@ -97,7 +97,7 @@ int segments(struct bpf_iter__task_vma *context)
 	struct task_struct *task = context->task;
 	struct vm_area_struct *vma = context->vma;
 	struct mm_struct *mm;
-	/* The same mapping comes again when what was printed at it did not fit. */
+	/* If the rows did not fit, the iterator calls again with the same mapping. */
 	bool again = context->meta->seq_num && context->meta->seq_num == seen;
 
 	if (!task || !vma) {
@@ -114,7 +114,7 @@ int segments(struct bpf_iter__task_vma *context)
 	}
 	seen = context->meta->seq_num;
 	if (again) {
-		/* It printed if the process is another than that of the mapping before. */
+		/* The previous process is printed at the first mapping of another one. */
 		if (done.tgid)
 			print_all(file);
 		return 0;

@@ -12,7 +12,7 @@
 
 char _license[] SEC("license") = "GPL";
 
-/* As task_state_index() and task_index_to_char() of the kernel have it. */
+/* The same as task_state_index() and task_index_to_char() in the kernel. */
 static char state_of(struct task_struct *task)
 {
 	unsigned int state = task->__state, exit_state = task->exit_state, both;
@@ -44,6 +44,7 @@ int threads(struct bpf_iter__task *context)
 		return 0;
 	if (!context->meta->seq_num) {
 		BPF_SEQ_PRINTF(file, "   TGID     PID    PPID   UID  EUID S KIND   MM     NTHR");
+		BPF_SEQ_PRINTF(file, " CPU SWITCHES           START");
 		BPF_SEQ_PRINTF(file, " TASK             STACK            NOTE COMM\n");
 	}
 	kernel = task->flags & PF_KTHREAD;
@@ -69,7 +70,9 @@ int threads(struct bpf_iter__task *context)
 	BPF_SEQ_PRINTF(file, "%7d %7d %7d %5u %5u %c", task->tgid, task->pid,
 		       task->real_parent->tgid, task->cred->uid.val, task->cred->euid.val,
 		       state_of(task));
-	BPF_SEQ_PRINTF(file, " %s %s %6d %p %p %s %s%s%s\n", kind, mm, task->signal->nr_threads,
-		       task, task->stack, note, open, task->comm, close);
+	BPF_SEQ_PRINTF(file, " %s %s %6d %3u %8lu %15llu %p %p %s %s%s%s\n", kind, mm,
+		       task->signal->nr_threads, task->thread_info.cpu,
+		       task->nvcsw + task->nivcsw, task->start_boottime, task, task->stack, note,
+		       open, task->comm, close);
 	return 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The table `ustacks` of taskscope as a BPF iterator over tasks. One over mappings visits
- * the mappings of a process, not the stack of each thread.
+ * The table `ustacks` of taskscope as a BPF iterator over tasks. An iterator over mappings would
+ * visit the mappings of a process, not the stack of each thread.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What reading a file costs the kernel besides time: the longest RCU read-side
- * critical section, and the most memory held at once.
+ * The cost of reading a file besides time: the longest RCU read-side critical section, and the
+ * largest amount of kernel memory that the reader held at once.
  *
- * A process that writes `1` to /sys/kernel/debug/meter is watched from then on, until
- * it ends or something else is written. What is read there is
+ * A process that writes `1` to /sys/kernel/debug/meter is watched from then on, until it exits
+ * or another text is written. The file reads as
  *
  *	SECTION SECTIONS MEMORY LOST
  *
- * the longest section in units of get_cycles(), which are instructions where QEMU
- * counts these; how many outermost sections there were; the most bytes that the
- * process had of kmalloc() and in vmalloc's space at once; and how many allocations
- * were not followed, for want of room here.
+ * SECTION is the longest section in units of get_cycles(), which are instructions if QEMU counts
+ * them; SECTIONS is the number of outermost sections; MEMORY is the largest number of bytes that
+ * the process held at once of kmalloc() and of vmalloc space; LOST is the number of allocations
+ * that were not followed because the meter's table was full.
  *
- * Sections begin and end in functions, where RCU is preemptible. What the meter does
- * for each of them counts as well: where a section has others in it, its length is
- * an upper bound. Right on one processor only.
+ * With preemptible RCU, sections begin and end in functions, which the meter probes. The meter's
+ * own work counts too, so the length of a section with nested sections is an upper bound. It is
+ * right on one CPU only.
  */
 #include <linux/debugfs.h>
 #include <linux/ftrace.h>
@@ -56,7 +56,7 @@ static void notrace lock_ends(unsigned long ip, unsigned long parent, struct ftr
 static struct ftrace_ops begin_ops = { .func = lock_begins };
 static struct ftrace_ops end_ops = { .func = lock_ends };
 
-/* Whoever frees it. */
+/* Any process may free it. */
 static void let_go(unsigned long address)
 {
 	unsigned long flags;
@@ -81,7 +81,7 @@ static void hold(unsigned long address, size_t size)
 
 	if (current != watched || !address)
 		return;
-	/* Of a large one kmalloc() tells twice. */
+	/* A large kmalloc() is reported twice. */
 	let_go(address);
 	local_irq_save(flags);
 	for (at = 0; at < HELD && held[at].address; at++)
@@ -108,7 +108,7 @@ static void on_kfree(void *data, unsigned long site, const void *at)
 	let_go((unsigned long)at);
 }
 
-/* An area has a page behind it that is never there. */
+/* A vmalloc area ends with a guard page, which is not allocated. */
 static void on_vmap(void *data, unsigned long at, unsigned long size, unsigned long align,
 		    unsigned long start, unsigned long end, int failed)
 {

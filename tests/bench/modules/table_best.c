@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The table `threads` of taskscope, in the best C: a snapshot taken at open() in one
- * RCU section, and rows written straight into seq_file's buffer, which is large from
- * the start. seq_put_decimal_ull_width() is not exported, and numbers are made here.
- * Addresses are hashed by %p, both in one call: nothing else that hashes is exported.
+ * The table `threads` of taskscope in the fastest C: a snapshot taken by open() in one RCU
+ * section, and rows written directly into seq_file's buffer, which is large from the start.
+ * seq_put_decimal_ull_width() is not exported, so this file has its own. Two %p in one call hash
+ * the addresses: no other hash function is exported.
  */
 #include <linux/cred.h>
 #include <linux/debugfs.h>
@@ -16,11 +16,12 @@
 
 #define BUFFER	(16 * 1024)
 #define SLACK	64
-/* No row is longer: six numbers, two addresses, words, an escaped name. */
+/* A row is at most nine numbers, two addresses, words and an escaped name. */
 #define ROW_MAX	256
 
 struct record {
-	u32 tgid, pid, ppid, uid, euid, nr_threads;
+	u32 tgid, pid, ppid, uid, euid, nr_threads, cpu;
+	u64 switches, start;
 	const void *task, *stack;
 	u32 flags;
 	char state;
@@ -28,9 +29,11 @@ struct record {
 	char comm[TASK_COMM_LEN];
 };
 
-enum { TGID, PID, PPID, UID, EUID, NTHR, NUMBERS };
+enum { TGID, PID, PPID, UID, EUID, NTHR, CPU, SWITCHES, START, NUMBERS };
 
-static const char * const names[NUMBERS] = { "TGID", "PID", "PPID", "UID", "EUID", "NTHR" };
+static const char * const names[NUMBERS] = {
+	"TGID", "PID", "PPID", "UID", "EUID", "NTHR", "CPU", "SWITCHES", "START",
+};
 
 struct table {
 	size_t count;
@@ -39,19 +42,23 @@ struct table {
 	struct record records[];
 };
 
-/* How many there were last time. */
+/* The number of tasks at the last open. */
 static size_t expected = SLACK;
 
 static void take(struct record *record, struct task_struct *task)
 {
 	const struct cred *cred = __task_cred(task);
 
+	record->switches = READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
+	smp_rmb(); /* the count is the oldest value of the row */
 	record->tgid = READ_ONCE(task->tgid);
 	record->pid = READ_ONCE(task->pid);
 	record->ppid = pid_alive(task) ? READ_ONCE(rcu_dereference(task->real_parent)->tgid) : 0;
 	record->uid = __kuid_val(cred->uid);
 	record->euid = __kuid_val(cred->euid);
 	record->nr_threads = READ_ONCE(task->signal->nr_threads);
+	record->cpu = task_cpu(task);
+	record->start = READ_ONCE(task->start_boottime);
 	record->task = task;
 	record->stack = READ_ONCE(task->stack);
 	record->state = task_state_to_char(task);
@@ -62,7 +69,7 @@ static void take(struct record *record, struct task_struct *task)
 	record->comm[TASK_COMM_LEN - 1] = 0;
 }
 
-/* false if there is no room for all */
+/* false if the array is too small for all tasks */
 static bool walk(struct table *table, size_t room)
 {
 	struct task_struct *process, *thread;
@@ -98,7 +105,7 @@ static const char *note_of(const struct record *record)
 	return record->flags & (PF_USER_WORKER | PF_IO_WORKER) ? NULL : "pre-exec";
 }
 
-static u32 digits(u32 number)
+static u32 digits(u64 number)
 {
 	u32 count = 1;
 
@@ -111,7 +118,7 @@ static u32 digits(u32 number)
 
 static void measure(struct table *table)
 {
-	u32 largest[NUMBERS] = {};
+	u64 largest[NUMBERS] = {};
 
 	for (size_t i = 0; i < table->count; i++) {
 		const struct record *record = &table->records[i];
@@ -122,6 +129,9 @@ static void measure(struct table *table)
 		largest[UID] = max(largest[UID], record->uid);
 		largest[EUID] = max(largest[EUID], record->euid);
 		largest[NTHR] = max(largest[NTHR], record->nr_threads);
+		largest[CPU] = max(largest[CPU], record->cpu);
+		largest[SWITCHES] = max(largest[SWITCHES], record->switches);
+		largest[START] = max(largest[START], record->start);
 		if (unlikely(note_of(record)))
 			table->has_note = true;
 	}
@@ -168,8 +178,8 @@ static void table_stop(struct seq_file *file, void *v)
 {
 }
 
-/* Writes a number at the right end of a field of spaces; returns the end of that. */
-static char *put_number(char *at, u32 width, u32 number)
+/* Writes a number at the right end of a field of spaces; returns the end of the field. */
+static __always_inline char *put_number(char *at, u32 width, u64 number)
 {
 	char *digit = at + width;
 
@@ -181,7 +191,7 @@ static char *put_number(char *at, u32 width, u32 number)
 	return at + width;
 }
 
-/* The text is a constant, and so is its length. */
+/* The text is a constant, so the compiler knows its length. */
 static __always_inline char *put(char *at, const char *text)
 {
 	size_t length = strlen(text);
@@ -236,6 +246,12 @@ static char *put_row(char *at, const struct table *table, const struct record *r
 		at = put(at, " user  ");
 	at = record->has_mm ? put(at, " set  ") : put(at, " NULL ");
 	at = put_number(at, table->width[NTHR], record->nr_threads);
+	*at++ = ' ';
+	at = put_number(at, table->width[CPU], record->cpu);
+	*at++ = ' ';
+	at = put_number(at, table->width[SWITCHES], record->switches);
+	*at++ = ' ';
+	at = put_number(at, table->width[START], record->start);
 	if (likely(record->stack))
 		at += sprintf(at, " %p %p", record->task, record->stack);
 	else
@@ -263,10 +279,13 @@ static int table_show(struct seq_file *file, void *v)
 	size_t at = (uintptr_t)v - 1;
 
 	if (!at)
-		seq_printf(file, "%*s %*s %*s %*s %*s S KIND   MM   %*s %-16s %-16s %-*s COMM\n",
+		seq_printf(file,
+			   "%*s %*s %*s %*s %*s S KIND   MM   %*s %*s %*s %*s %-16s %-16s %-*s COMM\n",
 			   table->width[TGID], names[TGID], table->width[PID], names[PID],
 			   table->width[PPID], names[PPID], table->width[UID], names[UID],
 			   table->width[EUID], names[EUID], table->width[NTHR], names[NTHR],
+			   table->width[CPU], names[CPU], table->width[SWITCHES], names[SWITCHES],
+			   table->width[START], names[START],
 			   "TASK", "STACK", table->has_note ? 11 : 4, "NOTE");
 	else if (at <= table->count)
 		show_row(file, table, &table->records[at - 1]);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The table `threads` of taskscope in plain C, as most such files are written: a
- * walk in one RCU section that prints as it goes, the whole text again whenever
- * seq_file's buffer turned out too small. And a walk that prints nothing, which
- * is the limit for all who walk.
+ * The table `threads` of taskscope in plain C, as most such files are written: a walk in one RCU
+ * section that prints as it goes, and starts again whenever seq_file's buffer is too small. And
+ * a walk that prints nothing, which no table can beat.
  */
 #include <linux/cred.h>
 #include <linux/debugfs.h>
@@ -36,11 +35,13 @@ static void show_row(struct seq_file *file, struct task_struct *task)
 {
 	bool kernel = task->flags & PF_KTHREAD;
 
-	seq_printf(file, "%7d %7d %7d %5u %5u %c %-6s %-4s %6d %p %p %-4s %s%s%s\n",
+	seq_printf(file,
+		   "%7d %7d %7d %5u %5u %c %-6s %-4s %6d %3u %8lu %15llu %p %p %-4s %s%s%s\n",
 		   task->tgid, task->pid, task_ppid_nr(task),
 		   __kuid_val(task_uid(task)), __kuid_val(task_cred_xxx(task, euid)),
 		   task_state_to_char(task), kind_of(task), task->mm ? "set" : "NULL",
-		   get_nr_threads(task), task, task->stack, note_of(task),
+		   get_nr_threads(task), task_cpu(task), task->nvcsw + task->nivcsw,
+		   task->start_boottime, task, task->stack, note_of(task),
 		   kernel ? "[" : "", task->comm, kernel ? "]" : "");
 }
 
@@ -49,8 +50,9 @@ static int table_plain_show(struct seq_file *file, void *data)
 	struct task_struct *process, *thread;
 	unsigned long count = 1;
 
-	seq_printf(file, "%7s %7s %7s %5s %5s S KIND   MM   %6s %-16s %-16s NOTE COMM\n",
-		   "TGID", "PID", "PPID", "UID", "EUID", "NTHR", "TASK", "STACK");
+	seq_printf(file,
+		   "%7s %7s %7s %5s %5s S KIND   MM   %6s CPU SWITCHES %15s %-16s %-16s NOTE COMM\n",
+		   "TGID", "PID", "PPID", "UID", "EUID", "NTHR", "START", "TASK", "STACK");
 	rcu_read_lock();
 	show_row(file, &init_task);
 	for_each_process_thread(process, thread) {

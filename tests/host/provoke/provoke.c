@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Does to the kernel, at load, what its name says, so that the verdict on the
- * guest can be seen to notice. For guests that are to be lost.
+ * Provokes, at load, the fault that its parameter names, to test the verdict. Only for
+ * guests: most of these faults end the kernel.
  */
 #include <linux/bug.h>
 #include <linux/delay.h>
@@ -38,7 +38,7 @@ static void no_timer(struct timer_list *timer)
 {
 }
 
-/* For what only a debug kernel notices; true if it was one of these. */
+/* provoke_detector - faults that only a debug kernel notices; returns whether `what` names one */
 static bool __init provoke_detector(void)
 {
 	if (!strcmp(what, "kasan")) {
@@ -49,7 +49,7 @@ static bool __init provoke_detector(void)
 	} else if (!strcmp(what, "ubsan")) {
 		WRITE_ONCE(bits, 1 << READ_ONCE(bits));
 	} else if (!strcmp(what, "leak")) {
-		/* Many, for a stale copy of a pointer may keep one. */
+		/* Ten, because a stale copy of a pointer may hide one of them. */
 		for (int i = 0; i < 10; i++) {
 			char *lost = kmalloc(64, GFP_KERNEL);
 
@@ -109,7 +109,7 @@ static int __init provoke_init(void)
 			cpu_relax();
 	} else if (!strcmp(what, "stall")) {
 		rcu_read_lock();
-		/* Only a grace period that somebody waits for can stall. */
+		/* A grace period stalls only if there is a callback that waits for it. */
 		call_rcu(&waiting, never);
 		for (;;)
 			cond_resched();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A loader for i386 programs that need nothing loaded: it goes on to their entry
- * point, which the kernel has put on the stack (AT_ENTRY of the auxiliary vector).
+ * A loader for i386 programs that need no library: it jumps to the program's entry point, which
+ * the kernel has put on the stack (AT_ENTRY of the auxiliary vector).
  */
 #define AT_ENTRY 9
 

@@ -2,19 +2,19 @@
 /*
  * usage: subject down|up|full
  *
- * A program that maps memory, writes a struct report to its standard output and
- * sleeps. The argument says which way the kernel is expected to place mappings:
- * below the base of the area, or above it. With "full" (down) it maps until there is
- * no room below the base, so that the kernel places one above it.
+ * A program that maps memory, writes a struct report to its standard output and sleeps. The
+ * argument is the direction in which the kernel is expected to place mappings: below the base of
+ * the mmap area, or above it. With "full" (down) it maps until there is no room below the base,
+ * so that the kernel places a mapping above the base.
  *
- * Built in several ways: static, static-pie, with libraries, and for i386, where it
- * has no C library.
+ * Built in several ways: static, static-pie, with libraries, and for i386, where it has no C
+ * library.
  */
 #include <stdint.h>
 
 #include "subject.h"
 
-/* No C library: the build root has none for i386. */
+/* No C library for i386: the build root has none. */
 #if __SIZEOF_LONG__ == 4
 #define SYS_write	4
 #define SYS_pause	29
@@ -63,7 +63,7 @@ static unsigned long long grow_heap(void)
 	return call6(SYS_brk, call6(SYS_brk, 0, 0, 0, 0, 0, 0) + 100000, 0, 0, 0, 0, 0);
 }
 
-/* The linker's */
+/* Symbols of the linker. */
 extern const char __executable_start[], _end[] __attribute__((visibility("hidden")));
 
 static void tell_objects(struct report *report)
@@ -150,8 +150,8 @@ static void sleep_for_ever(void)
 #define MIB (1024 * 1024ul)
 
 /*
- * Neighbours differ, so that the kernel keeps them apart. What may be written and is not
- * shared lies inside one without access: beside bss, it could not be told from that.
+ * Neighbouring mappings differ, so that the kernel does not merge them. A private writable mapping
+ * is placed inside one without access: directly behind bss, it could not be told from bss.
  */
 static const struct {
 	unsigned long pages;
@@ -163,14 +163,14 @@ static const struct {
 	{ 16, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS },
 };
 
-/* More than a page of it. */
+/* More than a page of bss. */
 static char bss[3 * PAGE];
 
 static uintptr_t above_the_stack_limit(void)
 {
 	char here;
 
-	/* Within the least that the kernel leaves to the stack, above any base. */
+	/* Inside the gap that the kernel always leaves for the stack, above any base. */
 	return ((uintptr_t)&here & -PAGE) - 4 * MIB;
 }
 
@@ -180,7 +180,7 @@ static uintptr_t below_the_area(void)
 	return sizeof(long) == 4 ? 0x20000000 : 0x800000000;
 }
 
-/* Maps in steps until one is above all before: the kernel had no other room. */
+/* Maps until a mapping is above all others: then the kernel had no room below. */
 static struct range fill(uintptr_t first)
 {
 	static const unsigned long step = 16 * MIB;
@@ -222,7 +222,7 @@ static void run(char way)
 }
 
 #if __SIZEOF_LONG__ == 4
-/* The stack has the number of arguments, and then these. */
+/* The stack has the number of arguments, and then the arguments. */
 static __attribute__((used)) void start(const long *stack)
 {
 	run(*(const char *)stack[2]);

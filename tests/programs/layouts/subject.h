@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a program of the test `layouts` tells of its own address space. The same for
- * 32-bit and 64-bit programs.
+ * What a program of the test `layouts` reports about its own address space, in the same layout
+ * for 32-bit and 64-bit programs.
  */
 #ifndef _SUBJECT_H
 #define _SUBJECT_H
@@ -12,13 +12,13 @@
 #define MAPPINGS 4
 
 struct report {
-	/* What is loaded: the program and its libraries, without the vdso */
+	/* The loaded files: the program and its libraries, without the vdso */
 	struct range object[OBJECTS];
-	/* What it has mapped where the kernel chose the address */
+	/* The mappings whose address the kernel has chosen */
 	struct range mapping[MAPPINGS];
-	/* What it has mapped beyond the base of that area */
+	/* The mappings that the program has placed above the base of that area */
 	struct range beyond;
-	/* The end of its heap, as brk() has it */
+	/* The end of its heap, from brk() */
 	unsigned long long brk;
 };
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Callbacks: work items, timers, IPIs, `irq_work`, kernel threads and threads of interrupts.
+//!
+//! A [`Callback`] belongs to a [`WorkItem`], a [`Timer`], an [`IrqWork`], a [`RemoteCall`], a [`Thread`] or a
+//! [`ThreadedIrq`]. The drop of its owner cancels the callback if the kernel can cancel it, and waits for it
+//! otherwise. When the drop has returned, the callback is not running and will not run: its memory may be freed,
+//! and the module may be unloaded. A drop may therefore sleep. A callback that drops its own owner waits for
+//! itself, for ever.
+//!
+//! # Leaks
+//!
+//! `mem::forget` skips the drop. The kernel then still has a pointer to the owner, and the memory stays
+//! valid for it:
+//!
+//! - [`IrqWork`] and [`Thread`] own their memory through a pointer, and a leak of them leaks that.
+//! - [`ThreadedIrq`] owns a box that is pinned, and a leak of it leaks that.
+//! - [`Timer`], [`WorkItem`] and [`RemoteCall`] are made by a `PinInit` only. The memory of a pinned value is not used
+//!   for anything else before the value is dropped, so that a leak leaks it as well.
+//!
+//! No type can say that the text of the module stays. A module that leaks an owner must not be unloaded
+//! while the callback can run. The `kernel` crate has the same gap (its work items own themselves until
+//! they have run). This module leaks none.
+//!
+//! (High-resolution timers are those of the `kernel` crate.)
+
+mod completion;
+mod ipi;
+mod irq_work;
+mod thread;
+mod threaded_irq;
+mod timer;
+mod work;
+
+pub(crate) use self::completion::{
+    CountedCompletion,
+    Wait, //
+};
+pub(crate) use self::ipi::{
+    call_on,
+    RemoteCall, //
+};
+pub(crate) use self::irq_work::IrqWork;
+pub(crate) use self::thread::Thread;
+pub(crate) use self::threaded_irq::{
+    is_threaded_irq,
+    ThreadedIrq,
+    THREADED_IRQ, //
+};
+pub(crate) use self::timer::Timer;
+pub(crate) use self::work::{
+    Queue,
+    WorkItem, //
+};
+
+use kernel::processor::cpu_relax;
+use kernel::time::delay::fsleep;
+use kernel::time::Delta;
+
+/// Code that the kernel calls later, or on another CPU.
+pub(crate) trait Callback: Send + Sync + 'static {
+    /// Called by the kernel, in the context that the type of its owner says. It may sleep only where that
+    /// context may.
+    fn call(&self);
+}
+
+/// Waits while a callback that the kernel cannot cancel is pending or running. Sleeps, without a limit.
+fn wait_while(is_busy: impl Fn() -> bool) {
+    /// How often this looks before it sleeps in between.
+    const SPINS: usize = 1000;
+    let mut spins = 0;
+
+    while is_busy() {
+        if spins < SPINS {
+            spins += 1;
+            cpu_relax();
+        } else {
+            fsleep(Delta::from_micros(100));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whether a thread that is read from outside has run meanwhile.
+//!
+//! A thread that does not run changes neither its kernel stack nor the registers that are saved there.
+//! A reader takes the [`SwitchCount`] of the thread before it reads and after it has read. Equal counts
+//! say that what was read is what the thread has left. The reader takes no lock and stops no thread.
+//!
+//! # Why the check is right
+//!
+//! The scheduler sets `on_cpu` before it switches to a thread. `finish_task()` clears `on_cpu` after
+//! the switch away from the thread, with release semantics: a reader that sees 0 with acquire semantics
+//! sees all that the thread did until then. Each switch away from a thread first adds one to `nvcsw` or
+//! `nivcsw`.
+//!
+//! Say that the thread ran in between. Then `on_cpu` was set first, with a full barrier before the
+//! switch of stacks (the barrier that membarrier(2) needs). A reader that saw anything that the thread
+//! wrote since then sees `on_cpu` set; or it sees the 0 after that, and with that 0 another count.
+//!
+//! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h).
+
+use crate::abstractions::read_once::field;
+use crate::abstractions::tasks::RcuTask;
+use kernel::sync::barrier::{
+    smp_mb, //
+    Read,
+};
+
+/// Why a kernel stack, or the registers that are saved there, cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// The thread is on a CPU, or was on one while it was read.
+    OnCpu,
+    /// The thread is dead, and has given its stack back.
+    Released,
+}
+
+impl Absent {
+    /// Returns the word for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OnCpu => "on-cpu",
+            Self::Released => "released",
+        }
+    }
+}
+
+/// How often the scheduler has switched away from a thread: the sum of `nvcsw` and `nivcsw`, which is column
+/// SWITCHES.
+///
+/// Each switch adds one to either of them, so that the sum never repeats. Two equal counts of a thread, each read
+/// while the thread was switched out, say that the thread has not run between the two reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SwitchCount(usize);
+
+impl SwitchCount {
+    /// Returns the count of `task` at this moment, whether the thread runs or not.
+    ///
+    /// What is read after this call is at least as new as the count. Any context. Does not sleep.
+    #[inline]
+    pub(crate) fn now(task: RcuTask<'_>) -> Self {
+        let voluntary = field!(task, nvcsw);
+        let involuntary = field!(task, nivcsw);
+
+        // What the caller reads after this call is read after the counts.
+        smp_mb(Read);
+        Self(voluntary.wrapping_add(involuntary))
+    }
+
+    /// Returns the count of `task` if it is switched out.
+    ///
+    /// What is read after this call is read after the count, and is at least as new as the last switch. The
+    /// second call of a comparison needs a read barrier before it ([`switched_out`] has one). Any context. Does not
+    /// sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`Absent`] if the thread is on a CPU, or has given its kernel stack back.
+    #[inline]
+    pub(crate) fn of(task: RcuTask<'_>) -> Result<Self, Absent> {
+        if field!(task, stack_refcount.refs.counter) == 0 {
+            return Err(Absent::Released);
+        }
+        if field!(task, on_cpu) != 0 {
+            return Err(Absent::OnCpu);
+        }
+        // With this the load of `on_cpu` has acquire semantics.
+        smp_mb(Read);
+
+        Ok(Self::now(task))
+    }
+
+    /// Returns the number.
+    #[inline]
+    pub(crate) fn get(self) -> usize {
+        self.0
+    }
+}
+
+/// Returns the result of `look` if `task` was switched out, and had its kernel stack, for as long as
+/// `look` ran; and the switch count of `task` at that time.
+///
+/// If the result does not count, the switch count is one from before anything else was read.
+///
+/// `look` may read the kernel stack of `task`, in a way that cannot fault: the stack may change, or be
+/// gone. The result of such a read is dropped. Any context. `look` must not sleep.
+///
+/// The result is an error, [`Absent`], if what `look` has returned does not count.
+#[inline]
+pub(super) fn switched_out<T>(
+    task: RcuTask<'_>,
+    look: impl FnOnce() -> T,
+) -> (SwitchCount, Result<T, Absent>) {
+    let first = SwitchCount::now(task);
+    let before = match SwitchCount::of(task) {
+        Ok(before) => before,
+        Err(absent) => return (first, Err(absent)),
+    };
+    let seen = look();
+
+    // What has been read is read before what follows.
+    smp_mb(Read);
+    match SwitchCount::of(task) {
+        Ok(after) if after == before => (before, Ok(seen)),
+        Ok(_) => (first, Err(Absent::OnCpu)),
+        Err(absent) => (first, Err(absent)),
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Values by address: a hash table with linear probing.
+//!
+//! Its memory is allocated in one piece beforehand, so that values can be added in an RCU read-side critical
+//! section.
+
+use kernel::alloc::Flags;
+use kernel::prelude::*;
+
+/// An address and its value. An address of zero marks a free slot.
+#[derive(Clone, Copy, Zeroable)]
+struct Slot<V> {
+    address: usize,
+    value: V,
+}
+
+/// Values by address.
+///
+/// # Invariants
+///
+/// There are no slots; or their number is a power of two, and at least one is free. `used` is the number of
+/// slots that are not free.
+pub(crate) struct AddressMap<V> {
+    slots: KVVec<Slot<V>>,
+    used: usize,
+}
+
+impl<V: Copy + Zeroable> AddressMap<V> {
+    /// An empty map, with no room.
+    pub(crate) fn new() -> Self {
+        // INVARIANT: There are no slots.
+        Self {
+            slots: KVVec::new(),
+            used: 0,
+        }
+    }
+
+    /// An empty map with room for `count` addresses, and with at most `slots_max` slots. Sleeps if `flags` allow
+    /// it.
+    pub(crate) fn with_room(count: usize, slots_max: usize, flags: Flags) -> Result<Self> {
+        // INVARIANT: Of eight slots or more, all are free.
+        Ok(Self {
+            slots: KVVec::zeroed(slots_for(count).min(slots_max), flags)?,
+            used: 0,
+        })
+    }
+
+    /// Returns how many slots there are.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Returns how many addresses may be added.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.slots.len() - self.slots.len() / 8 - self.used
+    }
+
+    /// Returns the slot of `address`, or the free one where it belongs; [`None`] without slots.
+    #[inline]
+    fn slot(&mut self, address: usize) -> Option<&mut Slot<V>> {
+        /// The golden ratio, which scatters what is evenly spaced.
+        const RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
+
+        let mask = self.slots.len().checked_sub(1)?;
+        // CAST: The upper half of the product has 32 bits.
+        let mut at = ((address as u64).wrapping_mul(RATIO) >> 32) as usize & mask;
+
+        // By the type invariant a slot is free, so that this ends.
+        while self.slots[at].address != address && self.slots[at].address != 0 {
+            at = (at + 1) & mask;
+        }
+        self.slots.get_mut(at)
+    }
+
+    /// Returns the value of `address`, if there is one.
+    #[inline]
+    pub(crate) fn find(&mut self, address: usize) -> Option<&mut V> {
+        self.slot(address)
+            .and_then(|slot| (slot.address == address).then_some(&mut slot.value))
+    }
+
+    /// Adds `address`, which must not be zero, or replaces its value. Without room for it, nothing
+    /// changes.
+    pub(crate) fn insert(&mut self, address: usize, value: V) {
+        let has_room = self.room() != 0;
+        let Some(slot) = self.slot(address) else {
+            return;
+        };
+        let is_new = slot.address == 0;
+
+        if has_room || !is_new {
+            *slot = Slot { address, value };
+            // INVARIANT: There was room. The slots that `room()` does not count stay free.
+            self.used += usize::from(is_new);
+        }
+    }
+}
+
+/// Returns the number of slots for `count` addresses.
+pub(crate) fn slots_for(count: usize) -> usize {
+    (count + count / 7 + 8).next_power_of_two()
+}
+
+#[kunit_tests(taskscope_address_map)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_found() -> Result {
+        let mut map = AddressMap::<usize>::with_room(100, usize::MAX, GFP_KERNEL)?;
+
+        for address in 1..=100 {
+            assert_eq!(map.find(address), None);
+            map.insert(address, 1000 + address);
+            map.insert(address, 2000 + address);
+        }
+        assert_eq!(map.used, 100);
+        for address in 1..=100 {
+            assert_eq!(map.find(address), Some(&mut (2000 + address)));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_full_map_takes_no_more() -> Result {
+        let mut map = AddressMap::<usize>::with_room(1, usize::MAX, GFP_KERNEL)?;
+
+        for address in 1..100 {
+            map.insert(address, address);
+        }
+        assert_eq!(map.room(), 0);
+        assert_eq!(map.find(99), None);
+        map.insert(1, 5);
+        assert_eq!(map.find(1), Some(&mut 5));
+        Ok(())
+    }
+
+    #[test]
+    fn without_memory_nothing_is_kept() {
+        let mut map = AddressMap::<usize>::new();
+
+        assert_eq!(map.find(1), None);
+        map.insert(1, 2);
+        assert_eq!(map.find(1), None);
+    }
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kernel addresses as tables show them: hashed, as `%p` prints them, or raw.
+//!
+//! The kernel hashes an address with a secret key. A module gets the hash only by printing the address with `%p`
+//! and reading the text. That costs more than the rest of a row of `threads`, and gives the same text each time.
+//! Hence [`Addresses`] remembers hashes.
+//!
+//! Hashing fails closed. Addresses are shown as they are only if the module is loaded with
+//! `raw_pointers=1`, or if `%p` has printed exactly the addresses that it was given. If it prints
+//! anything but that or hashes, all addresses of the table are hidden.
+
+use crate::abstractions::pointer_hash::{
+    self,
+    Printed, //
+    HASHED_AT_ONCE,
+};
+use crate::abstractions::signal;
+use crate::capture::address_map::{
+    slots_for, //
+    AddressMap,
+};
+use crate::text::kernel_address::Shown;
+use kernel::alloc::flags::__GFP_NOWARN;
+use kernel::prelude::*;
+use kernel::sync::{
+    new_mutex, //
+    Mutex,
+};
+
+/// The most slots of the memory of hashes: 16 MiB.
+const SLOTS_MAX: usize = 1024 * 1024;
+
+/// An item with kernel addresses. All items of a type have the same number of them.
+pub(crate) trait HasAddresses {
+    /// Returns the addresses, or the numbers that have replaced them.
+    fn addresses(&mut self) -> &mut [usize];
+}
+
+/// How kernel addresses are shown.
+#[pin_data]
+pub(crate) struct Addresses {
+    raw: bool,
+    #[pin]
+    hashes: Mutex<Hashes>,
+}
+
+impl Addresses {
+    /// Addresses are shown as they are if `raw`, else hashed.
+    pub(crate) fn new(raw: bool) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            raw,
+            hashes <- new_mutex!(Hashes::new()),
+        }? Error)
+    }
+
+    /// Replaces the addresses of each item by what [`Shown`] shows for them. An address of zero stays zero. May
+    /// sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if the caller is being killed.
+    pub(crate) fn show<T: HasAddresses>(&self, items: &mut [T]) -> Result<Shown> {
+        let each = items.first_mut().map_or(0, |item| item.addresses().len());
+
+        if self.raw || each == 0 {
+            return Ok(Shown::Numbers);
+        }
+        self.hashes.lock().prepare(each * items.len());
+        for items in items.chunks_mut(signal::ROWS_PER_CHECK) {
+            signal::check_fatal_signal()?;
+            // A killed reader cannot stop waiting for the lock. The lock is held for one chunk at a time, so that
+            // no reader waits long.
+            match self.hashes.lock().show(items) {
+                Shown::Hashes => {}
+                shown => return Ok(shown),
+            }
+        }
+        Ok(Shown::Hashes)
+    }
+
+    /// As [`Addresses::show`], without remembering the hashes. Does not sleep.
+    pub(crate) fn show_once<T: HasAddresses>(&self, items: &mut [T]) -> Shown {
+        if self.raw {
+            return Shown::Numbers;
+        }
+        hash(items)
+    }
+}
+
+/// As [`Addresses::show_once`], and hashed in any case.
+pub(crate) fn hash<T: HasAddresses>(items: &mut [T]) -> Shown {
+    Hashes::new().show(items)
+}
+
+/// Addresses whose hashes are not known, and the places for their hashes.
+#[derive(Default)]
+struct Batch {
+    addresses: [usize; HASHED_AT_ONCE],
+    places: [(usize, usize); HASHED_AT_ONCE],
+    len: usize,
+}
+
+impl Batch {
+    /// Adds an address.
+    #[inline]
+    fn push(&mut self, address: usize, place: (usize, usize)) {
+        self.addresses[self.len] = address;
+        self.places[self.len] = place;
+        self.len += 1;
+    }
+
+    /// Returns whether the batch is full.
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.len == HASHED_AT_ONCE
+    }
+
+    /// Hashes the addresses and puts the hashes in their places, if the kernel hashes any.
+    fn flush<T: HasAddresses>(&mut self, hashes: &mut Hashes, items: &mut [T]) -> Shown {
+        if self.len == 0 {
+            return Shown::Hashes;
+        }
+        let hashed = match pointer_hash::hash_pointers(&self.addresses, self.len) {
+            Printed::Hashed(hashed) => hashed,
+            // Some addresses of the table may have been replaced by their hashes.
+            Printed::AsTheyAre if hashes.has_hashed => return Shown::Hidden,
+            Printed::AsTheyAre => return Shown::Numbers,
+            Printed::Unknown => return Shown::Hidden,
+        };
+
+        hashes.has_hashed = true;
+        for ((address, hash), (item, which)) in self.addresses[..self.len]
+            .iter()
+            .zip(hashed.map(usize::from_ne_bytes))
+            .zip(self.places)
+        {
+            items[item].addresses()[which] = hash;
+            hashes.known.insert(*address, hash);
+        }
+        self.len = 0;
+        Shown::Hashes
+    }
+}
+
+/// The hashes of addresses, as their digits.
+///
+/// Hashes stay true, because the kernel never changes its key. Without memory for them, each address is hashed
+/// again.
+struct Hashes {
+    known: AddressMap<usize>,
+    /// Whether the kernel has hashed an address: then it hashes all, until the next boot.
+    has_hashed: bool,
+}
+
+impl Hashes {
+    /// Knows none.
+    fn new() -> Self {
+        Self {
+            known: AddressMap::new(),
+            has_hashed: false,
+        }
+    }
+
+    /// Makes room for `count` addresses. A table that is full or too small is replaced by an empty one, if there
+    /// is memory for it: most addresses in a full table are no longer in use.
+    fn prepare(&mut self, count: usize) {
+        let is_filled = self.known.room() == 0;
+
+        if is_filled || self.known.slots() < slots_for(count).min(SLOTS_MAX) {
+            match AddressMap::with_room(count, SLOTS_MAX, GFP_KERNEL | __GFP_NOWARN) {
+                Ok(map) => self.known = map,
+                Err(_) if is_filled => self.known = AddressMap::new(),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Replaces the addresses of each item by their hashes.
+    fn show<T: HasAddresses>(&mut self, items: &mut [T]) -> Shown {
+        let mut missing = Batch::default();
+
+        for at in 0..items.len() {
+            for which in 0..items[at].addresses().len() {
+                let address = &mut items[at].addresses()[which];
+
+                if *address == 0 {
+                    continue;
+                }
+                if let Some(hash) = self.known.find(*address) {
+                    *address = *hash;
+                    continue;
+                }
+                missing.push(*address, (at, which));
+                if missing.is_full() {
+                    let shown = missing.flush(self, items);
+
+                    if shown != Shown::Hashes {
+                        return shown;
+                    }
+                }
+            }
+        }
+        missing.flush(self, items)
+    }
+}
+
+#[kunit_tests(taskscope_addresses)]
+mod tests {
+    use super::*;
+
+    impl HasAddresses for [usize; 2] {
+        fn addresses(&mut self) -> &mut [usize] {
+            self
+        }
+    }
+
+    /// Addresses as the kernel has them.
+    const ADDRESSES: [usize; 3] = [
+        0xffff_8880_0000_1000,
+        0xffff_8880_0000_2000,
+        0xffff_c900_0000_3000,
+    ];
+
+    #[test]
+    fn hashes_are_remembered() {
+        let mut hashes = Hashes::new();
+
+        hashes.prepare(100);
+        hashes.known.insert(1, 1001);
+        hashes.prepare(10);
+        assert_eq!(hashes.known.find(1), Some(&mut 1001));
+    }
+
+    #[test]
+    fn a_full_table_is_begun_anew() {
+        let mut hashes = Hashes::new();
+
+        hashes.prepare(1);
+        for address in 1..100 {
+            hashes.known.insert(address, address);
+        }
+        assert_eq!(hashes.known.room(), 0);
+        hashes.prepare(1);
+        assert!(hashes.known.room() != 0);
+    }
+
+    #[test]
+    fn the_same_address_has_the_same_hash() {
+        let [a, b, c] = ADDRESSES;
+        let mut items = [[a, b], [b, 0], [c, a]];
+
+        if hash(&mut items) == Shown::Hashes {
+            assert_eq!(items[0][0], items[2][1]);
+            assert_eq!(items[0][1], items[1][0]);
+            assert_eq!(items[1][1], 0);
+            assert!(items[0][0] != items[0][1]);
+        }
+    }
+
+    /// `%p` prints an error pointer as it is, also where it hashes addresses.
+    #[test]
+    fn an_address_that_is_not_hashed_hides_all() {
+        const ERROR: usize = usize::MAX - 10;
+        let [a, b, c] = ADDRESSES;
+
+        if hash(&mut [[a, b]]) == Shown::Hashes {
+            assert_eq!(hash(&mut [[ERROR, 0]]), Shown::Hidden);
+            assert_eq!(hash(&mut [[a, ERROR], [b, c]]), Shown::Hidden);
+            // In the second batch, when the first has been replaced.
+            assert_eq!(
+                hash(&mut [[a, b], [c, a], [b, c], [a, b], [c, ERROR]]),
+                Shown::Hidden
+            );
+        }
+        assert!(Shown::Hidden.address(ERROR).text() == *b"(____ptrval____)");
+        assert!(Shown::Hidden.address(0).text() == *b"-               ");
+    }
+
+    #[test]
+    fn no_address_is_shown_beside_hashes() {
+        let mut hashes = Hashes::new();
+
+        hashes.has_hashed = true;
+        if hash(&mut [[ADDRESSES[0], 0]]) == Shown::Numbers {
+            assert_eq!(hashes.show(&mut [[ADDRESSES[0], 0]]), Shown::Hidden);
+        }
+    }
+}

@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The widths of columns, the header, and rows.
+
+use crate::text::columns::{
+    Columns,
+    Row, //
+};
+use crate::text::hexadecimal::ADDRESS_DIGITS;
+use crate::text::line::Line;
+use crate::text::name::Name;
+use crate::text::number;
+use crate::text::row_text::RowText;
+use crate::text::value::{
+    write_text, //
+    Cell,
+    Side,
+    Value,
+};
+use core::ops::Range;
+use kernel::prelude::*;
+
+/// The most columns of a table, without the last one.
+pub(crate) const COLUMNS_MAX: usize = 16;
+
+/// The most bytes of all columns of a row together, without the last one.
+pub(crate) const WIDTH_MAX: usize = u8::MAX as usize;
+
+/// How wide a column has to be: its largest values so far.
+#[derive(Clone, Copy)]
+struct Width {
+    /// The most bytes of text.
+    text: usize,
+    /// The largest number in decimal, without its sign.
+    number: u64,
+    /// The lowest number in decimal, if one is negative.
+    lowest: i64,
+    /// The largest [`Value::Hexadecimal`]; 0 if there is none.
+    hexadecimal: usize,
+    /// The largest [`Value::PaddedHexadecimal`]; 0 if there is none.
+    padded: usize,
+}
+
+impl Width {
+    /// The width of a column without values.
+    const EMPTY: Self = Self {
+        text: 0,
+        number: 0,
+        lowest: 0,
+        hexadecimal: 0,
+        padded: 0,
+    };
+
+    /// Takes a value into account.
+    #[inline(always)]
+    fn add(&mut self, value: Value) {
+        match value {
+            // The name of a column is not shorter.
+            Value::Nothing | Value::Letter(_) => {}
+            Value::Number(number) => self.number = self.number.max(number),
+            Value::Signed(number) => {
+                self.number = self.number.max(number.unsigned_abs());
+                self.lowest = self.lowest.min(number);
+            }
+            // Zero is as wide as one.
+            Value::Hexadecimal(number) => self.hexadecimal = self.hexadecimal.max(number | 1),
+            Value::PaddedHexadecimal(number) => self.padded = self.padded.max(number | 1),
+            Value::KernelAddress(_) => self.text = self.text.max(ADDRESS_DIGITS),
+            Value::Word(word) => self.text = self.text.max(word.len()),
+            Value::Name(name) => self.text = self.text.max(name.word_len()),
+        }
+    }
+
+    /// Returns the number of bytes.
+    fn bytes(&self) -> usize {
+        let if_any = |value: usize, width: fn(usize) -> usize| match value {
+            0 => 0,
+            value => width(value),
+        };
+        let sign = match self.lowest {
+            0 => 0,
+            lowest => 1 + number::decimal_width(lowest.unsigned_abs()),
+        };
+
+        self.text
+            .max(number::decimal_width(self.number))
+            .max(sign)
+            .max(if_any(self.hexadecimal, number::prefixed_width))
+            .max(if_any(self.padded, number::padded_width))
+    }
+}
+
+/// The widths of the columns of a table, while its rows are looked at.
+pub(crate) struct Widths {
+    columns: [Width; COLUMNS_MAX],
+    count: usize,
+}
+
+impl Widths {
+    /// Columns as wide as their names.
+    ///
+    /// # Errors
+    ///
+    /// `E2BIG` if `R` has more than [`COLUMNS_MAX`] columns.
+    pub(crate) fn new<R: Row>() -> Result<Self> {
+        let mut widths = Self {
+            columns: [Width::EMPTY; COLUMNS_MAX],
+            count: 0,
+        };
+
+        R::columns(&mut Names(&mut widths));
+        if widths.count > COLUMNS_MAX {
+            return Err(E2BIG);
+        }
+        Ok(widths)
+    }
+
+    /// Makes the columns wide enough for a row.
+    #[inline(always)]
+    pub(crate) fn add<R: Row>(&mut self, row: &R) {
+        R::columns(&mut Measure {
+            widths: self,
+            row,
+            at: 0,
+        });
+    }
+}
+
+/// Where each column of a table stands in its rows. One space separates two columns.
+pub(crate) struct Layout {
+    /// Where each column starts and ends. Bytes, so that the compiler knows that a column lies within the row.
+    places: [(u8, u8); COLUMNS_MAX],
+    /// The number of bytes of a row before its last column.
+    width: usize,
+}
+
+impl Layout {
+    /// Lays out columns of these widths.
+    ///
+    /// # Errors
+    ///
+    /// `E2BIG` if the columns have more than [`WIDTH_MAX`] bytes together.
+    pub(crate) fn new(widths: &Widths) -> Result<Self> {
+        let mut layout = Self {
+            places: [(0, 0); COLUMNS_MAX],
+            width: 0,
+        };
+
+        for (place, width) in layout
+            .places
+            .iter_mut()
+            .zip(&widths.columns[..widths.count])
+        {
+            let end = layout.width + width.bytes();
+            let [start, end] = [layout.width, end].map(u8::try_from);
+
+            *place = (start.map_err(|_| E2BIG)?, end.map_err(|_| E2BIG)?);
+            layout.width = usize::from(place.1) + 1;
+        }
+        Ok(layout)
+    }
+
+    /// Returns where column `at` starts and ends in a row.
+    #[inline(always)]
+    pub(super) fn place(&self, at: usize) -> Range<usize> {
+        let (start, end) = self.places[at];
+
+        start.into()..end.into()
+    }
+
+    /// Returns the number of bytes of a row before its last column.
+    #[inline(always)]
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Adds the header to `line`.
+    pub(crate) fn header<R: Row>(&self, line: &mut Line<'_>) {
+        let mut text = RowText::new(self);
+        let mut header = Header {
+            text: &mut text,
+            at: 0,
+            last: "",
+        };
+
+        R::columns(&mut header);
+        let last = header.last;
+
+        text.add_to(line);
+        line.bytes(last.as_bytes());
+        line.byte(b'\n');
+    }
+
+    /// Adds `rows`, which follow each other in the table, to `line`.
+    #[inline(always)]
+    pub(crate) fn rows<R: Row>(&self, rows: impl Iterator<Item = R>, line: &mut Line<'_>) {
+        let (count, _) = rows.size_hint();
+
+        // No time goes into rows that do not fit.
+        if !line.has_room(count * self.width) {
+            return;
+        }
+        let mut text = RowText::new(self);
+        let mut before: Option<R> = None;
+
+        for row in rows {
+            text.write(before.as_ref(), &row);
+            text.add_to(line);
+            R::columns(&mut Rest { row: &row, line });
+            before = Some(row);
+        }
+    }
+}
+
+/// Makes each column as wide as its name, and counts them.
+struct Names<'a>(&'a mut Widths);
+
+impl<R> Columns<R> for Names<'_> {
+    fn column<V: Cell>(&mut self, name: &'static str, _: Side, _: impl Fn(&R) -> V) {
+        if let Some(width) = self.0.columns.get_mut(self.0.count) {
+            width.text = name.len().max(V::WIDTH.unwrap_or(0));
+        }
+        self.0.count += 1;
+    }
+
+    fn own_text(&mut self, name: &'static str, _: impl Fn(&R) -> &[u8]) {
+        self.column(name, Side::Left, |_: &R| Value::Nothing);
+    }
+}
+
+/// Makes each column wide enough for a row.
+struct Measure<'a, R> {
+    widths: &'a mut Widths,
+    row: &'a R,
+    at: usize,
+}
+
+impl<R> Columns<R> for Measure<'_, R> {
+    #[inline(always)]
+    fn column<V: Cell>(&mut self, _: &'static str, _: Side, value: impl Fn(&R) -> V) {
+        if V::WIDTH.is_none() {
+            self.widths.columns[self.at].add(value(self.row).value());
+        }
+        self.at += 1;
+    }
+
+    fn own_text(&mut self, _: &'static str, value: impl Fn(&R) -> &[u8]) {
+        let width = &mut self.widths.columns[self.at];
+
+        width.text = width.text.max(value(self.row).len());
+        self.at += 1;
+    }
+}
+
+/// Writes the names of the columns.
+struct Header<'a, 'b> {
+    text: &'a mut RowText<'b>,
+    at: usize,
+    last: &'static str,
+}
+
+impl<R> Columns<R> for Header<'_, '_> {
+    fn column<V: Cell>(&mut self, name: &'static str, side: Side, _: impl Fn(&R) -> V) {
+        write_text(self.text.field(self.at), side, name.as_bytes());
+        self.at += 1;
+    }
+
+    fn own_text(&mut self, name: &'static str, _: impl Fn(&R) -> &[u8]) {
+        self.column(name, Side::Left, |_: &R| Value::Nothing);
+    }
+
+    fn name(&mut self, name: &'static str, _: impl Fn(&R) -> Name) {
+        self.last = name;
+    }
+
+    fn rest(&mut self, name: &'static str, _: impl Fn(&R, &mut Line<'_>)) {
+        self.last = name;
+    }
+}
+
+/// Adds a last column of any length.
+struct Rest<'a, 'b, R> {
+    row: &'a R,
+    line: &'a mut Line<'b>,
+}
+
+impl<R> Columns<R> for Rest<'_, '_, R> {
+    #[inline(always)]
+    fn column<V: Cell>(&mut self, _: &'static str, _: Side, _: impl Fn(&R) -> V) {}
+
+    #[inline(always)]
+    fn own_text(&mut self, _: &'static str, _: impl Fn(&R) -> &[u8]) {}
+
+    #[inline(always)]
+    fn rest(&mut self, _: &'static str, write: impl Fn(&R, &mut Line<'_>)) {
+        write(self.row, self.line);
+        self.line.byte(b'\n');
+    }
+}
+
+#[kunit_tests(taskscope_layout)]
+mod tests {
+    use super::*;
+    use crate::text::name;
+    use crate::text::value::{
+        Hexadecimal,
+        Letter,
+        PaddedHexadecimal, //
+    };
+
+    /// A row of a table with each kind of value.
+    #[derive(Clone, Copy)]
+    struct Thread {
+        pid: u32,
+        nr: i32,
+        sp: Option<usize>,
+        state: u8,
+        valid: &'static str,
+        comm: &'static str,
+    }
+
+    impl Row for Thread {
+        fn columns(columns: &mut impl Columns<Self>) {
+            columns.number("PID", |thread| thread.pid);
+            columns.number("NR", |thread| thread.nr);
+            columns.number("SP", |thread| thread.sp.map(PaddedHexadecimal));
+            columns.number("HEX", |thread| Hexadecimal(thread.sp.unwrap_or(0)));
+            columns.text("S", |thread| Letter(thread.state));
+            columns.text("VALID", |thread| thread.valid);
+            columns.name("COMM", |thread| {
+                let mut comm = [0; name::COMM_LEN];
+
+                comm[..thread.comm.len()].copy_from_slice(thread.comm.as_bytes());
+                Name {
+                    comm,
+                    bracketed: thread.state == b'R',
+                }
+            });
+        }
+    }
+
+    const THREADS: [Thread; 6] = {
+        let thread = Thread {
+            pid: 9,
+            nr: 0,
+            sp: None,
+            state: b'R',
+            valid: "on-cpu",
+            comm: "init",
+        };
+
+        [
+            thread,
+            Thread { pid: 10, ..thread },
+            Thread {
+                pid: 100_000,
+                nr: -1,
+                sp: Some(0x7ffd_1234_5678),
+                valid: "ok",
+                comm: "a longer name",
+                ..thread
+            },
+            Thread {
+                pid: 11,
+                nr: 230,
+                sp: Some(0x1000),
+                state: b'S',
+                valid: "ok",
+                comm: "sh",
+            },
+            Thread {
+                pid: 12,
+                valid: "outside",
+                comm: "sh",
+                ..thread
+            },
+            Thread {
+                pid: 7,
+                valid: "ok",
+                comm: "sh",
+                ..thread
+            },
+        ]
+    };
+
+    /// Returns a layout for [`THREADS`].
+    fn layout() -> Result<Layout> {
+        let mut widths = Widths::new::<Thread>()?;
+
+        for thread in &THREADS {
+            widths.add(thread);
+        }
+        Layout::new(&widths)
+    }
+
+    const TEXT: &str = "   PID  NR           SP            HEX S VALID   COMM\n\
+                         \x20    9   0            -            0x0 R on-cpu  [init]\n\
+                         \x20   10   0            -            0x0 R on-cpu  [init]\n\
+                         100000  -1 7ffd12345678 0x7ffd12345678 R ok      [a longer name]\n\
+                         \x20   11 230     00001000         0x1000 S ok      sh\n\
+                         \x20   12   0            -            0x0 R outside [sh]\n\
+                         \x20    7   0            -            0x0 R ok      [sh]\n";
+
+    #[test]
+    fn columns_are_as_wide_as_their_values() -> Result {
+        let layout = layout()?;
+        let mut buf = [0; 1024];
+        let mut line = Line::new(&mut buf);
+
+        layout.header::<Thread>(&mut line);
+        layout.rows(THREADS.into_iter(), &mut line);
+        assert_eq!(line.as_bytes(), TEXT.as_bytes());
+        Ok(())
+    }
+
+    /// A row is the same, whichever row is before it.
+    #[test]
+    fn a_row_does_not_depend_on_the_row_before() -> Result {
+        let layout = layout()?;
+
+        for before in THREADS {
+            for (thread, expected) in THREADS.iter().zip(TEXT.lines().skip(1)) {
+                let mut buf = [0; 1024];
+                let mut line = Line::new(&mut buf);
+
+                layout.rows([before, *thread].into_iter(), &mut line);
+                let row = line.as_bytes().split(|&byte| byte == b'\n').nth(1);
+                assert_eq!(row, Some(expected.as_bytes()));
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn rows_that_do_not_fit_overflow() -> Result {
+        let layout = layout()?;
+        let mut buf = [0; 1024];
+        let mut line = Line::new(&mut buf);
+
+        layout.rows(THREADS.into_iter(), &mut line);
+        let len = line.finish().ok_or(EINVAL)?;
+
+        for room in 0..len {
+            let mut line = Line::new(&mut buf[..room]);
+
+            layout.rows(THREADS.into_iter(), &mut line);
+            assert!(line.finish().is_none());
+        }
+        Ok(())
+    }
+
+    /// Values that were not measured leave the other columns alone.
+    #[test]
+    fn a_value_that_does_not_fit_stays_in_its_column() -> Result {
+        let layout = Layout::new(&Widths::new::<Thread>()?)?;
+        let mut buf = [0; 1024];
+        let mut line = Line::new(&mut buf);
+
+        layout.header::<Thread>(&mut line);
+        layout.rows(THREADS[2..4].iter().copied(), &mut line);
+        assert_eq!(
+            line.as_bytes(),
+            b"PID NR SP HEX S VALID COMM\n\
+             *** -1 ** *** R ok    [a longer name]\n\
+             \x2011 ** ** *** S ok    sh\n"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn zeros_have_their_width() -> Result {
+        /// A row whose columns have short names.
+        struct Zeros;
+
+        impl Row for Zeros {
+            fn columns(columns: &mut impl Columns<Self>) {
+                columns.number("A", |_| Hexadecimal(0));
+                columns.number("B", |_| PaddedHexadecimal(0));
+                columns.number("C", |_| 0i32);
+                columns.rest("D", |_, line| line.byte(b'd'));
+            }
+        }
+
+        let mut widths = Widths::new::<Zeros>()?;
+        let mut buf = [0; 1024];
+        let mut line = Line::new(&mut buf);
+
+        widths.add(&Zeros);
+        Layout::new(&widths)?.rows([Zeros].into_iter(), &mut line);
+        assert_eq!(line.as_bytes(), b"0x0 00000000 0 d\n");
+        Ok(())
+    }
+
+    /// A table with one column too many.
+    struct TooWide;
+
+    impl Row for TooWide {
+        fn columns(columns: &mut impl Columns<Self>) {
+            for _ in 0..=COLUMNS_MAX {
+                columns.number("N", |_| 0u32);
+            }
+        }
+    }
+
+    #[test]
+    fn too_many_columns_are_an_error() {
+        assert!(matches!(Widths::new::<TooWide>(), Err(error) if error == E2BIG));
+    }
+}

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * `cpus` shows what each CPU runs. Programs and a module that keep a CPU busy in a known place
+ * are the expected values, and the samples of perf's cpu-clock a second witness.
+ * (tests/host/spins.test compares with sysrq-l, which leaves call traces in the log.)
+ */
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <kselftest.h>
+
+#include "contexts.h"
+#include "cpus.h"
+#include "frames.h"
+#include "guest.h"
+
+/* No frame of the interrupt that asks may be left. */
+static const char * const of_the_interrupt[] = {
+	"hrtimer_", "__hrtimer_", "tick_", "sysvec_apic_timer", "asm_sysvec_apic_timer",
+	"arch_timer_", "el1_interrupt", "el1h_64_irq", "gic_", "stack_trace_",
+};
+
+static bool no_frame_of_the_interrupt(const struct rows *table, int cpu)
+{
+	for (size_t i = 0; i < sizeof(of_the_interrupt) / sizeof(*of_the_interrupt); i++)
+		if (cpus_frame(table, cpu, of_the_interrupt[i]))
+			return false;
+	return true;
+}
+
+static struct rows *read_whole(void)
+{
+	struct rows *table = rows_read("cpus");
+
+	if (!cpus_whole(table))
+		die("the table is not whole");
+	return table;
+}
+
+/* The reader is on the first CPU. An interrupt may just be running there. */
+static bool has_reader(const struct rows *table)
+{
+	char pid[20];
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	return !strcmp(cpus_value(table, 0, "PID"), pid) &&
+	       !strcmp(cpus_value(table, 0, "TGID"), pid) &&
+	       !strcmp(cpus_value(table, 0, "COMM"), "cpus.test");
+}
+
+/* The reader is within open(), and nothing has interrupted it but the sample. */
+static bool is_in_open(const struct rows *table)
+{
+	return has_reader(table) && !strcmp(cpus_value(table, 0, "CONTEXT"), "task") &&
+	       cpus_frame(table, 0, "do_dentry_open+") && cpus_frame(table, 0, "do_sys_openat2+") &&
+	       no_frame_of_the_interrupt(table, 0);
+}
+
+static void test_reader(void)
+{
+	struct rows *table = NULL;
+
+	wait_until(({
+		if (table)
+			rows_free(table);
+		table = read_whole();
+		strcmp(cpus_value(table, 0, "CONTEXT"), "hardirq") &&
+		strcmp(cpus_value(table, 0, "CONTEXT"), "softirq");
+	}), "the reader's CPU runs nothing but interrupts");
+	ksft_test_result(is_in_open(table), "reader's own CPU: the reader in open()\n");
+	rows_free(table);
+}
+
+/* The samples of perf's cpu-clock on a CPU: how many there were, and how many were as expected. */
+struct clock {
+	unsigned long samples, expected;
+};
+
+#define CLOCK_PAGES 16
+/* Of a debug kernel, a sample takes about a millisecond. */
+#define CLOCK_PERIOD_NS 10000000
+
+static struct clock sample_by_clock(int cpu, pid_t pid, unsigned long from, unsigned long to)
+{
+	struct perf_event_attr attributes = {
+		.type = PERF_TYPE_SOFTWARE, .size = sizeof(attributes),
+		.config = PERF_COUNT_SW_CPU_CLOCK, .sample_period = CLOCK_PERIOD_NS,
+		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID,
+	};
+	const size_t page = 4096, size = CLOCK_PAGES * page;
+	int file = must(syscall(SYS_perf_event_open, &attributes, -1, cpu, -1, 0));
+	struct perf_event_mmap_page *ring =
+		mmap(NULL, page + size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	struct clock clock = { 0 };
+	unsigned long head, at = 0;
+
+	must((intptr_t)ring);
+	wait_until(__atomic_load_n(&ring->data_head, __ATOMIC_ACQUIRE) > 20 * 24, "no samples");
+	must(ioctl(file, PERF_EVENT_IOC_DISABLE, 0));
+	head = __atomic_load_n(&ring->data_head, __ATOMIC_ACQUIRE);
+	while (at < head && at < size) {
+		struct {
+			struct perf_event_header header;
+			unsigned long ip;
+			unsigned int pid, tid;
+		} *sample = (void *)((char *)ring + page + at);
+
+		if (sample->header.type == PERF_RECORD_SAMPLE) {
+			bool expected = sample->tid == (unsigned int)pid && sample->ip >= from &&
+					sample->ip < to;
+
+			clock.samples++;
+			clock.expected += expected;
+			if (!expected)
+				ksft_print_msg("cpu-clock: thread %u at %#lx\n", sample->tid,
+					       sample->ip);
+		}
+		at += sample->header.size;
+	}
+	munmap(ring, page + size);
+	close(file);
+	return clock;
+}
+
+/* Most samples agree: at times the CPU runs something else for a moment. */
+static bool agrees(struct clock clock)
+{
+	ksft_print_msg("cpu-clock: %lu samples of %lu\n", clock.expected, clock.samples);
+	return clock.expected > clock.samples / 2;
+}
+
+/* Where the text of the module spin is. */
+static void find_spin(unsigned long *from, unsigned long *to)
+{
+	char *text = slurp("/proc/modules", NULL), *line = strstr(text, "spin ");
+	unsigned long size;
+
+	/* NAME SIZE USES USERS STATE ADDRESS */
+	if (!line || sscanf(line, "spin %lu %*s %*s %*s %lx", &size, from) != 2)
+		die("/proc/modules has no spin");
+	*to = *from + size;
+	free(text);
+}
+
+/*
+ * Reads until the CPU ran the module's function: at times it runs another interrupt or a thread
+ * of a higher class.
+ */
+static struct rows *read_spinning(int cpu, const char *context, const char *function)
+{
+	struct rows *table = NULL;
+
+	wait_until(({
+		if (table)
+			rows_free(table);
+		table = read_whole();
+		!strcmp(cpus_value(table, cpu, "CONTEXT"), context) &&
+		cpus_frame(table, cpu, function);
+	}), "CPU %d does not run %s", cpu, function);
+	return table;
+}
+
+/* How many frames the CPU has before the function; -1 if it has not that one. */
+static long frames_before(const struct rows *table, int cpu, const char *function)
+{
+	struct cpu_rows rows = cpus_rows(table, cpu);
+
+	for (size_t i = 0; i < rows.count; i++)
+		if (!strncmp(rows_value(table, rows.first + i, "FRAME"), function,
+			     strlen(function)))
+			return i;
+	return -1;
+}
+
+static void test_kernel_spinner(int cpu)
+{
+	pid_t pid = load_spin(cpu, "enabled", 30);
+	unsigned long from, to;
+	struct rows *table;
+	struct cpu_rows rows;
+	long before;
+	char number[20];
+
+	snprintf(number, sizeof(number), "%d", pid);
+	find_spin(&from, &to);
+	start_spin();
+	table = read_spinning(cpu, "task", "spin_enabled+");
+	rows = cpus_rows(table, cpu);
+	before = frames_before(table, cpu, "spin_enabled+");
+	/* Its functions at that moment are ktime_get() and below. */
+	ksft_test_result(before >= 0 && before <= 3 && rows.count > (size_t)before + 2 &&
+			 !strncmp(rows_value(table, rows.first + before + 1, "FRAME"), "run+", 4) &&
+			 strstr(rows_value(table, rows.first + before + 1, "FRAME"), " [spin]") &&
+			 !strncmp(rows_value(table, rows.first + before + 2, "FRAME"),
+				  "kthread+", 8) &&
+			 no_frame_of_the_interrupt(table, cpu),
+			 "thread of a module spins: its frames, and no others\n");
+	ksft_test_result(!strcmp(cpus_value(table, cpu, "PID"), number) &&
+			 !strcmp(cpus_value(table, cpu, "COMM"), "[spin]") &&
+			 !strcmp(cpus_value(table, cpu, "VALID"), "sampled"),
+			 "thread of a module spins: PID and COMM are its own\n");
+	rows_free(table);
+	ksft_test_result(agrees(sample_by_clock(cpu, pid, from, to)),
+			 "thread of a module spins: cpu-clock samples the same thread and place\n");
+	stop_spin();
+	unload_spin();
+}
+
+static void test_interrupts(int cpu)
+{
+	struct rows *table;
+	long before;
+	bool good;
+
+	load_spin(cpu, "softirq", 30);
+	start_spin();
+	table = read_spinning(cpu, "softirq", "spin_softirq+");
+	before = frames_before(table, cpu, "spin_softirq+");
+	good = before >= 0 && before <= 3 && frames_before(table, cpu, "call_timer_fn+") > before;
+	if (!good)
+		ksft_print_msg("%.3000s\n", table->text);
+	ksft_test_result(good, "softirq spins: CONTEXT softirq, its frames\n");
+	rows_free(table);
+	stop_spin();
+	unload_spin();
+#ifdef __x86_64__
+	/* lockdep reports a handler that enables interrupts. */
+	if (!access("/proc/lockdep_stats", F_OK)) {
+		ksft_test_result_skip("lockdep allows no handler that enables interrupts\n");
+		return;
+	}
+	load_spin(cpu, "hardirq", 30);
+	start_spin();
+	table = read_spinning(cpu, "hardirq", "spin_hardirq+");
+	before = frames_before(table, cpu, "spin_hardirq+");
+	ksft_test_result(before >= 0 && before <= 3 && cpus_frame(table, cpu, "run+"),
+			 "interrupt handler spins: CONTEXT hardirq, its frames and the interrupted ones\n");
+	rows_free(table);
+	stop_spin();
+	unload_spin();
+#else
+	ksft_test_result_skip("the interrupt controller masks other interrupts in a handler\n");
+#endif
+}
+
+/* A program that spins in one instruction, with a name that has to be escaped. */
+static int *spins;
+
+static void spin_in_user_space(void *cpu)
+{
+	stay_on(*(int *)cpu);
+	must(prctl(PR_SET_NAME, " a b\n\\"));
+	*spins = 1;
+	for (;;)
+		;
+}
+
+/* Reads until the CPU ran the program in user space. */
+static struct rows *read_in_user_space(int cpu, pid_t pid)
+{
+	struct rows *table = NULL;
+	char number[20];
+
+	snprintf(number, sizeof(number), "%d", pid);
+	wait_until(({
+		if (table)
+			rows_free(table);
+		table = read_whole();
+		!strcmp(cpus_value(table, cpu, "PID"), number) &&
+		!strcmp(cpus_value(table, cpu, "CONTEXT"), "user");
+	}), "CPU %d does not run the program", cpu);
+	return table;
+}
+
+#define PROGRAMS 40
+#define FEW 8
+
+/* Each sample of a program takes a reference to its address space. */
+static void test_references(int cpu)
+{
+	long before = slab_objects("mm_struct"), after;
+
+	for (int i = 0; i < PROGRAMS; i++) {
+		pid_t pid = start_child(spin_in_user_space, &cpu);
+
+		rows_free(read_in_user_space(cpu, pid));
+		end_child(pid);
+	}
+	after = slab_objects_in_the_end("mm_struct", before + FEW);
+	ksft_print_msg("%ld address spaces before, %ld after\n", before, after);
+	ksft_test_result(after <= before + FEW,
+			 "%d programs, each sampled: their address spaces are freed\n", PROGRAMS);
+}
+
+static void test_user_spinner(int cpu)
+{
+	pid_t pid = start_child(spin_in_user_space, &cpu);
+	struct rows *table;
+	char frame[300];
+	unsigned long address;
+
+	wait_until(*spins, "no spinner");
+	table = read_in_user_space(cpu, pid);
+	address = strtoul(cpus_value(table, cpu, "ADDRESS"), NULL, 16);
+	proc_frame(pid, address, frame, sizeof(frame));
+	ksft_print_msg("%s %s\n", cpus_value(table, cpu, "ADDRESS"),
+		       cpus_value(table, cpu, "FRAME"));
+	ksft_test_result(!strcmp(cpus_value(table, cpu, "FRAME"), frame) && strchr(frame, '/') &&
+			 cpus_rows(table, cpu).count == 1,
+			 "program spins: one frame, with the mapping of /proc/PID/maps\n");
+	ksft_test_result(address >= (unsigned long)spin_in_user_space &&
+			 address < (unsigned long)spin_in_user_space + 200,
+			 "program spins: ADDRESS is in the function that spins\n");
+	ksft_test_result(!strcmp(cpus_value(table, cpu, "COMM"), "\\040a\\040b\\012\\134"),
+			 "name with spaces: every space is escaped\n");
+	ksft_test_result(agrees(sample_by_clock(cpu, pid, address - 100, address + 100)),
+			 "program spins: cpu-clock samples the same place\n");
+	rows_free(table);
+	write_set_pid("1");
+	table = read_whole();
+	ksft_test_result(cpus_rows(table, cpu).count && cpus_rows(table, 0).count,
+			 "set_pid: all CPUs are shown\n");
+	rows_free(table);
+	write_set_pid("");
+	end_child(pid);
+}
+
+static void test_idle(int cpu)
+{
+	struct rows *table = NULL;
+	char name[30];
+
+	wait_until(({
+		if (table)
+			rows_free(table);
+		table = read_whole();
+		!strcmp(cpus_value(table, cpu, "CONTEXT"), "idle");
+	}), "CPU %d is never idle", cpu);
+	snprintf(name, sizeof(name), "[swapper/%d]", cpu);
+	ksft_test_result(!strcmp(cpus_value(table, cpu, "PID"), "0") &&
+			 !strcmp(cpus_value(table, cpu, "COMM"), name) &&
+			 cpus_frame(table, cpu, "do_idle+") &&
+			 no_frame_of_the_interrupt(table, cpu),
+			 "idle CPU: CONTEXT idle, the frames of the idle task\n");
+	rows_free(table);
+}
+
+/* What is seen beside a CPU whose interrupts are disabled. */
+static int last_cpu;
+
+static bool is_spin(const struct rows *table)
+{
+	char path[60], *comm;
+	bool is;
+
+	snprintf(path, sizeof(path), "/proc/%s/comm", cpus_value(table, last_cpu, "PID"));
+	comm = try_slurp(path, NULL);
+	is = comm && !strcmp(comm, "spin\n") &&
+	     !strcmp(cpus_value(table, last_cpu, "COMM"), "[spin]");
+	free(comm);
+	return is;
+}
+
+enum { SILENT = 1, OTHERS = 2, UNLOAD_WAITS = 4, SPIN = 8 };
+
+static int see_silence(void)
+{
+	struct rows *table;
+	char words[80];
+	double began = monotonic();
+	int seen = 0;
+
+	table = rows_read("cpus");
+	ksft_print_msg("the open took %.1f s\n", monotonic() - began);
+	snprintf(words, sizeof(words), "# CPU %d did not answer within 1000 ms", last_cpu);
+	if (cpus_whole(table) && !strcmp(cpus_value(table, last_cpu, "VALID"), "silent") &&
+	    cpus_rows(table, last_cpu).count == 1 && cpus_said(table, words) == 1)
+		seen |= SILENT;
+	if (has_reader(table))
+		seen |= OTHERS;
+	if (is_spin(table))
+		seen |= SPIN;
+	return seen;
+}
+
+static int unload_in_silence(void)
+{
+	pid_t remover = fork_child();
+	int status;
+
+	if (!remover) {
+		rows_free(rows_read("cpus"));
+		_exit(unload_module("taskscope"));
+	}
+	wait_for_state(remover, remover, "D");
+	stop_spin();
+	must(waitpid(remover, &status, 0));
+	return status ? 0 : UNLOAD_WAITS;
+}
+
+static void test_interrupts_disabled(int cpu)
+{
+	struct rows *table;
+	int seen;
+
+	last_cpu = cpu;
+	seen = beside_disabled_interrupts(cpu, see_silence);
+	ksft_test_result(seen & SILENT,
+			 "interrupts disabled: the CPU is silent, and the summary says so\n");
+	ksft_test_result(seen & SPIN,
+			 "interrupts disabled: the row names the thread that has disabled them\n");
+	ksft_test_result(seen & OTHERS, "interrupts disabled: the other CPU is sampled\n");
+	table = read_whole();
+	ksft_test_result(!cpus_said(table, "did not answer"),
+			 "interrupts enabled again: the CPU answers\n");
+	rows_free(table);
+	ksft_test_result(beside_disabled_interrupts(cpu, unload_in_silence) == UNLOAD_WAITS,
+			 "interrupts disabled: the unload waits for the CPU\n");
+	load_taskscope("");
+}
+
+static void test_offline(int cpu)
+{
+	struct rows *table;
+
+	set_online(cpu, false);
+	table = read_whole();
+	ksft_test_result(!cpus_rows(table, cpu).count, "offline CPU: no row\n");
+	rows_free(table);
+	set_online(cpu, true);
+	table = read_whole();
+	ksft_test_result(cpus_rows(table, cpu).count, "CPU online again: it has rows\n");
+	rows_free(table);
+}
+
+int main(void)
+{
+	int cpus[CPUS_MAX], online = online_cpus(cpus), cpu = cpus[online - 1];
+	struct rows *table;
+	bool all = true;
+
+	ksft_print_header();
+	if (online < 2)
+		ksft_exit_skip("a CPU other than the reader's is to be kept busy\n");
+	ksft_set_plan(21);
+	load_taskscope("");
+	spins = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	stay_on(0);
+	table = read_whole();
+	for (int i = 0; i < online; i++)
+		all &= cpus_rows(table, cpus[i]).count > 0;
+	ksft_test_result(all, "%d CPUs online: each has rows\n", online);
+	rows_free(table);
+	test_idle(cpu);
+	test_reader();
+	test_kernel_spinner(cpu);
+	test_interrupts(cpu);
+	test_user_spinner(cpu);
+	test_references(cpu);
+	test_offline(cpu);
+	test_interrupts_disabled(cpu);
+	ksft_finished();
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The table `cpus`, and the module that keeps a CPU busy. */
+#ifndef _CPUS_H
+#define _CPUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "rows.h"
+
+/* The first row of a CPU, and how many it has. */
+struct cpu_rows {
+	size_t first, count;
+};
+
+struct cpu_rows cpus_rows(const struct rows *table, int cpu);
+/* The value of the first row of a CPU; "none" if it has no row. */
+const char *cpus_value(const struct rows *table, int cpu, const char *column);
+/* Whether some frame of the CPU begins with the text. */
+bool cpus_frame(const struct rows *table, int cpu, const char *begin);
+/* How many summary lines contain the words. */
+size_t cpus_said(const struct rows *table, const char *words);
+/*
+ * Whether all that is true of every table: the CPUs ascend, DEPTH counts from 0, all rows of a CPU
+ * have the same thread and context, the summary counts the CPUs. Prints what is wrong.
+ */
+bool cpus_whole(const struct rows *table);
+
+/*
+ * Loads spin.ko for a CPU; nothing spins yet, and later for `limit` seconds at most. The PID of its
+ * thread.
+ */
+pid_t load_spin(int cpu, const char *how, int limit);
+/* Begins to spin, and waits until it spins. */
+void start_spin(void);
+/* Ends it, and waits for that. */
+void stop_spin(void);
+/* Unloads the module. */
+void unload_spin(void);
+/*
+ * Calls body() in a child that never runs on another CPU than the first, while `cpu` has its
+ * interrupts disabled. Returns what body() does. (A process that has run on that CPU may have to
+ * wait for it: a change of its address space sends an interrupt there.)
+ */
+int beside_disabled_interrupts(int cpu, int (*body)(void));
+
+#endif /* _CPUS_H */

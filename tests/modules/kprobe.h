@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _KPROBE_H
+#define _KPROBE_H
+
+#include <linux/kprobes.h>
+
+/*
+ * A post_handler for a kprobe whose pre_handler changes where execution continues. The
+ * kernel optimizes a kprobe without a post_handler into a jump, which ignores that change.
+ */
+static void do_nothing(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+#endif /* _KPROBE_H */

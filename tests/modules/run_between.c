@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Stops taskscope at one of the places where it reads a thread, the one with the number `at`,
+ * until thread `pid` has been switched away from once more, and stands still again. The places
+ * are the read barriers, which Rust code calls as a function and no other code of the kernel
+ * does, and the look at the thread's state. taskscope must be loaded before this module.
+ */
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/pid.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/timekeeping.h>
+
+static int pid;
+module_param(pid, int, 0);
+MODULE_PARM_DESC(pid, "The thread, which sleeps often, on another CPU than the reader");
+
+static ulong at;
+module_param(at, ulong, 0600);
+MODULE_PARM_DESC(at, "The place, counted from 1");
+
+static ulong passed;
+module_param(passed, ulong, 0600);
+MODULE_PARM_DESC(passed, "How many places were passed since this was set to 0");
+
+static ulong late;
+module_param(late, ulong, 0400);
+MODULE_PARM_DESC(late, "How often the thread was waited for in vain");
+
+static struct task_struct *task;
+
+static unsigned long switches(void)
+{
+	return READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
+}
+
+static int wait_for_turn(struct kprobe *probe, struct pt_regs *regs)
+{
+	unsigned long before = switches();
+	u64 end;
+
+	if (++passed != at)
+		return 0;
+	end = ktime_get_mono_fast_ns() + 10ull * NSEC_PER_SEC;
+	/* The scheduler counts the switch before it clears on_cpu. */
+	while (switches() == before || smp_load_acquire(&task->on_cpu)) {
+		if (ktime_get_mono_fast_ns() > end) {
+			late++;
+			break;
+		}
+		cpu_relax();
+	}
+	return 0;
+}
+
+static struct kprobe barrier = {
+	.symbol_name = "rust_helper_smp_rmb",
+	.pre_handler = wait_for_turn,
+};
+
+static struct kprobe state = {
+	.symbol_name = "taskscope_task_state",
+	.pre_handler = wait_for_turn,
+};
+
+static struct kprobe *probes[] = { &barrier, &state };
+
+static int __init run_between_init(void)
+{
+	int error;
+
+	task = get_pid_task(find_vpid(pid), PIDTYPE_PID);
+	if (!task)
+		return -ESRCH;
+	error = register_kprobes(probes, ARRAY_SIZE(probes));
+	if (error)
+		put_task_struct(task);
+	return error;
+}
+
+static void __exit run_between_exit(void)
+{
+	unregister_kprobes(probes, ARRAY_SIZE(probes));
+	put_task_struct(task);
+}
+
+module_init(run_between_init);
+module_exit(run_between_exit);
+MODULE_DESCRIPTION("Lets a thread run while taskscope reads it");
+MODULE_LICENSE("GPL");
