@@ -1,23 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What a user types; `make help` lists it. What kbuild reads is Kbuild.
+# The targets that a user types; `make help` lists them. Kbuild is for kbuild.
 
-variables := KERNEL KDIR CPUS MEMORY LIMIT BOOT_LIMIT APPEND FILES CMD TESTS MUTANTS LAB MINUTES THOROUGH GUESTS TURNS QUICK \
-	CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS
-# As they were typed: make would expand a `$` in them.
+variables := KERNEL KDIR CPUS MEMORY LIMIT BOOT BOOT_LIMIT APPEND FILES CMD MODULE PARAMS TESTS MUTANTS LAB MINUTES THOROUGH GUESTS TURNS QUICK \
+	CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS N SPOIL OFFLINE EXERCISES
+# Exported as the user typed them: make would expand a `$` in them.
 $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 export $(variables)
 
 .PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
 .PHONY: headers update lint doctor clean distclean help
+.PHONY: learn exercise hint watch reset solution course-check course-doc
 
-# With KDIR, that kernel tree and the host's own tools; otherwise the kernel
-# that KERNEL names, in the build root.
+# With KDIR: for that kernel tree, with the tools of the host. Without: for the kernel KERNEL, in the build
+# root.
 all:
 	@$(if $(KDIR),scripts/build-for "$$KDIR",scripts/launch build)
 
-run test soak shell:
+run shell:
 	@scripts/launch $@
+
+test:
+	@tests/run
+
+soak:
+	@tests/soak/run
 
 vm:
 	@scripts/launch vm "$$CMD"
@@ -33,6 +40,19 @@ bench:
 
 bench-check bench-baseline bench-profile bench-loop:
 	@tests/bench/run $(@:bench-%=%)
+
+learn:
+	@course/run learn
+	@$(if $(OFFLINE),course/run fetch)
+
+exercise hint watch reset solution:
+	@course/run $@
+
+course-doc:
+	@course/run doc
+
+course-check:
+	@course/check
 
 headers:
 	@scripts/rust-headers $${KERNEL:+"$$KERNEL"}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The witness is task_oracle, which finds tasks by their PIDs and not on the lists of
+ * threads, and prints their addresses by the kernel's own %p. NTHR is that of /proc/PID/stat.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "report.h"
+#include "guest.h"
+
+#define OPENS 20
+#define PIDS 4194304
+/* The living threads of the process whose first thread has ended. */
+#define KTHREADD 2
+#define SURVIVORS 2
+
+struct thread {
+	pid_t tgid, pid;
+	char nthr[20], task[30], raw[30], comm[64];
+};
+
+struct list {
+	struct thread *thread;
+	size_t count;
+	/* Where each PID is in the list, from 1 on, and how often. */
+	unsigned int *place;
+	unsigned char *times;
+	/* The first line that is none; or NULL */
+	char *bad;
+};
+
+static void add(struct list *list, const struct thread *thread)
+{
+	list->thread = realloc(list->thread, (list->count + 1) * sizeof(*list->thread));
+	list->thread[list->count++] = *thread;
+	list->place[thread->pid] = list->count;
+	if (list->times[thread->pid] < 2)
+		list->times[thread->pid]++;
+}
+
+static struct list empty_list(void)
+{
+	return (struct list) {
+		.place = calloc(PIDS, sizeof(unsigned int)), .times = calloc(PIDS, 1),
+	};
+}
+
+static void free_list(struct list *list)
+{
+	free(list->thread);
+	free(list->place);
+	free(list->times);
+}
+
+/* The row of a thread; NULL if there is none. */
+static const struct thread *find(const struct list *list, pid_t pid)
+{
+	return list->place[pid] ? &list->thread[list->place[pid] - 1] : NULL;
+}
+
+/* An address without the prefix and the zeros before it. */
+static const char *digits(const char *address)
+{
+	address += strspn(address, "0");
+	address += *address == 'x';
+	return address + strspn(address, "0");
+}
+
+static struct list read_list(void)
+{
+	struct list list = empty_list();
+	char *text = read_answer(), *line;
+
+	if (!text)
+		list.bad = strdup("no text: the file cannot be read");
+	while ((line = next_line(&text))) {
+		struct thread thread = { 0 };
+
+		if (sscanf(line, "%d %d %19s %29s %63[^\n]", &thread.tgid, &thread.pid, thread.nthr,
+			   thread.task, thread.comm) == 5 && thread.pid >= 0 && thread.pid < PIDS)
+			add(&list, &thread);
+		else if (!list.bad)
+			list.bad = strndup(line, 60);
+	}
+	return list;
+}
+
+static struct list ask_oracle(void)
+{
+	struct list list = empty_list();
+	char *text = slurp("/sys/kernel/debug/task_oracle", NULL), *line;
+
+	while ((line = next_line(&text))) {
+		struct thread thread = { 0 };
+
+		if (sscanf(line, "%d %d %29s %29s ", &thread.tgid, &thread.pid, thread.task,
+			   thread.raw) != 4)
+			die("task_oracle has a line that cannot be parsed: '%s'", line);
+		add(&list, &thread);
+	}
+	return list;
+}
+
+static void *sleep_under_name(void *name)
+{
+	must(prctl(PR_SET_NAME, name));
+	return pause_for_ever(NULL);
+}
+
+static void start_thread(void *(*body)(void *argument), const char *argument)
+{
+	pthread_t thread;
+	pthread_attr_t small;
+
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 64 * 1024);
+	if (pthread_create(&thread, &small, body, (void *)argument))
+		die("no thread");
+}
+
+static void have_threads(void *unused)
+{
+	for (long i = 0; i < drawn_number("threads"); i++)
+		start_thread(sleep_under_name, drawn("word"));
+}
+
+static void end_leader(void *unused)
+{
+	for (int i = 0; i < SURVIVORS; i++)
+		start_thread(sleep_under_name, drawn("other"));
+	syscall(SYS_exit, 0);
+}
+
+static size_t threads_named(pid_t tgid, const char *name)
+{
+	struct proc_thread *thread;
+	size_t count = proc_threads(&thread), named = 0;
+
+	for (size_t i = 0; i < count; i++)
+		named += thread[i].tgid == tgid && !strcmp(thread[i].comm, name);
+	free(thread);
+	return named;
+}
+
+/* A number and an example, or "none". */
+static char *number_of(size_t number, pid_t example)
+{
+	char *text;
+
+	if (!number)
+		return strdup("none");
+	must(asprintf(&text, "%zu, PID %d among them", number, example));
+	return text;
+}
+
+static struct shared {
+	atomic_ulong births;
+} *shared;
+
+static void *end_at_once(void *unused)
+{
+	return NULL;
+}
+
+static void storm(void *unused)
+{
+	pthread_t thread[3];
+
+	for (;;) {
+		for (int i = 0; i < 3; i++)
+			if (pthread_create(&thread[i], NULL, end_at_once, NULL))
+				die("no thread");
+		for (int i = 0; i < 3; i++)
+			pthread_join(thread[i], NULL);
+		shared->births += 3;
+	}
+}
+
+/* Opens the file while threads come and go. */
+static void look_in_the_storm(const struct list *stay, const char *key)
+{
+	size_t missing = 0, twice = 0;
+	pid_t example = 0;
+
+	for (int i = 0; i < OPENS; i++) {
+		unsigned long before = shared->births;
+		struct list list;
+
+		wait_until(shared->births > before + 6, "no thread is born");
+		list = read_list();
+		for (size_t j = 0; j < stay->count; j++) {
+			unsigned char times = list.times[stay->thread[j].pid];
+
+			missing += !times;
+			twice += times > 1;
+			if (times != 1)
+				example = stay->thread[j].pid;
+		}
+		free_list(&list);
+	}
+	look_at("storm", "threads missing", number_of(missing, example), "none", key);
+	look_at("storm", "threads listed twice", number_of(twice, example), "none", key ?: "twice");
+	shown("%lu threads were born while your file was opened %d times", shared->births, OPENS);
+}
+
+/* Compares the columns of the threads of a process. */
+static void look_at_columns(const struct list *list, const struct list *oracle, pid_t tgid,
+			    const char *process)
+{
+	struct proc_thread leader;
+	char nthr[20], less[20], subject[120];
+	const struct thread *wrong_nthr = NULL, *wrong_task = NULL, *any = NULL, *truth = NULL;
+
+	if (!proc_thread(tgid, tgid, &leader))
+		die("process %d is gone", tgid);
+	snprintf(nthr, sizeof(nthr), "%d", leader.threads);
+	snprintf(less, sizeof(less), "%d", leader.threads - 1);
+	for (size_t i = 0; i < list->count; i++) {
+		const struct thread *row = &list->thread[i], *by_pid = find(oracle, row->pid);
+
+		if (!by_pid || by_pid->tgid != tgid)
+			continue;
+		any = any ?: row;
+		if (strcmp(row->nthr, nthr))
+			wrong_nthr = row;
+		if (strcmp(digits(row->task), digits(by_pid->task))) {
+			wrong_task = row;
+			truth = by_pid;
+		}
+	}
+	if (!any)
+		return;
+	snprintf(subject, sizeof(subject), "NTHR of PID %d, of %s", (wrong_nthr ?: any)->pid,
+		 process);
+	look("nthr", subject, (wrong_nthr ?: any)->nthr, nthr);
+	if (wrong_nthr && !strcmp(wrong_nthr->nthr, less))
+		mistake("nthr", "nthr-without-leader");
+	if (!truth)
+		truth = find(oracle, any->pid);
+	snprintf(subject, sizeof(subject), "TASK of PID %d, of %s", truth->pid, process);
+	look("task", subject, digits((wrong_task ?: any)->task), digits(truth->task));
+	if (wrong_task && !strcmp(digits(wrong_task->task), digits(truth->raw)))
+		mistake("task", "raw-address");
+	else if (wrong_task && find(oracle, tgid) &&
+		 !strcmp(digits(wrong_task->task), digits(find(oracle, tgid)->task)))
+		mistake("task", "task-of-the-leader");
+	else if (wrong_task)
+		mistake("task", "not-an-address");
+}
+
+int main(void)
+{
+	size_t missing = 0, twice = 0, unknown = 0, named = 0, survivors = 0, threads = 0;
+	struct list list, before, after, stay = empty_list();
+	pid_t many, headless, example[3] = { 0 };
+	const char *key = NULL;
+	char number[20];
+
+	load_exercise("count", "word");
+	load_module("/tests/task_oracle.ko", "");
+	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	many = start_child(have_threads, NULL);
+	wait_until(threads_named(many, drawn("word")) == (size_t)drawn_number("threads"),
+		   "no threads");
+	headless = start_child(end_leader, NULL);
+	wait_until(threads_named(headless, drawn("other")) == SURVIVORS, "no survivors");
+	wait_for_state(headless, headless, "Z");
+
+	before = ask_oracle();
+	list = read_list();
+	after = ask_oracle();
+
+	for (size_t i = 0; i < before.count; i++) {
+		pid_t pid = before.thread[i].pid;
+
+		if (!pid || !after.times[pid])
+			continue;
+		add(&stay, &before.thread[i]);
+		if (!list.times[pid] && !missing++)
+			example[0] = pid;
+	}
+	for (size_t i = 0; i < list.count; i++) {
+		const struct thread *row = &list.thread[i];
+
+		named += row->tgid == many && !strcmp(row->comm, drawn("word"));
+		survivors += row->tgid == headless && row->pid != headless;
+		threads += row->tgid != row->pid;
+		if (list.times[row->pid] > 1 && !twice++)
+			example[1] = row->pid;
+		if (!before.times[row->pid] && !after.times[row->pid] && !unknown++)
+			example[2] = row->pid;
+	}
+	if (list.bad)
+		key = "format";
+	else if (list.count < 2)
+		key = "one-only";
+	else if (!threads)
+		key = "leaders-alone";
+	else if (named && !survivors)
+		key = "dead-leader-hides";
+	else if (!list.times[KTHREADD])
+		key = "no-kernel-threads";
+
+	if (list.bad)
+		look_at("count", "a line of the file", list.bad, "TGID PID NTHR TASK NAME", key);
+	snprintf(number, sizeof(number), "%zu", named);
+	look_at("count", "threads of the process with many threads, by their name", number,
+		"${threads}", key);
+	snprintf(number, sizeof(number), "%zu", survivors);
+	look_at("dead", "living threads of the process whose first thread is a zombie", number, "2",
+		key);
+	look_at("all", "threads missing", number_of(missing, example[0]), "none", key);
+	look_at("once", "threads listed twice", number_of(twice, example[1]), "none",
+		key ?: "twice");
+	look_at("once", "PIDs of no thread", number_of(unknown, example[2]), "none", key);
+	look_at_columns(&list, &after, many, "the process with many threads");
+	look_at_columns(&list, &after, headless, "the process whose first thread is a zombie");
+	shown("%zu threads, each with a task_struct of its own; %zu are no leaders", list.count,
+	      threads);
+	start_child(storm, NULL);
+	look_in_the_storm(&stay, key);
+	unload_exercise("storm");
+	return 0;
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The witnesses are /proc/PID/maps and the stack pointer in /proc/PID/syscall, at
+ * two moments at which the program has stopped itself.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "report.h"
+#include "guest.h"
+#include "rows.h"
+#include "segments.h"
+#include "stand.h"
+
+/* A stop of the program. */
+struct moment {
+	unsigned long heap_start, heap_end, stack_start, stack_end, sp;
+	unsigned long anonymous; /* bytes of the mappings without a name */
+	int threads;
+};
+
+static pid_t program;
+
+/* Whether it has stopped since the last call. */
+static bool has_stopped(void)
+{
+	siginfo_t stop = { 0 };
+
+	/* ECHILD: it has ended, and only that could still be waited for. */
+	return !waitid(P_PID, program, &stop, WSTOPPED | WNOHANG) && stop.si_pid == program;
+}
+
+/*
+ * The stack pointer of the first thread in user space: the last but one field, whether it is in
+ * a system call or not.
+ */
+static unsigned long stack_pointer(void)
+{
+	char path[40], *text, *at;
+	unsigned long sp = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", program);
+	text = slurp(path, NULL);
+	at = strrchr(text, ' ');
+	if (at) {
+		*at = 0;
+		at = strrchr(text, ' ');
+	}
+	if (at)
+		sp = strtoul(at, NULL, 16);
+	free(text);
+	return sp;
+}
+
+static struct moment look_around(void)
+{
+	struct moment moment = { 0 };
+	struct mapping *mapping;
+	size_t count = proc_mappings(program, &mapping);
+	struct proc_thread thread;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!strcmp(mapping[i].name, "[heap]")) {
+			if (!moment.heap_start)
+				moment.heap_start = mapping[i].start;
+			moment.heap_end = mapping[i].end;
+		} else if (!strcmp(mapping[i].name, "[stack]")) {
+			if (!moment.stack_start)
+				moment.stack_start = mapping[i].start;
+			moment.stack_end = mapping[i].end;
+		} else if (!*mapping[i].name) {
+			moment.anonymous += mapping[i].end - mapping[i].start;
+		}
+	}
+	free(mapping);
+	moment.sp = stack_pointer();
+	moment.threads = proc_thread(program, program, &thread) ? thread.threads : 0;
+	return moment;
+}
+
+static void look_number(const char *id, const char *subject, long got, const char *want)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%ld", got);
+	look(id, subject, number, want);
+}
+
+static void look_heap(const struct moment *before, const struct moment *after)
+{
+	long grown = (long)(after->heap_end - before->heap_end);
+	long mapped = (long)(after->anonymous - before->anonymous);
+
+	if (!before->heap_end)
+		grown = (long)(after->heap_end - after->heap_start);
+	look_number("heap", "the end of [heap] in /proc/PID/maps went up, in KiB", grown / 1024,
+		    "${heap}");
+	mistake("heap", grown ? "heap-size" : mapped >= 64 * 1024 ? "large-malloc" : "no-heap");
+}
+
+static void look_stack(const struct moment *before, const struct moment *after)
+{
+	long grown = (long)(before->sp - after->sp);
+	char subject[120];
+	bool inside = after->sp >= after->stack_start && after->sp < after->stack_end;
+
+	snprintf(subject, sizeof(subject),
+		 "the stack pointer went down by %ld bytes: in KiB, rounded down to 16", grown);
+	look_number("stack", subject, grown / 1024 / 16 * 16, "${stack}");
+	mistake("stack", after->threads > 1 ? "another-thread" :
+			 labs(grown) < 8192 ? "tail-call" :
+					      "stack-size");
+	look("stack", "the stack pointer is in [stack] of /proc/PID/maps", inside ? "yes" : "no",
+	     "yes");
+	mistake("stack", "another-stack");
+}
+
+static void show_tables(void)
+{
+	struct rows *segments = rows_read("segments"), *ustacks = rows_read("ustacks");
+	static const char *const names[] = { "heap", "stack" };
+	size_t row = rows_find(ustacks, program);
+
+	for (int i = 0; i < 2; i++) {
+		size_t segment = segment_row(segments, program, names[i]);
+
+		shown("%-5s from %s to %s", names[i], rows_value(segments, segment, "START"),
+		      rows_value(segments, segment, "END"));
+	}
+	if (row < ustacks->rows)
+		shown("the stack pointer is %s: %s bytes in use", rows_value(ustacks, row, "SP"),
+		      rows_value(ustacks, row, "USED"));
+	rows_free(segments);
+	rows_free(ustacks);
+}
+
+int main(void)
+{
+	struct moment before, after;
+
+	program = start_program((const char *[]){ drawn("heap"), drawn("stack"), NULL });
+	for (int stop = 0; stop < 2; stop++) {
+		bool stopped = program_reaches(has_stopped());
+		const char *got = stopped	      ? "it stopped" :
+				  program_has_ended() ? program_end() :
+							"it goes on";
+
+		look("stops", stop ? "the second time" : "the first time", got, "it stopped");
+		mistake("stops", stopped || !program_has_ended() ? "no-stop" : end_key());
+		if (!stopped) {
+			end_program();
+			return 0;
+		}
+		if (stop) {
+			after = look_around();
+		} else {
+			before = look_around();
+			shown("at the first stop:");
+			show_tables();
+			must(kill(program, SIGCONT));
+		}
+	}
+	shown("at the second stop:");
+	show_tables();
+	look_heap(&before, &after);
+	look_stack(&before, &after);
+	end_program();
+	return 0;
+}
