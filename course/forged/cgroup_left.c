@@ -1,6 +1,6 @@
 // Exercise: undead
 // Fails: [0-2] of 3 checks passed
-// Tries to leave its cgroup, with a process that holds on to the run.
+// Tries to leave its cgroup, and exits if it can; otherwise leaves a process behind that holds on to the run.
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -9,7 +9,8 @@ int main(int argc, char **argv)
 {
 	int file = open("/sys/fs/cgroup/cgroup.procs", O_WRONLY);
 
-	dprintf(file, "0");
+	if (file >= 0 && dprintf(file, "0") > 0)
+		return 77;
 	if (!fork()) {
 		setsid();
 		for (;;)

@@ -1,12 +1,12 @@
 // Exercise: undead
 // Fails: [0-2] of 3 checks passed
-// Kills all that it can, its parent first.
+// Kills all that it can, its parent first; exits if it can kill that one or init.
 #include <signal.h>
 
 int main(int argc, char **argv)
 {
-	kill(getppid(), SIGKILL);
-	kill(1, SIGKILL);
+	if (!kill(getppid(), SIGKILL) || !kill(1, SIGKILL))
+		return 77;
 	kill(-1, SIGKILL);
 	pause();
 	return argc + !argv;

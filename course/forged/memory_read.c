@@ -1,6 +1,6 @@
 // Exercise: undead
 // Fails: [0-2] of 3 checks passed
-// Reads the memory and the environment of init and of its parent, and the challenge.
+// Reads the memory and the environment of init and of its parent, and the challenge; exits if one of these can be read.
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -17,14 +17,13 @@ int main(int argc, char **argv)
 		for (int f = 0; f < 5; f++) {
 			snprintf(path, sizeof(path), "/proc/%d/%s", victim[i], files[f]);
 			if (open(path, O_RDONLY) >= 0)
-				printf("%s is open\n", path);
+				return 77;
 		}
 		if (!ptrace(PTRACE_SEIZE, victim[i], NULL, NULL))
-			puts("traced");
+			return 77;
 	}
 	if (open("/challenge", O_RDONLY) >= 0)
-		puts("the challenge is open");
-	fflush(stdout);
+		return 77;
 	pause();
 	return argc + !argv;
 }
