@@ -1,5 +1,5 @@
 // Exercise: undead
-// Fails: [0-2] of 3 checks passed
+// Fails: the state of the leader, PID [0-9]+: yours is S, expected Z
 // Reads the memory and the environment of init and of its parent, and the challenge; exits if one of these can be read.
 #include <fcntl.h>
 #include <limits.h>
