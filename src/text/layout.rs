@@ -194,12 +194,6 @@ impl Layout {
     /// Adds `rows`, which follow each other in the table, to `line`.
     #[inline(always)]
     pub(crate) fn rows<R: Row>(&self, rows: impl Iterator<Item = R>, line: &mut Line<'_>) {
-        let (count, _) = rows.size_hint();
-
-        // No time goes into rows that do not fit.
-        if !line.has_room(count * self.width) {
-            return;
-        }
         let mut text = RowText::new(self);
         let mut before: Option<R> = None;
 

@@ -56,6 +56,18 @@ static PAIRS: [[u8; 2]; 100] = {
 /// too narrow.
 #[inline(always)]
 pub(crate) fn write_decimal_digits(mut field: &mut [u8], mut value: u64) -> Option<&mut [u8]> {
+    // Fewer divisions: a moment in nanoseconds has ten digits and more.
+    while value >= 10_000 {
+        let (rest, four) = field.split_last_chunk_mut()?;
+        // CAST: The remainder is below ten thousand.
+        let end = (value % 10_000) as u32;
+        let [a, b] = PAIRS[(end / 100) as usize];
+        let [c, d] = PAIRS[(end % 100) as usize];
+
+        *four = [a, b, c, d];
+        value /= 10_000;
+        field = rest;
+    }
     while value >= 10 {
         let (rest, pair) = field.split_last_chunk_mut()?;
 

@@ -14,7 +14,7 @@
 #include <linux/seq_file.h>
 #include <linux/string.h>
 
-#define BUFFER	(16 * 1024)
+#define BUFFER	(32 * 1024)
 #define SLACK	64
 /* A row is at most nine numbers, two addresses, words and an escaped name. */
 #define ROW_MAX	256
