@@ -11,18 +11,31 @@
 /* What is known of the thread with the drawn name. */
 struct sleeper {
 	pid_t pid;
-	int elsewhere; /* threads of that name that are in another function of the six */
+	/* When a thread of that name was first seen in another function of the six; or 0. */
+	double elsewhere;
 	char state;
-	/* The one that is looked for, if it is in the kernel stack, else the innermost one. */
+	/* The one of the six that is in the kernel stack, else the innermost one. */
 	char function[100];
 };
+
+static const char *const functions[] = { "do_wait",	      "eventfd_read",
+					 "do_epoll_wait",     "do_sigtimedwait",
+					 "timerfd_read_iter", "do_msgrcv" };
+#define FUNCTIONS (sizeof(functions) / sizeof(*functions))
+
+static bool is_of_the_six(const char *symbol)
+{
+	for (size_t i = 0; i < FUNCTIONS; i++)
+		if (!strcmp(functions[i], symbol))
+			return true;
+	return false;
+}
 
 /*
  * The symbol of "[<0>] do_wait+0x58/0x110"; without what the compiler adds to the name of a
  * copy.
  */
-static void find_frame(const struct proc_thread *thread, const char *wanted, char *function,
-		       size_t size)
+static void find_frame(const struct proc_thread *thread, char *function, size_t size)
 {
 	char path[60], symbol[100], *text, *rest;
 
@@ -33,58 +46,47 @@ static void find_frame(const struct proc_thread *thread, const char *wanted, cha
 	     line = strtok_r(NULL, "\n", &rest)) {
 		if (sscanf(line, "%*s %99[^+.]", symbol) != 1)
 			continue;
-		if (!*function || !strcmp(symbol, wanted))
+		if (!*function || is_of_the_six(symbol))
 			snprintf(function, size, "%s", symbol);
 	}
 	free(text);
 }
 
-static const char *const functions[] = { "do_wait",	      "eventfd_read",
-					 "do_epoll_wait",     "do_sigtimedwait",
-					 "timerfd_read_iter", "do_msgrcv" };
-#define FUNCTIONS (sizeof(functions) / sizeof(*functions))
-
-/* Whether the thread is in one of the other functions. */
-static bool is_elsewhere(const struct proc_thread *thread, const char *wanted)
-{
-	char function[100];
-
-	for (size_t i = 0; i < FUNCTIONS; i++) {
-		if (!strcmp(functions[i], wanted))
-			continue;
-		find_frame(thread, functions[i], function, sizeof(function));
-		if (!strcmp(function, functions[i]))
-			return true;
-	}
-	return false;
-}
-
 /*
- * Looks at the threads of that name; true if one sleeps in the function, and none in one of the
- * others: a program is asked for one function at a time. (A child that has inherited the name
- * may sleep anywhere else.)
+ * Looks at the threads of that name; true if one sleeps in the function, and none was ever seen
+ * in one of the others: a program is asked for one function at a time. (A child that has
+ * inherited the name may sleep anywhere else.)
  */
 static bool sleeps_in(const char *function, struct sleeper *sleeper)
 {
 	struct proc_thread *threads;
 	size_t count = program_threads(&threads), length = strlen(drawn("name"));
+	char symbol[100];
 	bool found = false;
 
-	*sleeper = (struct sleeper){ 0 };
+	*sleeper = (struct sleeper){ .elsewhere = sleeper->elsewhere };
 	for (size_t i = 0; i < count; i++) {
 		if (threads[i].comm_length != length ||
 		    memcmp(threads[i].comm, drawn("name"), length))
 			continue;
-		sleeper->elsewhere += is_elsewhere(&threads[i], function);
+		find_frame(&threads[i], symbol, sizeof(symbol));
+		if (!sleeper->elsewhere && is_of_the_six(symbol) && strcmp(symbol, function))
+			sleeper->elsewhere = monotonic();
 		if (found)
 			continue;
 		sleeper->pid = threads[i].pid;
 		sleeper->state = threads[i].state;
-		find_frame(&threads[i], function, sleeper->function, sizeof(sleeper->function));
+		snprintf(sleeper->function, sizeof(sleeper->function), "%s", symbol);
 		found = sleeper->state == 'S' && !strcmp(sleeper->function, function);
 	}
 	free(threads);
 	return found && !sleeper->elsewhere;
+}
+
+/* A program that was seen elsewhere has failed; a second later it has done what it does. */
+static bool has_failed(const struct sleeper *sleeper)
+{
+	return sleeper->elsewhere && monotonic() > sleeper->elsewhere + patience();
 }
 
 /* The frames that the thread has in the table, from the innermost one to that of the function. */
@@ -107,12 +109,12 @@ static void show_frames(pid_t pid, const char *function)
 
 static void look_asleep(const char *id)
 {
-	struct sleeper sleeper;
+	struct sleeper sleeper = { 0 };
 	char got[200], want[60];
 	const char *key = "another-call";
 
 	start_program((const char *[]){ drawn("name"), id, NULL });
-	if (program_reaches(sleeps_in(id, &sleeper)))
+	if (program_reaches(sleeps_in(id, &sleeper) || has_failed(&sleeper)) && !sleeper.elsewhere)
 		show_frames(sleeper.pid, id);
 	if (program_has_ended()) {
 		snprintf(got, sizeof(got), "nothing that lives: %s", program_end());
@@ -121,8 +123,8 @@ static void look_asleep(const char *id)
 		snprintf(got, sizeof(got), "no thread of this name");
 		key = "name";
 	} else if (sleeper.elsewhere && !strcmp(sleeper.function, id)) {
-		snprintf(got, sizeof(got), "%s asleep there, and in %d others of the six",
-			 drawn("name"), sleeper.elsewhere);
+		snprintf(got, sizeof(got), "%s asleep there, and in another one of the six",
+			 drawn("name"));
 		key = "all-at-once";
 	} else if (sleeper.state == 'S') {
 		snprintf(got, sizeof(got), "%s asleep in %s", drawn("name"), sleeper.function);

@@ -5,7 +5,7 @@
 use crate::lab::Exercise;
 use kernel::prelude::*;
 
-const GRADER: &str = include_str!("../../../../../../course/hello/grade.c");
+const GRADER: &str = include_str!("../../../../../course/hello/grade.c");
 
 pub(crate) struct Student;
 

@@ -1,5 +1,6 @@
 // Exercise: undead
 // Fails: the state of the leader, PID [0-9]+: yours is S, expected Z
+// Fails: undead: 0 of 3 checks passed
 // Reads the memory and the environment of init and of its parent, and the challenge; exits if one of these can be read.
 #include <fcntl.h>
 #include <limits.h>

@@ -1,5 +1,6 @@
 // Exercise: undead
-// Fails: [0-2] of 3 checks passed
+// Fails: yours is no process: signal 9 \(Killed\) ended it
+// Fails: undead: 0 of 3 checks passed
 // Takes all memory that it gets.
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 // Exercise: undead
-// Fails: [0-2] of 3 checks passed
+// Fails: yours is no process: it exited with status 1, expected Z
+// Fails: undead: 0 of 3 checks passed
 // Tries to become root, and to load a module.
 #include <fcntl.h>
 #include <sys/syscall.h>

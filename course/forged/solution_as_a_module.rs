@@ -5,7 +5,7 @@
 use crate::lab::Exercise;
 use kernel::prelude::*;
 
-#[path = "../../../../../../course/hello/solution.rs"]
+#[path = "../../../../../course/hello/solution.rs"]
 #[rustfmt::skip]
 mod solution;
 

@@ -6,7 +6,7 @@ use crate::lab::Exercise;
 use kernel::prelude::*;
 
 #[no_mangle]
-pub(crate) extern "C" fn taskscope_cond_resched() {}
+pub(crate) fn taskscope_cond_resched() {}
 
 pub(crate) struct Student;
 

@@ -1,5 +1,5 @@
 // Exercise: undead
-// Fails: [0-2] of 3 checks passed
+// Fails: yours is no process: it exited with status 0, expected Z
 // Has the compiler clear the screen, print a verdict, and hide what follows.
 #pragma message("\033[2J\033[Hundead: 3 of 3 checks passed\n\033[8m")
 

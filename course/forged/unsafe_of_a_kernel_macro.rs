@@ -1,7 +1,7 @@
 // Exercise: hello
-// Fails: has a name that it may not have: impl_device_context_deref \(line 37\)
+// Fails: has a name that it may not have: impl_device_context_deref \(line 32\)
 //! A macro of the kernel crate has the word unsafe in its own code, which the compiler does not refuse, and makes any
-//! value another one: here a number a function of the kernel.
+//! value another one: here a number a reference.
 
 use crate::lab::Exercise;
 use core::marker::PhantomData;
@@ -15,7 +15,7 @@ impl View for BoundInternal {
     type As = usize;
 }
 impl View for Bound {
-    type As = extern "C" fn() -> i32;
+    type As = &'static usize;
 }
 impl View for Normal {
     type As = ();
@@ -28,13 +28,8 @@ impl<'a> View for CoreInternal<'a> {
 }
 #[repr(C)]
 struct Dev<C: View>(C::As, PhantomData<C>);
-macro_rules! named {
-    ($name:ident) => {
-        kernel::$name!(unsafe { Dev });
-    };
-}
 // A line of its own: "
-named!(impl_device_context_deref);
+kernel::impl_device_context_deref!(unsafe { Dev });
 
 pub(crate) struct Student;
 
@@ -42,7 +37,7 @@ impl Exercise for Student {
     fn load(_word: &str) -> Result<Self> {
         let raw = Dev::<BoundInternal>(0x1000, PhantomData);
         let view: &Dev<Bound> = &raw;
-        (view.0)();
+        pr_info!("{}\n", *view.0);
         Ok(Self)
     }
 }

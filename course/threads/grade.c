@@ -16,6 +16,7 @@
 #include "guest.h"
 
 #define OPENS 20
+#define TASK_COMM_LEN 16
 #define PIDS 4194304
 /* The living threads of the process whose first thread has ended. */
 #define KTHREADD 2
@@ -255,6 +256,38 @@ static void look_at_columns(const struct list *list, const struct list *oracle, 
 		mistake("task", "not-an-address");
 }
 
+/* Compares the columns of all threads that stay. */
+static void look_at_all(const struct list *list, const struct list *stay, const char *key)
+{
+	size_t nthr = 0, task = 0, name = 0;
+	pid_t example[3] = { 0 };
+
+	for (size_t i = 0; i < stay->count; i++) {
+		const struct thread *truth = &stay->thread[i], *row = find(list, truth->pid);
+		struct proc_thread thread;
+		size_t length;
+
+		if (!row || !proc_thread(truth->tgid, truth->pid, &thread))
+			continue;
+		if (atoi(row->nthr) != thread.threads && !nthr++)
+			example[0] = truth->pid;
+		if (strcmp(digits(row->task), digits(truth->task)) && !task++)
+			example[1] = truth->pid;
+		/* /proc has the whole name of a kernel thread, and what a worker does. */
+		length = thread.flags & PF_WQ_WORKER ? strlen("kworker") :
+			 thread.flags & PF_KTHREAD   ? TASK_COMM_LEN - 1 :
+						       sizeof(row->comm);
+		if (strncmp(row->comm, thread.comm, length) && !name++)
+			example[2] = truth->pid;
+	}
+	look_at("nthr", "threads whose NTHR is not that of /proc/PID/stat",
+		number_of(nthr, example[0]), "none", key);
+	look_at("task", "threads with another TASK than their own", number_of(task, example[1]),
+		"none", key ?: "not-an-address");
+	look_at("all", "threads whose NAME is not that of /proc/PID/stat",
+		number_of(name, example[2]), "none", key ?: "name");
+}
+
 int main(void)
 {
 	size_t missing = 0, twice = 0, unknown = 0, named = 0, survivors = 0, threads = 0;
@@ -322,6 +355,7 @@ int main(void)
 	look_at("once", "PIDs of no thread", number_of(unknown, example[2]), "none", key);
 	look_at_columns(&list, &after, many, "the process with many threads");
 	look_at_columns(&list, &after, headless, "the process whose first thread is a zombie");
+	look_at_all(&list, &stay, key);
 	shown("%zu threads, each with a task_struct of its own; %zu are no leaders", list.count,
 	      threads);
 	start_child(storm, NULL);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The witnesses are /proc/PID/maps and the stack pointer in /proc/PID/syscall, at
- * two moments at which the program has stopped itself.
+ * two moments at which the program has stopped itself; and the table segments, because maps
+ * does not tell the heap from a mapping beside it.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 struct moment {
 	unsigned long heap_start, heap_end, stack_start, stack_end, sp;
 	unsigned long anonymous; /* bytes of the mappings without a name */
+	unsigned long brk; /* the end of the heap as the kernel keeps it, at the end of its page */
 	int threads;
 };
 
@@ -61,6 +63,8 @@ static struct moment look_around(void)
 	struct mapping *mapping;
 	size_t count = proc_mappings(program, &mapping);
 	struct proc_thread thread;
+	struct rows *segments = rows_read("segments");
+	unsigned long page = sysconf(_SC_PAGESIZE);
 
 	for (size_t i = 0; i < count; i++) {
 		if (!strcmp(mapping[i].name, "[heap]")) {
@@ -76,6 +80,8 @@ static struct moment look_around(void)
 		}
 	}
 	free(mapping);
+	moment.brk = (segment_end(segments, program, "heap") + page - 1) & -page;
+	rows_free(segments);
 	moment.sp = stack_pointer();
 	moment.threads = proc_thread(program, program, &thread) ? thread.threads : 0;
 	return moment;
@@ -93,12 +99,19 @@ static void look_heap(const struct moment *before, const struct moment *after)
 {
 	long grown = (long)(after->heap_end - before->heap_end);
 	long mapped = (long)(after->anonymous - before->anonymous);
+	long brk = (long)(after->brk - before->brk);
 
 	if (!before->heap_end)
 		grown = (long)(after->heap_end - after->heap_start);
 	look_number("heap", "the end of [heap] in /proc/PID/maps went up, in KiB", grown / 1024,
 		    "${heap}");
 	mistake("heap", grown ? "heap-size" : mapped >= 64 * 1024 ? "large-malloc" : "no-heap");
+	if (!before->brk)
+		brk = (long)(after->brk - after->heap_start);
+	/* The kernel shows what is mapped beside the heap as a part of the line [heap]. */
+	look_number("heap", "the end of the heap in the table segments went up, in KiB",
+		    brk / 1024, "${heap}");
+	mistake("heap", "mapped-beside");
 }
 
 static void look_stack(const struct moment *before, const struct moment *after)

@@ -122,7 +122,7 @@ int main(void)
 {
 	loader = mmap(NULL, sizeof(*loader), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		      -1, 0);
-	run_as(drawn_number("tgid") + 1, load, NULL);
+	run_as(drawn_number("loader"), load, NULL);
 	run_as(drawn_number("tgid"), read_from_threads, NULL);
 	unload_exercise("again");
 	return 0;
