@@ -68,12 +68,6 @@ static pid_t find_borrower(void)
 static const char *const false_names[] = { "iou-wrk-1", "user_worker", "kworker/0:1", "vhost-1" };
 #define FALSE_NAMES (sizeof(false_names) / sizeof(*false_names))
 
-static void *sleep_under_name(void *name)
-{
-	must(prctl(PR_SET_NAME, name));
-	return pause_for_ever(NULL);
-}
-
 /* A program of several threads, which calls itself what ps would call a kernel thread. */
 static void take_brackets(void *unused)
 {

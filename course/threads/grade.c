@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "report.h"
@@ -107,12 +106,6 @@ static struct list ask_oracle(void)
 		add(&list, &thread);
 	}
 	return list;
-}
-
-static void *sleep_under_name(void *name)
-{
-	must(prctl(PR_SET_NAME, name));
-	return pause_for_ever(NULL);
 }
 
 static void start_thread(void *(*body)(void *argument), const char *argument)

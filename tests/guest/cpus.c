@@ -335,6 +335,19 @@ static void test_user_spinner(int cpu)
 	end_child(pid);
 }
 
+/*
+ * On arm64 a function that is interrupted before it has made its frame hides its caller, which
+ * may be do_idle(). Then there is the caller of that one.
+ */
+static bool has_idle_frames(const struct rows *table, int cpu)
+{
+#ifdef __aarch64__
+	if (cpus_frame(table, cpu, "cpu_startup_entry+"))
+		return true;
+#endif
+	return cpus_frame(table, cpu, "do_idle+");
+}
+
 static void test_idle(int cpu)
 {
 	struct rows *table = NULL;
@@ -347,14 +360,9 @@ static void test_idle(int cpu)
 		!strcmp(cpus_value(table, cpu, "CONTEXT"), "idle");
 	}), "CPU %d is never idle", cpu);
 	snprintf(name, sizeof(name), "[swapper/%d]", cpu);
-	/*
-	 * On arm64 a function that is interrupted before it has made its frame hides its caller,
-	 * which may be do_idle().
-	 */
 	ksft_test_result(!strcmp(cpus_value(table, cpu, "PID"), "0") &&
 			 !strcmp(cpus_value(table, cpu, "COMM"), name) &&
-			 (cpus_frame(table, cpu, "do_idle+") ||
-			  cpus_frame(table, cpu, "cpu_startup_entry+")) &&
+			 has_idle_frames(table, cpu) &&
 			 no_frame_of_the_interrupt(table, cpu),
 			 "idle CPU: CONTEXT idle, the frames of the idle task\n");
 	rows_free(table);

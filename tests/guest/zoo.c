@@ -65,14 +65,6 @@ static void take_name(void *name)
 	prctl(PR_SET_NAME, name);
 }
 
-static void *sleep_under_name(void *name)
-{
-	take_name(name);
-	for (;;)
-		pause();
-	return NULL;
-}
-
 static void start_thread(void *(*body)(void *argument), void *argument)
 {
 	pthread_t thread;

@@ -351,6 +351,12 @@ void *pause_for_ever(void *unused)
 	return NULL;
 }
 
+void *sleep_under_name(void *name)
+{
+	must(prctl(PR_SET_NAME, name));
+	return pause_for_ever(NULL);
+}
+
 void stay_on(int cpu)
 {
 	cpu_set_t set;

@@ -90,6 +90,8 @@ int in_child(int (*body)(void));
 pid_t start_zombie(void);
 /* The body of a thread that only sleeps. */
 void *pause_for_ever(void *unused);
+/* The same, of a thread that calls itself by this name. */
+void *sleep_under_name(void *name);
 
 /*
  * For the body of a loop that waits for another CPU: where QEMU runs all CPUs in
