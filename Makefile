@@ -3,7 +3,8 @@
 # The targets that a user types; `make help` lists them. Kbuild is for kbuild.
 
 variables := KERNEL KDIR CPUS MEMORY LIMIT BOOT BOOT_LIMIT APPEND FILES CMD MODULE PARAMS TESTS MUTANTS LAB MINUTES THOROUGH GUESTS TURNS QUICK \
-	CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS N SPOIL OFFLINE EXERCISES
+	CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS N SPOIL OFFLINE EXERCISES \
+	DIR OUT STUDENT JOBS
 # Exported as the user typed them: make would expand a `$` in them.
 $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 export $(variables)
@@ -11,6 +12,7 @@ export $(variables)
 .PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
 .PHONY: headers update lint doctor clean distclean help
 .PHONY: learn exercise hint watch reset solution course-check course-doc
+.PHONY: class class-job class-merge course-pack
 
 # With KDIR: for that kernel tree, with the tools of the host. Without: for the kernel KERNEL, in the build
 # root.
@@ -53,6 +55,12 @@ course-doc:
 
 course-check:
 	@course/check
+
+class:
+	@course/class all
+
+class-job class-merge course-pack:
+	@course/class $(lastword $(subst -, ,$@))
 
 headers:
 	@scripts/rust-headers $${KERNEL:+"$$KERNEL"}
