@@ -10,7 +10,7 @@ $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eva
 export $(variables)
 
 .PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
-.PHONY: headers update lint doctor clean distclean help
+.PHONY: headers update lint doctor book clean distclean help
 .PHONY: learn exercise hint watch reset solution course-check course-doc
 .PHONY: class class-job class-merge course-pack
 
@@ -73,6 +73,9 @@ lint:
 
 doctor:
 	@scripts/doctor
+
+book:
+	@scripts/in-root scripts/book
 
 clean:
 	rm -rf build taskscope.ko
