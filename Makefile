@@ -12,7 +12,7 @@ export $(variables)
 .PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
 .PHONY: headers update lint doctor book clean distclean help
 .PHONY: learn exercise hint watch reset solution course-check course-doc
-.PHONY: class class-job class-merge course-pack
+.PHONY: class class-job class-merge class-image course-pack
 
 # With KDIR: for that kernel tree, with the tools of the host. Without: for the kernel KERNEL, in the build
 # root.
@@ -59,7 +59,7 @@ course-check:
 class:
 	@course/class all
 
-class-job class-merge course-pack:
+class-job class-merge class-image course-pack:
 	@course/class $(lastword $(subst -, ,$@))
 
 headers:
