@@ -13,6 +13,7 @@
 //! - [`TaskView`]: a task, while a guard of RCU exists. [`processes()`] and [`threads()`] visit tasks, [`nr_threads_hint()`]
 //!   says how many there are.
 //! - [`Context::now()`]: in which context this code runs.
+//! - [`Masks`]: which bits of a `preempt_count` say what.
 //! - [`Queue`]: a workqueue whose drop waits for all of its items.
 
 pub(crate) use crate::abstractions::callbacks::Queue;
@@ -23,6 +24,7 @@ pub(crate) use crate::abstractions::tasks::{
     threads,
     RcuTask as TaskView, //
 };
+pub(crate) use crate::preempt_count::Masks;
 pub(crate) use crate::text::name::COMM_LEN;
 pub(crate) use kernel::bindings::{
     PF_EXITING,
