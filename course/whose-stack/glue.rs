@@ -286,6 +286,7 @@ fn add_ends(base: usize, size: usize, contexts: [Context; 2], lines: &mut Lines)
             ("middle", base + size / 2),
             ("highest", base + size - 8),
             ("end", base + size),
+            ("above", base + 2 * size),
         ] {
             Answer::of(pointer, base, size, context).add(what, lines)?;
         }

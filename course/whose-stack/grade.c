@@ -233,7 +233,6 @@ static bool compare_ends(const struct answer *answer, const char *id, bool of_th
 		if (!mistake && of_this_size)
 			mistake = !strcmp(row->what, "end")    ? "high-end" :
 				  !strcmp(row->what, "lowest") ? "low-end" :
-				  !strcmp(row->what, "below")  ? "below" :
 								 NULL;
 		look_at(id, subject, row->stack, want, mistake);
 	}
@@ -264,6 +263,9 @@ int main(void)
 	row = find(&user, "hrtimer", 1);
 	if (!is_right(find(&user, "syscall", -1)))
 		key = !strcmp(row->stack, "Irq") ? "nothing-yet" : NULL;
+	else if (!strcmp(find(&nmi, "below", -1)->stack, "Task") ||
+		 !strcmp(find(&nmi, "above", -1)->stack, "Task"))
+		key = "one-end";
 	else if (is_right(find(&user, "interrupt", -1)) && !is_right(row))
 		key = "context-alone";
 	else if (is_right(row) && !is_right(find(&nmi, "nmi", 0)))
