@@ -14,6 +14,7 @@
 //!   says how many there are.
 //! - [`Context::now()`]: in which context this code runs.
 //! - [`Masks`]: which bits of a `preempt_count` say what.
+//! - [`NoBottomHalves`]: while it exists, no softirq comes.
 //! - [`Queue`]: a workqueue whose drop waits for all of its items.
 
 pub(crate) use crate::abstractions::callbacks::Queue;
@@ -24,7 +25,10 @@ pub(crate) use crate::abstractions::tasks::{
     threads,
     RcuTask as TaskView, //
 };
-pub(crate) use crate::preempt_count::Masks;
+pub(crate) use crate::preempt_count::{
+    Masks,
+    NoBottomHalves, //
+};
 pub(crate) use crate::text::name::COMM_LEN;
 pub(crate) use kernel::bindings::{
     PF_EXITING,

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Finds mistakes of modules in Rust that only a debug kernel reports (CONFIG_DEBUG_ATOMIC_SLEEP,
+ * CONFIG_PROVE_LOCKING), by the functions through which all Rust code calls those of C:
+ *
+ *	mutexes      how often a mutex was taken where nothing may sleep
+ *	allocations  how often memory was asked for in a way that may sleep, there
+ *	locks        how many spinlocks were taken in an interrupt or a softirq, and at another
+ *	             time while such a one could have come
+ */
+#include <linux/gfp.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+static int mutexes;
+module_param(mutexes, int, 0400);
+static int allocations;
+module_param(allocations, int, 0400);
+static int locks;
+module_param(locks, int, 0400);
+
+void rust_helper_mutex_lock(struct mutex *lock);
+
+/* What a probe itself adds to preempt_count. */
+static int added;
+static bool is_ready;
+
+static int count_of_caller(void)
+{
+	return preempt_count() - added;
+}
+
+static bool may_sleep(struct pt_regs *regs)
+{
+	return !count_of_caller() && !regs_irqs_disabled(regs);
+}
+
+static int at_mutex(struct kprobe *probe, struct pt_regs *regs)
+{
+	if (!is_ready)
+		added = preempt_count();
+	else if (!may_sleep(regs))
+		mutexes++;
+	return 0;
+}
+
+static int at_allocation(struct kprobe *probe, struct pt_regs *regs)
+{
+	if (gfpflags_allow_blocking(regs_get_kernel_argument(regs, 3)) && !may_sleep(regs))
+		allocations++;
+	return 0;
+}
+
+/* A spinlock, and what is true of some call that has taken it. */
+static struct known {
+	unsigned long lock;
+	bool in_hardirq, in_softirq; /* taken there */
+	bool with_hardirqs, with_softirqs; /* taken while these could come */
+} known[1000];
+static int locks_known;
+static DEFINE_RAW_SPINLOCK(guard);
+
+static bool is_unsafe(const struct known *of)
+{
+	return (of->in_hardirq && of->with_hardirqs) || (of->in_softirq && of->with_softirqs);
+}
+
+static struct known *find(unsigned long lock)
+{
+	for (int i = 0; i < locks_known; i++)
+		if (known[i].lock == lock)
+			return &known[i];
+	return NULL;
+}
+
+static void note(unsigned long lock, struct pt_regs *regs, bool disables_interrupts)
+{
+	bool is_enabled = !disables_interrupts && !regs_irqs_disabled(regs);
+	struct known *of = find(lock);
+	int count = count_of_caller();
+
+	if (!of && locks_known < ARRAY_SIZE(known)) {
+		of = &known[locks_known++];
+		of->lock = lock;
+	}
+	if (!of)
+		return;
+	locks -= is_unsafe(of);
+	of->in_hardirq |= !!(count & HARDIRQ_MASK);
+	of->in_softirq |= !!(count & SOFTIRQ_OFFSET);
+	of->with_hardirqs |= is_enabled;
+	of->with_softirqs |= is_enabled && !(count & SOFTIRQ_MASK);
+	locks += is_unsafe(of);
+}
+
+static int take(struct pt_regs *regs, bool disables_interrupts)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&guard, flags);
+	note(regs_get_kernel_argument(regs, 0), regs, disables_interrupts);
+	raw_spin_unlock_irqrestore(&guard, flags);
+	return 0;
+}
+
+/* Another lock, which may be where an old one was. */
+static int at_init(struct kprobe *probe, struct pt_regs *regs)
+{
+	struct known *old;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&guard, flags);
+	old = find(regs_get_kernel_argument(regs, 0));
+	if (old)
+		old->lock = 0;
+	raw_spin_unlock_irqrestore(&guard, flags);
+	return 0;
+}
+
+static int at_lock(struct kprobe *probe, struct pt_regs *regs)
+{
+	return take(regs, false);
+}
+
+static int at_lock_irq(struct kprobe *probe, struct pt_regs *regs)
+{
+	return take(regs, true);
+}
+
+static struct kprobe probes[] = {
+	{ .symbol_name = "rust_helper_mutex_lock", .pre_handler = at_mutex },
+	{ .symbol_name = "rust_helper_krealloc_node_align", .pre_handler = at_allocation },
+	{ .symbol_name = "rust_helper_vrealloc_node_align", .pre_handler = at_allocation },
+	{ .symbol_name = "rust_helper_kvrealloc_node_align", .pre_handler = at_allocation },
+	{ .symbol_name = "rust_helper___spin_lock_init", .pre_handler = at_init },
+	{ .symbol_name = "rust_helper_spin_lock", .pre_handler = at_lock },
+	{ .symbol_name = "rust_helper_spin_lock_irq_disable", .pre_handler = at_lock_irq },
+};
+static struct kprobe *all[ARRAY_SIZE(probes)];
+
+static int __init atomic_oracle_init(void)
+{
+	static DEFINE_MUTEX(mutex);
+	int error;
+
+	for (int i = 0; i < ARRAY_SIZE(probes); i++)
+		all[i] = &probes[i];
+	error = register_kprobes(all, ARRAY_SIZE(all));
+	if (error)
+		return error;
+	/* Nothing is disabled here. */
+	rust_helper_mutex_lock(&mutex);
+	mutex_unlock(&mutex);
+	is_ready = true;
+	return 0;
+}
+module_init(atomic_oracle_init);
+
+static void __exit atomic_oracle_exit(void)
+{
+	unregister_kprobes(all, ARRAY_SIZE(all));
+}
+module_exit(atomic_oracle_exit);
+
+MODULE_DESCRIPTION("Finds what may sleep, or deadlock, in a module in Rust");
+MODULE_LICENSE("GPL");
