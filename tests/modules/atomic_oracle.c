@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Finds mistakes of modules in Rust that only a debug kernel reports (CONFIG_DEBUG_ATOMIC_SLEEP,
- * CONFIG_PROVE_LOCKING), by the functions through which all Rust code calls those of C:
+ * CONFIG_PROVE_LOCKING), by probes of the functions that Rust calls:
  *
  *	mutexes      how often a mutex was taken where nothing may sleep
  *	allocations  how often memory was asked for in a way that may sleep, there
@@ -131,8 +131,15 @@ static int at_lock_irq(struct kprobe *probe, struct pt_regs *regs)
 	return take(regs, true);
 }
 
+/* Where mutex_lock() is a macro, Rust calls the helper; where it is a function, the function. */
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+#define MUTEX_LOCK "rust_helper_mutex_lock"
+#else
+#define MUTEX_LOCK "mutex_lock"
+#endif
+
 static struct kprobe probes[] = {
-	{ .symbol_name = "rust_helper_mutex_lock", .pre_handler = at_mutex },
+	{ .symbol_name = MUTEX_LOCK, .pre_handler = at_mutex },
 	{ .symbol_name = "rust_helper_krealloc_node_align", .pre_handler = at_allocation },
 	{ .symbol_name = "rust_helper_vrealloc_node_align", .pre_handler = at_allocation },
 	{ .symbol_name = "rust_helper_kvrealloc_node_align", .pre_handler = at_allocation },
