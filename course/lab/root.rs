@@ -11,6 +11,8 @@
 #[path = "../src/abstractions/mod.rs"]
 #[rustfmt::skip]
 mod abstractions;
+#[allow(dead_code, reason = "an exercise uses a part")]
+mod cpus;
 mod glue;
 #[allow(dead_code, unused_imports, reason = "an exercise uses a part")]
 mod lab;
