@@ -278,9 +278,18 @@ impl Exercise for Answers {
         for (what, answer) in [
             ("disabled", disabled),
             ("syscall", Answer::here()),
-            ("preemption-disabled", with(preempt, NoPreemption::begin, Answer::here)),
-            ("bottom-halves-disabled", with(bottom_halves, NoBottomHalves::begin, Answer::here)),
-            ("interrupts-disabled", with(preempt, local_interrupt_disable, Answer::here)),
+            (
+                "preemption-disabled",
+                with(preempt, NoPreemption::begin, Answer::here),
+            ),
+            (
+                "bottom-halves-disabled",
+                with(bottom_halves, NoBottomHalves::begin, Answer::here),
+            ),
+            (
+                "interrupts-disabled",
+                with(preempt, local_interrupt_disable, Answer::here),
+            ),
             ("softirq", softirq),
             ("disabled-in-softirq", disabled_in_softirq),
             ("hardirq", plain.ask()),

@@ -140,18 +140,11 @@ impl Exercise for Student {
         lines.add(fmt!("current: {current}"))?;
         lines.add(fmt!("softirq: {}", context.softirq))?;
         lines.add(fmt!("task: {}", context.in_task))?;
-        // Room for a copy of the list, before the lock is taken. If that is not enough: again, with more.
-        let mut room = 16;
-        let copy = loop {
-            let mut copy = KVec::with_capacity(room, GFP_KERNEL)?;
-            let all = self.list.all.lock();
+        // A copy, because lines.add() may sleep, and nothing may while this has the lock.
+        let mut all = KVec::new();
 
-            if all.iter().all(|pid| copy.push_within_capacity(*pid).is_ok()) {
-                break copy;
-            }
-            room *= 2;
-        };
-        for pid in &copy {
+        all.extend_from_slice(&self.list.all.lock(), GFP_ATOMIC)?;
+        for pid in &all {
             lines.add(fmt!("all: {pid}"))?;
         }
         //> end

@@ -185,7 +185,7 @@ static char *first_difference(const struct counts *before, const struct counts *
 		if (got + 1 >= least && got <= is->times)
 			continue;
 		must(asprintf(&text, "%lu for PID %d on CPU %d, which the kernel has counted %lu times",
-			      got, is->pid, is->cpu, least));
+			      got, is->pid, is->cpu, is->times));
 		return text;
 	}
 	for (size_t i = 0; i < answer->number; i++) {

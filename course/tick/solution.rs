@@ -131,7 +131,9 @@ impl Exercise for Student {
             let timer = Arc::pin_init(timer, GFP_KERNEL)?;
 
             timers.push(timer.clone(), GFP_KERNEL)?;
-            handles.push(on_cpu(cpu, move || timer.clone().start(PERIOD))?, GFP_KERNEL)?;
+            let handle = on_cpu(cpu, move || timer.clone().start(PERIOD))?;
+
+            handles.push(handle, GFP_KERNEL)?;
         }
         Ok(Self {
             timers,
@@ -144,19 +146,11 @@ impl Exercise for Student {
         //| let _ = lines;
         //> begin
         for timer in &self.timers {
-            // Room for a copy, before the lock is taken. If that is not enough: again, with more.
-            let mut room = 64;
-            let copy = loop {
-                let mut copy = KVec::with_capacity(room, GFP_KERNEL)?;
-                let counts = timer.counts.lock();
+            // A copy, because lines.add() may sleep, and nothing may while this has the lock.
+            let mut counts = KVec::new();
 
-                if counts.iter().all(|it| copy.push_within_capacity(*it).is_ok()) {
-                    break copy;
-                }
-                room *= 2;
-            };
-
-            for (pid, times) in &copy {
+            counts.extend_from_slice(&timer.counts.lock(), GFP_ATOMIC)?;
+            for (pid, times) in &counts {
                 lines.add(fmt!("{} {pid} {times}", timer.cpu.as_u32()))?;
             }
         }

@@ -155,6 +155,7 @@ static struct kprobe probes[] = {
 	{ .symbol_name = "rust_helper_spin_lock", .pre_handler = at_lock },
 	{ .symbol_name = "rust_helper_spin_lock_irq_disable", .pre_handler = at_lock_irq },
 };
+
 static struct kprobe *all[ARRAY_SIZE(probes)];
 
 static int __init atomic_oracle_init(void)
