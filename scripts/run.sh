@@ -86,9 +86,9 @@ build() {
 files_in() { find "$@" -type f -printf '%p %s %T@\n' | sort; }
 
 # build_programs WHAT SOURCE DIRECTORY [VARIABLE=VALUE]...: builds by the Makefile of the directory
-# SOURCE
+# SOURCE, which may use the library and the modules of the tests
 build_programs() {
-	build "$1" "$(files_in "$2" "$kernel/complete")" "$3" --silent -C "$2" TREE="$kernel/build" OUT="$3" COMPILER="${cross_compile}gcc" "${@:4}"
+	build "$1" "$(files_in "$2" "$top"/tests/{lib,modules} "$kernel/complete")" "$3" --silent -C "$2" TREE="$kernel/build" OUT="$3" COMPILER="${cross_compile}gcc" "${@:4}"
 }
 
 # compile WHAT SOURCE DIRECTORY [VARIABLE=VALUE]...: builds the module of the directory SOURCE by

@@ -13,15 +13,24 @@
 //! - [`TaskView`]: a task, while a guard of RCU exists. [`processes()`] and [`threads()`] visit tasks, [`nr_threads_hint()`]
 //!   says how many there are.
 //! - [`Context::now()`]: in which context this code runs.
+//! - [`online_cpus()`]: the CPUs. [`on_cpu()`] calls a function on one of them.
+//! - [`Masks`]: which bits of a `preempt_count` say what.
+//! - [`NoBottomHalves`]: while it exists, no softirq comes.
 //! - [`Queue`]: a workqueue whose drop waits for all of its items.
 
 pub(crate) use crate::abstractions::callbacks::Queue;
 pub(crate) use crate::abstractions::context::Context;
+pub(crate) use crate::abstractions::cpus::online_now as online_cpus;
 pub(crate) use crate::abstractions::tasks::{
     nr_threads_hint,
     processes,
     threads,
     RcuTask as TaskView, //
+};
+pub(crate) use crate::cpus::on_cpu;
+pub(crate) use crate::preempt_count::{
+    Masks,
+    NoBottomHalves, //
 };
 pub(crate) use crate::text::name::COMM_LEN;
 pub(crate) use kernel::bindings::{

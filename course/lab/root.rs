@@ -11,9 +11,13 @@
 #[path = "../src/abstractions/mod.rs"]
 #[rustfmt::skip]
 mod abstractions;
+#[allow(dead_code, reason = "an exercise uses a part")]
+mod cpus;
 mod glue;
 #[allow(dead_code, unused_imports, reason = "an exercise uses a part")]
 mod lab;
+#[allow(dead_code, reason = "an exercise uses a part")]
+mod preempt_count;
 #[forbid(unsafe_code)]
 #[path = "../student.rs"]
 #[rustfmt::skip]

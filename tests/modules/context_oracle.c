@@ -7,6 +7,12 @@
 #include <linux/preempt.h>
 #include <linux/thread_info.h>
 
+static unsigned long preempt_mask = PREEMPT_MASK;
+module_param(preempt_mask, ulong, 0400);
+
+static unsigned long softirq_mask = SOFTIRQ_MASK;
+module_param(softirq_mask, ulong, 0400);
+
 static unsigned long softirq_offset = SOFTIRQ_OFFSET;
 module_param(softirq_offset, ulong, 0400);
 

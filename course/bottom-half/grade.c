@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The witnesses are the PIDs of those who ask, which are drawn; the kernel's tracepoint of work
+ * items, which says in which context an item has run, and who `current` was; and probes where
+ * Rust takes a lock or asks for memory.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report.h"
+#include "guest.h"
+
+/* How often items of the module have run, and who `current` was in the latest softirq. */
+struct runs {
+	unsigned long softirq, other;
+	int current;
+};
+
+/* With `before`, `current` is that of an item that has run since. */
+static struct runs count_runs(const struct runs *before)
+{
+	static unsigned long counts[2][1000];
+	static int turn;
+	char *text = slurp("/sys/kernel/debug/callback_oracle", NULL), *rest = text, *line;
+	struct runs runs = { .current = -1 };
+	size_t number = 0;
+
+	turn = !turn;
+	while ((line = next_line(&rest))) {
+		char kind[20], context[20];
+		unsigned long count;
+		int cpu, pid;
+
+		errno = 0;
+		if (number == 1000 || sscanf(line, "%19s %d %19s %d %lu", kind, &cpu, context, &pid,
+					     &count) != 5)
+			die("a line of the oracle: %s", line);
+		if (before && !strcmp(context, "softirq") && count > counts[!turn][number])
+			runs.current = pid;
+		counts[turn][number++] = count;
+		*(strcmp(context, "softirq") ? &runs.other : &runs.softirq) += count;
+	}
+	free(text);
+	return runs;
+}
+
+/* All values of the lines "all: ", with a space between them. */
+static char *list_in(const char *text)
+{
+	size_t size;
+	char *list;
+	FILE *all = open_memstream(&list, &size);
+
+	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, "all: ", 5))
+			fprintf(all, "%s%.*s", ftell(all) ? " " : "",
+				(int)strcspn(line + 5, "\n"), line + 5);
+	}
+	fclose(all);
+	return list;
+}
+
+static const struct reader {
+	const char *name, *list;
+} readers[] = {
+	{ "first", "${first}" },
+	{ "second", "${first} ${second}" },
+	{ "third", "${first} ${second} ${third}" },
+};
+
+static void read_it(void *number)
+{
+	const struct reader *reader = number;
+	struct runs before = count_runs(NULL), after;
+	const char *key = NULL, *ran;
+	char *text, *asked, *current, subject[80], want[40], pid[20];
+
+	text = read_answer();
+	after = count_runs(&before);
+	asked = value_in(text, "asked");
+	current = value_in(text, "current");
+	ran = after.softirq != before.softirq ? "a softirq" :
+	      after.other != before.other     ? "task context" :
+						"nothing: no item has run";
+	snprintf(pid, sizeof(pid), "%d", after.current);
+	if (!text || !*text)
+		key = "nothing-yet";
+	else if (*ran == 'n')
+		key = "no-item";
+	else if (*ran == 't')
+		key = "ordinary-queue";
+	else if (!strcmp(asked, pid))
+		key = "current-in-the-item";
+	snprintf(want, sizeof(want), "${%s}", reader->name);
+	snprintf(subject, sizeof(subject), "line \"asked\", of the %s reader", reader->name);
+	look_at("asked", subject, asked, want, key);
+	snprintf(subject, sizeof(subject), "where the kernel has run the item of the %s reader",
+		 reader->name);
+	look_at("context", subject, ran, "a softirq", key);
+	look_at("context", "line \"softirq\"", value_in(text, "softirq"), "true", key ?: "bits");
+	look_at("context", "line \"task\"", value_in(text, "task"), "false", key ?: "bits");
+	look_at("current", "line \"current\"", current, *ran == 'a' ? pid : "the task that ran there",
+		key);
+	look_at("all", "the lines \"all\"", list_in(text), reader->list, key);
+	shown("thread %s has asked, and the work was done in %s, while `current` was thread %s",
+	      asked, ran, current);
+}
+
+static void compare(const char *id, const char *subject, const char *parameter, const char *key)
+{
+	char count[30];
+
+	snprintf(count, sizeof(count), "%lu", parameter_value("atomic_oracle", parameter));
+	look_at(id, subject, count, "0", key);
+}
+
+int main(void)
+{
+	load_module("/tests/callback_oracle.ko", "");
+	load_module("/tests/atomic_oracle.ko", "");
+	load_exercise("asked", "word");
+	for (size_t i = 0; i < sizeof(readers) / sizeof(*readers); i++)
+		run_as(drawn_number(readers[i].name), read_it, (void *)&readers[i]);
+	compare("sleeps", "mutexes that were taken where nothing may sleep", "mutexes", "mutex");
+	compare("sleeps", "how often memory was asked for so that this may sleep, where nothing may",
+		"allocations", "allocation");
+	compare("lock", "locks that were taken in a softirq, and also while one could come", "locks",
+		"unsafe-lock");
+	unload_exercise("lock");
+	return 0;
+}

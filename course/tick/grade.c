@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The witnesses are programs whose PIDs are drawn, each of which computes on a CPU of its own; the
+ * kernel's tracepoint of high-resolution timers, which says on which CPU a timer of the module has
+ * expired, and who `current` was; and probes where Rust takes a lock or asks for memory.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "contexts.h"
+#include "report.h"
+#include "guest.h"
+
+#define CPUS 2
+#define COUNTS_MAX 2000
+
+/* How often a task was interrupted on a CPU. */
+struct counted {
+	int cpu, pid;
+	unsigned long times;
+};
+
+struct counts {
+	struct counted counted[COUNTS_MAX];
+	size_t number;
+	const char *bad; /* a line that is none */
+};
+
+static void add(struct counts *counts, int cpu, int pid, unsigned long times)
+{
+	errno = 0;
+	if (counts->number == COUNTS_MAX)
+		die("too many tasks");
+	counts->counted[counts->number++] = (struct counted){ cpu, pid, times };
+}
+
+/* 0 if it has none. */
+static unsigned long times_of(const struct counts *counts, int cpu, int pid)
+{
+	unsigned long times = 0;
+
+	for (size_t i = 0; i < counts->number; i++)
+		if (counts->counted[i].cpu == cpu && counts->counted[i].pid == pid)
+			times += counts->counted[i].times;
+	return times;
+}
+
+static unsigned long times_on(const struct counts *counts, int cpu)
+{
+	unsigned long times = 0;
+
+	for (size_t i = 0; i < counts->number; i++)
+		if (counts->counted[i].cpu == cpu)
+			times += counts->counted[i].times;
+	return times;
+}
+
+/* What the kernel says. */
+static struct counts *ask_oracle(void)
+{
+	char *text = slurp("/sys/kernel/debug/callback_oracle", NULL), *rest = text, *line;
+	struct counts *counts = calloc(1, sizeof(*counts));
+
+	while ((line = next_line(&rest))) {
+		unsigned long times;
+		int cpu, pid;
+
+		if (sscanf(line, "hrtimer %d %*s %d %lu", &cpu, &pid, &times) == 3)
+			add(counts, cpu, pid, times);
+	}
+	free(text);
+	return counts;
+}
+
+/* What the file says. */
+static struct counts *read_counts(void)
+{
+	char *text = read_answer(), *rest = text, *line;
+	struct counts *counts = calloc(1, sizeof(*counts));
+
+	while ((line = next_line(&rest))) {
+		unsigned long times;
+		int cpu, pid, end = -1;
+
+		if (sscanf(line, "%d %d %lu%n", &cpu, &pid, &times, &end) == 3 && !line[end])
+			add(counts, cpu, pid, times);
+		else if (!counts->bad)
+			counts->bad = strdup(line);
+	}
+	free(text);
+	return counts;
+}
+
+/* How many timer interrupts a CPU has had. */
+static unsigned long interrupts_on(int cpu)
+{
+	char *text = slurp("/proc/interrupts", NULL), *at = strstr(text, "LOC:");
+	unsigned long number = 0;
+
+	errno = 0;
+	if (!at)
+		die("/proc/interrupts has no line LOC");
+	at += strlen("LOC:");
+	for (int i = 0; i <= cpu; i++)
+		number = strtoul(at, &at, 10);
+	free(text);
+	return number;
+}
+
+static void compute(int cpu)
+{
+	stay_on(cpu);
+	for (;;)
+		;
+}
+
+static void compute_on(void *cpu)
+{
+	compute(*(int *)cpu);
+}
+
+static pid_t start_program_on(int cpu, const char *name)
+{
+	pid_t pid = must(fork_with_pid(drawn_number(name)));
+
+	if (!pid)
+		compute(cpu);
+	return pid;
+}
+
+static unsigned long begin[CPUS];
+
+static void begin_interrupts(void)
+{
+	for (int cpu = 0; cpu < CPUS; cpu++)
+		begin[cpu] = interrupts_on(cpu);
+}
+
+/* Whether each CPU has had so many timer interrupts since then. */
+static bool had_interrupts(unsigned long number)
+{
+	for (int cpu = 0; cpu < CPUS; cpu++)
+		if (interrupts_on(cpu) < begin[cpu] + number)
+			return false;
+	return true;
+}
+
+#define ENOUGH 20
+/* The tick alone interrupts a CPU that computes: a period of 1 ms passes more often than that. */
+#define INTERRUPTS 500
+
+/* Whether both programs were interrupted often enough; or never will be. */
+static bool are_counted(const pid_t *pid)
+{
+	struct counts *oracle = ask_oracle();
+	bool are = true;
+
+	for (int cpu = 0; cpu < CPUS; cpu++)
+		are &= times_of(oracle, cpu, pid[cpu]) >= ENOUGH;
+	free(oracle);
+	return are || had_interrupts(INTERRUPTS);
+}
+
+static char *times(unsigned long number)
+{
+	char *text;
+
+	must(asprintf(&text, "%lu times", number));
+	return text;
+}
+
+/* The first row of the file that cannot be right, if it was read between the two oracles. */
+static char *first_difference(const struct counts *before, const struct counts *answer,
+			      const struct counts *after)
+{
+	char *text;
+
+	for (size_t i = 0; i < after->number; i++) {
+		const struct counted *is = &after->counted[i];
+		unsigned long least = times_of(before, is->cpu, is->pid);
+		unsigned long got = times_of(answer, is->cpu, is->pid);
+
+		/* The tracepoint comes just before the handler. */
+		if (got + 1 >= least && got <= is->times)
+			continue;
+		must(asprintf(&text, "%lu for PID %d on CPU %d, which the kernel has counted %lu times",
+			      got, is->pid, is->cpu, is->times));
+		return text;
+	}
+	for (size_t i = 0; i < answer->number; i++) {
+		const struct counted *is = &answer->counted[i];
+
+		if (times_of(after, is->cpu, is->pid))
+			continue;
+		must(asprintf(&text, "%lu for PID %d on CPU %d, which was never interrupted there",
+			      is->times, is->pid, is->cpu));
+		return text;
+	}
+	return strdup("none");
+}
+
+static void compare(const char *id, const char *subject, const char *parameter, const char *key)
+{
+	char count[30];
+
+	snprintf(count, sizeof(count), "%lu", parameter_value("atomic_oracle", parameter));
+	look_at(id, subject, count, "0", key);
+}
+
+int main(void)
+{
+	struct counts *before, *answer, *after;
+	pid_t pid[CPUS], other[CPUS];
+	const char *const name[CPUS] = { "zero", "one" }, *const want[CPUS] = { "${zero}", "${one}" };
+	const char *key = NULL;
+	unsigned long on[CPUS];
+	int cpus[CPUS_MAX];
+	char subject[120];
+
+	if (online_cpus(cpus) != CPUS)
+		die("the exercise needs two CPUs");
+	load_module("/tests/callback_oracle.ko", "");
+	load_module("/tests/atomic_oracle.ko", "");
+	load_exercise("each", "word");
+	for (int cpu = 0; cpu < CPUS; cpu++)
+		pid[cpu] = start_program_on(cpu, name[cpu]);
+	begin_interrupts();
+	wait_until(are_counted(pid), "the CPUs have no timer interrupts");
+	for (int cpu = 0; cpu < CPUS; cpu++)
+		end_child(pid[cpu]);
+	before = ask_oracle();
+	answer = read_counts();
+	after = ask_oracle();
+
+	for (int cpu = 0; cpu < CPUS; cpu++)
+		on[cpu] = times_on(after, cpu);
+	if (!on[0] && !on[1])
+		key = "no-timer";
+	else if (!on[0] || !on[1])
+		key = "one-cpu";
+	else if (on[0] < ENOUGH && on[1] < ENOUGH)
+		key = "once";
+	else if (answer->bad)
+		key = "format";
+	else if (!times_on(answer, 0) || !times_on(answer, 1))
+		key = "not-counted";
+	for (int cpu = 0; cpu < CPUS; cpu++) {
+		snprintf(subject, sizeof(subject), "a timer of yours on CPU %d", cpu);
+		look_at("each", subject,
+			!on[cpu]	     ? "has never expired" :
+			on[cpu] < ENOUGH ? "has expired, and not again and again" :
+						 "expires again and again",
+			"expires again and again", key);
+	}
+	if (answer->bad)
+		look_at("whom", "a line of the file", answer->bad, "CPU PID TIMES", key);
+	for (int cpu = 0; cpu < CPUS; cpu++) {
+		unsigned long got = times_of(answer, cpu, pid[cpu]);
+		char number[20];
+
+		snprintf(number, sizeof(number), "%d", pid[cpu]);
+		snprintf(subject, sizeof(subject), "the program that has computed on CPU %d", cpu);
+		look_at("whom", subject, got ? number : "not counted there", want[cpu], key);
+		look_at("whom", subject, times(got), times(times_of(after, cpu, pid[cpu])), key);
+		snprintf(subject, sizeof(subject), "the same program on CPU %d", 1 - cpu);
+		look_at("whom", subject, times(times_of(answer, 1 - cpu, pid[cpu])),
+			times(times_of(after, 1 - cpu, pid[cpu])), key);
+		shown("CPU %d: interrupted %lu times, the program %d %lu times, the idle task %lu times",
+		      cpu, times_on(answer, cpu), pid[cpu], got, times_of(answer, cpu, 0));
+	}
+	look_at("all", "the first row that is wrong", first_difference(before, answer, after),
+		"none", key);
+	compare("sleeps", "mutexes that were taken where nothing may sleep", "mutexes", "mutex");
+	compare("sleeps", "how often memory was asked for so that this may sleep, where nothing may",
+		"allocations", "allocation");
+	compare("lock", "locks that were taken in an interrupt, and also while one could come",
+		"locks", "unsafe-lock");
+	/* So that what is wrong so far is known if the kernel does not survive what follows. */
+	fflush(stdout);
+
+	unload_exercise("unload");
+	before = ask_oracle();
+	for (int cpu = 0; cpu < CPUS; cpu++)
+		other[cpu] = start_child(compute_on, &(int){ cpu });
+	begin_interrupts();
+	wait_until(had_interrupts(ENOUGH), "the CPUs have no timer interrupts");
+	for (int cpu = 0; cpu < CPUS; cpu++)
+		end_child(other[cpu]);
+	after = ask_oracle();
+	look_at("unload", "how often a timer has expired after the module was gone",
+		times(times_on(after, 0) + times_on(after, 1) - times_on(before, 0) -
+		      times_on(before, 1)),
+		times(0), "outlives-the-module");
+	return 0;
+}
