@@ -24,7 +24,7 @@
 
 static pid_t program;
 
-/* The number in a field of /proc/PID/stat, by its number in proc(5). */
+/* minflt and majflt. */
 static unsigned long faults(void)
 {
 	return proc_stat(program, 10) + proc_stat(program, 12);
@@ -66,22 +66,23 @@ static unsigned long close_counters(const int *counter, int counters)
 	return all;
 }
 
-static bool has_huge_pages(void)
+/* In KiB. */
+static long huge_pages(void)
 {
 	char path[60], *text, *line;
-	bool has;
+	long size;
 
 	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", program);
 	text = try_slurp(path, NULL);
 	line = text ? strstr(text, "AnonHugePages:") : NULL;
-	has = line && atol(line + strlen("AnonHugePages:"));
+	size = line ? atol(line + strlen("AnonHugePages:")) : 0;
 	free(text);
-	return has;
+	return size;
 }
 
-static const char *key_of(unsigned long got, unsigned long want)
+static const char *key_of(unsigned long got, unsigned long want, bool huge)
 {
-	if (got < want && has_huge_pages())
+	if (got < want && huge)
 		return "huge-page";
 	if (got <= OWN_FAULTS)
 		return "no-faults";
@@ -113,26 +114,30 @@ static void look_faults(const char *id)
 {
 	unsigned long before, got, exceptions, count = drawn_number(id);
 	int counter[THREADS_MAX], counters;
+	const char *key;
+	long huge;
 	char number[24], want[24], subject[80];
 
 	program = start_program((const char *[]){ drawn(id), NULL });
 	if (!stops(drawn(id), "the first"))
 		goto end;
 	before = faults();
+	huge = huge_pages();
 	counters = open_counters(counter);
 	must(kill(program, SIGCONT));
 	if (!stops(drawn(id), "the second"))
 		goto end;
 	got = faults() - before;
 	exceptions = close_counters(counter, counters);
+	key = key_of(got, count, huge_pages() > huge);
 
 	snprintf(number, sizeof(number), "%lu", got);
 	snprintf(want, sizeof(want), "${%s}", id);
-	look_at(id, "page faults between the stops", number, want, key_of(got, count));
+	look_at(id, "page faults between the stops", number, want, key);
 	/* What fails in the end, with a signal, raises an exception, and does not count in stat. */
 	snprintf(number, sizeof(number), "%lu", exceptions < got ? exceptions : got);
 	snprintf(subject, sizeof(subject), "of %lu page faults, those that were exceptions", got);
-	look_at("exceptions", subject, number, want, exceptions < got ? "populated" : key_of(got, count));
+	look_at("exceptions", subject, number, want, exceptions < got ? "populated" : key);
 	shown("PID %d: minflt was %lu at the first stop, and %lu at the second; %lu exceptions",
 	      program, before, before + got, exceptions);
 end:
