@@ -231,10 +231,11 @@ static void look_result(const char *id, const struct program *program, const str
 }
 
 /*
- * Looks at all answers of a program. Those of an end, and of what is not mapped, belong to checks
- * of their own, if `id` is NULL.
+ * Looks at all answers of a program, and returns whether they are right. Those of an end, and of
+ * what is not mapped, belong to checks of their own, if `id` is NULL. `key` explains whatever is
+ * wrong, if it is not NULL.
  */
-static void look_program(const char *id, const struct program *program)
+static bool look_program(const char *id, const struct program *program, const char *key)
 {
 	enum { INSIDE, ENDS, NOWHERE, KINDS };
 	static const char *const ids[KINDS] = { "inside", "ends", "nowhere" };
@@ -243,7 +244,7 @@ static void look_program(const char *id, const struct program *program)
 	unsigned long pieces = 0, said = 0;
 	long made = drawn_number("pieces");
 	struct answer answer;
-	const char *key = NULL;
+	bool is_right = true;
 
 	while (next_answer(&rest, "program", &answer)) {
 		const char *truth = truth_of(program, answer.address);
@@ -263,10 +264,12 @@ static void look_program(const char *id, const struct program *program)
 	free(text);
 	if (!said)
 		key = "nothing-yet";
-	for (int i = 0; i < KINDS; i++)
+	for (int i = 0; i < KINDS; i++) {
 		look_result(id ?: ids[i], program, &result[i], key);
+		is_right &= !result[i].is_wrong;
+	}
 	if (id)
-		return;
+		return is_right;
 	/* Each address is asked for once as the start of its mapping; beside it, nothing is mapped. */
 	snprintf(number, sizeof(number), "%lu", pieces);
 	look_at("pieces", "small mappings of the program whose first byte is in Mapping", number,
@@ -275,6 +278,7 @@ static void look_program(const char *id, const struct program *program)
 		shown("%-5s %#14lx to %#14lx", names[i],
 		      segment_start(program->segments, program->pid, rows[i]),
 		      segment_end(program->segments, program->pid, rows[i]));
+	return is_right;
 }
 
 /* What a kernel thread is told about the addresses of this grader. */
@@ -303,12 +307,13 @@ static void look_kernel(const char *what, const char *parameters, const char *ke
 int main(void)
 {
 	struct program program;
+	bool was_right;
 
 	shared = must(mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	load_exercise("inside", "word");
 	program = start_program_of("a program");
-	look_program(NULL, &program);
+	was_right = look_program(NULL, &program, NULL);
 	end_program_of(&program);
 	look_kernel("a kernel thread without an address space", "path=" ANSWER, "kernel");
 	look_kernel("a kernel thread that has borrowed one", "path=" ANSWER " borrow=1",
@@ -316,7 +321,7 @@ int main(void)
 	/* Its heap begins with more. */
 	must(sbrk(drawn_number("heap") * PAGE));
 	program = start_program_of("another program");
-	look_program("other", &program);
+	look_program("other", &program, was_right ? "other" : NULL);
 	end_program_of(&program);
 	unload_exercise("other");
 	return 0;
