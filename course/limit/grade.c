@@ -183,14 +183,17 @@ int main(void)
 	struct death death = { 0 };
 	const char *key, *reason = "no fault of the first thread";
 	char high[24];
-	bool stopped;
+	bool stopped, attached;
+	int error;
 
 	must(setrlimit(RLIMIT_STACK, &limit));
 	snprintf(high, sizeof(high), "%ld", drawn_number("low") + STEP);
 	program = start_program((const char *[]){ drawn("low"), high, NULL });
 	stopped = program_reaches(program_stop());
-	if (stopped) {
-		must(ptrace(PTRACE_SEIZE, program, 0, 0));
+	/* Only one can trace a program. */
+	attached = stopped && !ptrace(PTRACE_SEIZE, program, 0, 0);
+	error = errno;
+	if (attached) {
 		must(kill(program, SIGCONT));
 		if (program_reaches(is_dying())) {
 			death = look_at_death();
@@ -199,7 +202,7 @@ int main(void)
 			program_reaches(program_has_ended());
 		}
 	}
-	key = key_of(&death, stopped);
+	key = stopped && !attached ? "traced" : key_of(&death, stopped);
 	if (death.seen)
 		reason = death.in_call || death.code <= 0 ? "a signal that was sent" :
 			 death.code == SEGV_MAPERR	    ? "nothing is mapped there" :
@@ -207,6 +210,8 @@ int main(void)
 	if (!stopped) {
 		look_at("dies", "before it stops",
 			program_has_ended() ? program_end() : "it goes on", "it stopped", key);
+	} else if (!attached) {
+		look_at("dies", "the grader attaches itself", strerror(error), "no error", key);
 	} else {
 		look_at("dies", "the program", program_end(),
 			"signal 11 (Segmentation fault) ended it", key);
