@@ -66,7 +66,7 @@ static unsigned long close_counters(const int *counter, int counters)
 	unsigned long all = 0;
 
 	for (int i = 0; i < counters; i++) {
-		uint64_t count;
+		unsigned long count;
 
 		must(read(counter[i], &count, sizeof(count)));
 		all += count;
@@ -159,7 +159,7 @@ static void show_context(void)
 	const struct context_row *row = contexts_find(table, "page_fault", -1);
 
 	if (row && row->seen)
-		shown("a page fault in `contexts`: in_task() is %s, hardirq %s, `current` is PID %s, %s",
+		shown("a page fault in `contexts`: in_task %s, hardirq %s, `current` is PID %s, %s",
 		      row->in_task, row->hardirq, row->pid, row->comm);
 	contexts_free(table);
 }

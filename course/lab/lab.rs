@@ -225,7 +225,9 @@ impl Space {
     /// Returns the addresses of the mapping that contains `address`, a line of `/proc/PID/maps`; [`None`] if nothing is
     /// mapped there.
     pub(crate) fn mapping_at(&self, address: usize) -> Option<Range<usize>> {
-        MappingTree::new(&self.0).at(address).map(|found| found.range)
+        MappingTree::new(&self.0)
+            .at(address)
+            .map(|found| found.range)
     }
 
     /// Returns the addresses of the first mapping that ends above `address`; [`None`] after the last one.

@@ -46,7 +46,7 @@ static bool is_dying(void)
 	while ((status = program_stop())) {
 		if (status == SIGSEGV)
 			return true;
-		/* An event is no signal. If the program has been killed, there is none to let go. */
+		/* An event is no signal. If something has killed the program, this fails. */
 		ptrace(PTRACE_CONT, program, 0, status >> 8 ? 0 : status);
 	}
 	return false;
@@ -107,8 +107,8 @@ static void show_tables(const struct death *death)
 	struct rows *ustacks = rows_read("ustacks");
 	size_t row = rows_find(ustacks, program);
 
-	shown("the last fault was at %#lx, %lu KiB below the stack's high end, %#lx", death->address,
-	      (death->end - death->address) / KIB, death->end);
+	shown("the last fault was at %#lx, %lu KiB below the stack's high end, %#lx",
+	      death->address, (death->end - death->address) / KIB, death->end);
 	shown("the stack had %lu bytes, the limit is %lu", death->end - death->start, death->soft);
 	if (row < ustacks->rows)
 		shown("PID %d in `ustacks`: SP is %s, RLIM_CUR is %s, RLIM_MAX is %s", program,

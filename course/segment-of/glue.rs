@@ -117,8 +117,7 @@ impl Exercise for Answers {
     }
 
     fn show(&self, lines: &mut Lines) -> Result {
-        let is_kernel_thread =
-            TaskView::current(&rcu::read_lock()).flags() & PF_KTHREAD != 0;
+        let is_kernel_thread = TaskView::current(&rcu::read_lock()).flags() & PF_KTHREAD != 0;
         let mut latest = self.latest.lock();
 
         // No program can read what a kernel thread has opened: the next one is told.

@@ -20,7 +20,7 @@
 #define ANSWER "/sys/kernel/debug/exercise/answer"
 #define PAGE 4096ul
 #define PIECES_MAX 64
-#define TEXT_MAX (1 << 20)
+#define TEXT_MAX (1024 * 1024)
 
 /* What a program tells the grader. */
 static struct shared {
@@ -177,8 +177,8 @@ static bool next_answer(char **text, const char *who, struct answer *answer)
 	const char *line;
 
 	while ((line = next_line(text)))
-		if (sscanf(line, "%9s %lx %19s", answer->who, &answer->address, answer->segment) == 3 &&
-		    !strcmp(answer->who, who))
+		if (sscanf(line, "%9s %lx %19s", answer->who, &answer->address,
+			   answer->segment) == 3 && !strcmp(answer->who, who))
 			return true;
 	return false;
 }
@@ -270,7 +270,7 @@ static bool look_program(const char *id, const struct program *program, const ch
 	}
 	if (id)
 		return is_right;
-	/* Each address is asked for once as the start of its mapping; beside it, nothing is mapped. */
+	/* Nothing is mapped beside them: each is asked for once by its first byte. */
 	snprintf(number, sizeof(number), "%lu", pieces);
 	look_at("pieces", "small mappings of the program whose first byte is in Mapping", number,
 		"${pieces}", key);

@@ -14,23 +14,21 @@
 #include "segments.h"
 #include "stand.h"
 
-/* What the answers ask for, in all variants. The compiler must not know that nothing writes here. */
+/* What the answers ask for, in all variants. The addresses are taken: the compiler keeps them. */
 static void function(void)
 {
 	__asm__ volatile("");
 }
 
 static void (*pointer)(void) = function;
-static char *literal = "hello";
-static char array[] = "hello";
-static int counter_0 __attribute__((used)) = 0;
-static int counter_7 __attribute__((used)) = 7;
-static const int table_const[] __attribute__((used)) = { 1, 2, 3 };
-static volatile int table_plain[] __attribute__((used)) = { 1, 2, 3 };
+static volatile char *literal = "hello", array[] = "hello";
+static volatile int counter_0, counter_7 = 7, table_plain[] = { 1, 2, 3 };
+static const int table_const[] = { 1, 2, 3 };
 
 /* An object, and where it is. */
 struct object {
-	const char *name;
+	const char *check, *name, *key;
+	const char *why; /* it is there */
 	const volatile void *address;
 	const char *segment;
 	struct mapping mapping;
@@ -118,83 +116,79 @@ static bool segments_agree(const struct rows *segments, const struct object *obj
 	return !has && !strcmp(object->segment, "rodata");
 }
 
-static void look_drawn(const char *name)
+/* The cell of the object, and what was drawn for it. */
+static void put(const struct object *object)
 {
-	char want[24];
+	char why[400], want[24];
 
-	snprintf(want, sizeof(want), "${%s}", name);
-	look("drawn", name, drawn(name), want);
-}
-
-static void put(const char *id, const struct object *object, const char *why, const char *key)
-{
-	char text[400];
-
-	snprintf(text, sizeof(text), "%s: %#lx is in %s, %s", why, (unsigned long)object->address,
+	snprintf(why, sizeof(why), "%s: %#lx is in %s, %s", object->why,
+		 (unsigned long)object->address,
 		 *object->mapping.name ? object->mapping.name : "a mapping without a name",
 		 object->mapping.access);
-	cell(id, object->name, object->segment, text);
-	mistake(id, key);
-	look_drawn(object->name);
+	cell(object->check, object->name, object->segment, why);
+	mistake(object->check, object->key);
+	snprintf(want, sizeof(want), "${%s}", object->name);
+	look("drawn", object->name, drawn(object->name), want);
 }
 
 int main(int argc, char **argv)
 {
 	volatile int auto_local = 5, deep = 5;
 	static volatile int static_local = 5;
-	/* Before anything has freed a large block: that would change what malloc() takes from the heap. */
+	/* Nothing has freed a large block yet, after which malloc() takes more from the heap. */
 	void *block = malloc(drawn_number("block"));
 	struct thread first = { &deep, malloc(100) }, second = in_second_thread();
-	struct object object[] = {
-		{ "code", is("code", "function") ? (void *)function : (void *)&pointer },
-		{ "letters", is("letters", "literal") ? literal : array },
-		{ "counter", is("counter", "0") ? &counter_0 : &counter_7 },
-		{ "table", is("table", "const") ? (void *)table_const : (void *)table_plain },
-		{ "local", is("local", "auto") ? &auto_local : &static_local },
-		{ "deep", is("deep", "first") ? first.deep : second.deep },
-		{ "small", is("small", "first") ? first.small : second.small },
-		{ "block", block },
-		{ "given", is("given", "argument") ? argv[0] : environ[0] },
+	bool is_pointer = is("code", "pointer"), is_array = is("letters", "array");
+	bool is_zero = is("counter", "0"), is_const = is("table", "const");
+	bool is_static = is("local", "static"), is_large = drawn_number("block") >= 128 * 1024;
+	bool is_deep_in_second = is("deep", "second"), is_small_of_second = is("small", "second");
+	struct object objects[] = {
+		{ "program", "code", "code",
+		  is_pointer ? "a variable with a first value" : "instructions",
+		  is_pointer ? (void *)&pointer : (void *)function },
+		{ "program", "letters", "literal",
+		  is_array ? "an array begins with a copy" : "a literal is constant",
+		  is_array ? array : literal },
+		{ "program", "counter", "zero",
+		  is_zero ? "0 needs no room in the file" : "its first value is in the file",
+		  is_zero ? &counter_0 : &counter_7 },
+		{ "program", "table", "const",
+		  is_const ? "it is constant" : "its first value is in the file",
+		  is_const ? (volatile void *)table_const : table_plain },
+		{ "stack", "local", "static-local",
+		  is_static ? "it outlives each call" : "a call of main() has it",
+		  is_static ? &static_local : &auto_local },
+		{ "stack", "deep", "thread-stack",
+		  is_deep_in_second ? "pthread_create() has mapped that stack" :
+				      "the first thread has that stack",
+		  is_deep_in_second ? second.deep : first.deep },
+		{ "heap", "small", "thread-malloc",
+		  is_small_of_second ? "the arena of another thread is a mapping" :
+				       "the first arena uses brk()",
+		  is_small_of_second ? second.small : first.small },
+		{ "heap", "block", "large-malloc",
+		  is_large ? "from 128 KiB on, malloc() calls mmap()" :
+			     "less than 128 KiB come from brk()",
+		  block },
+		{ "stack", "given", "given", "the kernel has put it there at execve()",
+		  is("given", "argument") ? argv[0] : environ[0] },
 	};
-	struct rows *segments;
+	struct rows *segments = rows_read("segments");
 
-	segments = rows_read("segments");
-	for (size_t i = 0; i < sizeof(object) / sizeof(*object); i++) {
-		unsigned long address = (unsigned long)object[i].address;
+	for (size_t i = 0; i < sizeof(objects) / sizeof(*objects); i++) {
+		struct object *object = &objects[i];
+		unsigned long address = (unsigned long)object->address;
 
-		if (!proc_mapping(getpid(), address, &object[i].mapping))
-			die("%s is nowhere, at %#lx", object[i].name, address);
-		object[i].segment = segment_of(address, &object[i].mapping);
-		if (!segments_agree(segments, &object[i]))
+		if (!proc_mapping(getpid(), address, &object->mapping))
+			die("%s is nowhere, at %#lx", object->name, address);
+		object->segment = segment_of(address, &object->mapping);
+		if (!segments_agree(segments, object))
 			die("%s, at %#lx, is in %s, and the table segments does not say that",
-			    object[i].name, address, object[i].segment);
-		shown("%-7s at %#14lx: %-6s (%s %s)", object[i].name, address, object[i].segment,
-		      object[i].mapping.access, object[i].mapping.name);
+			    object->name, address, object->segment);
+		put(object);
+		shown("%-7s at %#14lx: %-6s (%s %s)", object->name, address, object->segment,
+		      object->mapping.access, object->mapping.name);
 	}
-	put("program", &object[0],
-	    is("code", "function") ? "instructions" : "a variable with a first value", "code");
-	put("program", &object[1],
-	    is("letters", "literal") ? "a literal is constant" : "an array has a copy of the letters",
-	    "literal");
-	put("program", &object[2],
-	    is("counter", "0") ? "0 needs no room in the file" : "its first value is in the file",
-	    "zero");
-	put("program", &object[3],
-	    is("table", "const") ? "constant" : "its first value is in the file", "const");
-	put("stack", &object[4],
-	    is("local", "auto") ? "a call of main() has it" : "it outlives each call", "static-local");
-	put("stack", &object[5],
-	    is("deep", "first") ? "the stack of main()" : "pthread_create() has mapped that stack",
-	    "thread-stack");
-	put("heap", &object[6],
-	    is("small", "first") ? "the first arena uses brk()" :
-				   "the arena of another thread is a mapping",
-	    "thread-malloc");
-	put("heap", &object[7],
-	    strcmp(object[7].segment, "heap") ? "from 128 KiB on, malloc() calls mmap()" :
-						"less than 128 KiB come from brk()",
-	    "large-malloc");
-	put("stack", &object[8], "the kernel has put it there", "given");
 	rows_free(segments);
 	return 0;
 }
