@@ -354,6 +354,16 @@ bool program_has_ended(void)
 	return peek_program(&end) && !is_populated();
 }
 
+int program_stop(void)
+{
+	siginfo_t stop = { 0 };
+
+	/* ECHILD: it has ended, and only that could still be waited for. */
+	if (waitid(P_PID, program, &stop, WSTOPPED | WNOHANG) || stop.si_pid != program)
+		return 0;
+	return stop.si_status;
+}
+
 const char *program_end(void)
 {
 	static char text[80];

@@ -108,6 +108,11 @@ size_t program_threads(struct proc_thread **threads);
 void begin_progress(void);
 bool program_makes_progress(void);
 
+/*
+ * 0, or the signal that the program's first process has stopped of since the last call; for one
+ * that is traced, with the event in the higher bits, as ptrace(2) has it.
+ */
+int program_stop(void);
 /* What has become of the program: "it exited with status 1", or another such text. */
 const char *program_end(void);
 /* The key of the hint for a program that has ended: "program-crashed" by a signal, or "ended". */

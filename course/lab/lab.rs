@@ -17,10 +17,12 @@
 //! - [`Masks`]: which bits of a `preempt_count` say what.
 //! - [`NoBottomHalves`]: while it exists, no softirq comes.
 //! - [`Queue`]: a workqueue whose drop waits for all of its items.
+//! - [`Space`]: the address space in which this code runs.
 
 pub(crate) use crate::abstractions::callbacks::Queue;
 pub(crate) use crate::abstractions::context::Context;
 pub(crate) use crate::abstractions::cpus::online_now as online_cpus;
+pub(crate) use crate::abstractions::mm::Parts;
 pub(crate) use crate::abstractions::tasks::{
     nr_threads_hint,
     processes,
@@ -41,6 +43,8 @@ pub(crate) use kernel::bindings::{
     PF_WQ_WORKER, //
 };
 
+use crate::abstractions::mapping_tree::MappingTree;
+use crate::abstractions::mm::AddressSpace;
 use crate::abstractions::tasks::ProcessIter;
 use crate::text::name::{
     Name,
@@ -50,6 +54,7 @@ use core::fmt::{
     self,
     Write, //
 };
+use core::ops::Range;
 use core::str;
 use kernel::prelude::*;
 use kernel::sync::rcu;
@@ -205,6 +210,40 @@ impl<'g> Place<'g> {
 impl PartialEq for Place<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.task().address() == other.task().address()
+    }
+}
+
+/// An address space. It tells addresses, and nothing of what is there.
+///
+/// The mappings stay as long as this exists, unless the program changes them.
+pub(crate) struct Space(AddressSpace);
+
+impl Space {
+    /// Returns the address space in which this code runs: `current->mm` of C; [`None`] if there is none.
+    ///
+    /// In any context but NMI. Does not sleep.
+    pub(crate) fn of_current() -> Option<Self> {
+        AddressSpace::of_current().map(Self)
+    }
+
+    /// Returns where the parts of the program are, as the kernel has noted it.
+    pub(crate) fn parts(&self) -> Parts {
+        self.0.parts()
+    }
+
+    /// Returns the addresses of the mapping that contains `address`, a line of `/proc/PID/maps`; [`None`] if nothing is
+    /// mapped there.
+    pub(crate) fn mapping_at(&self, address: usize) -> Option<Range<usize>> {
+        MappingTree::new(&self.0)
+            .at(address)
+            .map(|found| found.range)
+    }
+
+    /// Returns the addresses of the first mapping that ends above `address`; [`None`] after the last one.
+    pub(crate) fn mapping_from(&self, address: usize) -> Option<Range<usize>> {
+        MappingTree::new(&self.0)
+            .first_from(address)
+            .map(|found| found.range)
     }
 }
 

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "report.h"
 #include "guest.h"
@@ -25,37 +24,6 @@ struct moment {
 };
 
 static pid_t program;
-
-/* Whether it has stopped since the last call. */
-static bool has_stopped(void)
-{
-	siginfo_t stop = { 0 };
-
-	/* ECHILD: it has ended, and only that could still be waited for. */
-	return !waitid(P_PID, program, &stop, WSTOPPED | WNOHANG) && stop.si_pid == program;
-}
-
-/*
- * The stack pointer of the first thread in user space: the last but one field, whether it is in
- * a system call or not.
- */
-static unsigned long stack_pointer(void)
-{
-	char path[40], *text, *at;
-	unsigned long sp = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/syscall", program);
-	text = slurp(path, NULL);
-	at = strrchr(text, ' ');
-	if (at) {
-		*at = 0;
-		at = strrchr(text, ' ');
-	}
-	if (at)
-		sp = strtoul(at, NULL, 16);
-	free(text);
-	return sp;
-}
 
 static struct moment look_around(void)
 {
@@ -82,7 +50,7 @@ static struct moment look_around(void)
 	free(mapping);
 	moment.brk = (segment_end(segments, program, "heap") + page - 1) & -page;
 	rows_free(segments);
-	moment.sp = stack_pointer();
+	moment.sp = proc_stack_pointer(program);
 	moment.threads = proc_thread(program, program, &thread) ? thread.threads : 0;
 	return moment;
 }
@@ -156,7 +124,7 @@ int main(void)
 
 	program = start_program((const char *[]){ drawn("heap"), drawn("stack"), NULL });
 	for (int stop = 0; stop < 2; stop++) {
-		bool stopped = program_reaches(has_stopped());
+		bool stopped = program_reaches(program_stop());
 		const char *got = stopped	      ? "it stopped" :
 				  program_has_ended() ? program_end() :
 							"it goes on";

@@ -181,3 +181,19 @@ unsigned long proc_stat(pid_t pid, int field)
 	free(text);
 	return value;
 }
+
+unsigned long proc_stack_pointer(pid_t pid)
+{
+	char *text = proc_syscall(pid, pid), *at = strrchr(text, ' ');
+	unsigned long sp = 0;
+
+	/* The last but one field. */
+	if (at) {
+		*at = 0;
+		at = strrchr(text, ' ');
+	}
+	if (at)
+		sp = strtoul(at, NULL, 16);
+	free(text);
+	return sp;
+}

@@ -46,5 +46,10 @@ size_t proc_mappings(pid_t pid, struct mapping **mappings);
  * has exited.
  */
 unsigned long proc_stat(pid_t pid, int field);
+/*
+ * The stack pointer in user space of a process's first thread, whether it is in a system call or
+ * not; 0 if it runs.
+ */
+unsigned long proc_stack_pointer(pid_t pid);
 
 #endif /* _STAND_H */
