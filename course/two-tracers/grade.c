@@ -13,6 +13,7 @@
 
 #include "report.h"
 #include "guest.h"
+#include "rows.h"
 
 /* Only root may write here. */
 #define TRACE "/trace"
@@ -124,10 +125,10 @@ static bool start(const struct call *call)
 	program = start_program((const char *[]){ drawn("lines"), drawn("writes"), call->name,
 						  drawn("value"), NULL });
 	stopped = program_reaches(has_stopped());
-	look("strace", "at first",
+	look("asleep", "at first",
 	     stopped ? "it stopped" : program_has_ended() ? program_end() : "it goes on",
 	     "it stopped");
-	mistake("strace", stopped || !program_has_ended() ? "no-stop" : end_key());
+	mistake("asleep", stopped || !program_has_ended() ? "no-stop" : end_key());
 	return stopped;
 }
 
@@ -155,6 +156,21 @@ static void look_lines(void)
 	mistake("lines", lines < drawn_number("lines") ? "buffered" : "lines");
 }
 
+/* The row of the program in the table `syscalls`. */
+static void show_call(const struct call *call)
+{
+	struct rows *table = rows_read("syscalls");
+	size_t row = rows_find(table, program);
+	char column[10];
+
+	snprintf(column, sizeof(column), "ARG%d", call->argument);
+	if (row < table->rows)
+		shown("syscalls: PID %d, NR %s, CALL %s, %s %s", program,
+		      rows_value(table, row, "NR"), rows_value(table, row, "CALL"), column,
+		      rows_value(table, row, column));
+	rows_free(table);
+}
+
 /* A run without a tracer. Returns whether the program sleeps in the call. */
 static bool run_alone(const struct call *call)
 {
@@ -169,6 +185,7 @@ static bool run_alone(const struct call *call)
 			look_writes("writes in /proc/PID/io, without a tracer",
 				    count_writes() - before);
 			look_lines();
+			show_call(call);
 		}
 	}
 	end_program();
@@ -250,7 +267,10 @@ static char *run_under(const char *name, const char *drawn_call, bool goes_on)
 	return trace;
 }
 
-/* Counts the lines "PID NAME(...". ltrace may say in which file the call is: "PID exe->NAME(...". */
+/*
+ * Counts the lines "PID NAME(...". ltrace may say from which file the call comes: "PID
+ * exe->NAME(...".
+ */
 static long count_calls(const char *trace, const char *name)
 {
 	size_t length = strlen(name);
