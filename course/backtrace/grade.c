@@ -115,6 +115,7 @@ static void write_commands(const struct rows *table)
 static void run_gdb(struct chain *gdb, struct chain *uframes)
 {
 	char command[200], line[1000], name[100] = "";
+	bool has_frames = false;
 	FILE *said;
 
 	snprintf(command, sizeof(command),
@@ -126,6 +127,7 @@ static void run_gdb(struct chain *gdb, struct chain *uframes)
 	while (fgets(line, sizeof(line), said)) {
 		if (sscanf(line, " %*[rp]%*[ipc] = %*x in %99[^ .(]", name) == 1) {
 			add_frame(gdb, name);
+			has_frames = true;
 		} else if (!strncmp(line, " inlined into frame", 19)) {
 			gdb->inlined += is_of_the_three(name);
 		} else if (!strncmp(line, " tail call frame", 16)) {
@@ -141,6 +143,9 @@ static void run_gdb(struct chain *gdb, struct chain *uframes)
 		}
 	}
 	pclose(said);
+	errno = 0;
+	if (!has_frames)
+		die("gdb has found no frame at all");
 }
 
 /* Whether a chain of calls has this one. */

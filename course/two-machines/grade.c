@@ -264,7 +264,8 @@ FRAME static void leaf(volatile uintptr_t *returns_to)
 #ifdef __x86_64__
 	*returns_to = (uintptr_t)__builtin_return_address(0);
 	__asm__ volatile("xor %%r10d, %%r10d\n\tsyscall"
-			 : : "a"(SYS_ppoll), "D"(0), "S"(0), "d"(0) : "rcx", "r10", "r11", "memory");
+			 : : "a"(SYS_ppoll), "D"(0), "S"(0), "d"(0)
+			 : "rcx", "r10", "r11", "memory");
 #else
 	register long call __asm__("x8") = SYS_ppoll;
 	register long one __asm__("x0") = 0, two __asm__("x1") = 0, three __asm__("x2") = 0,
@@ -272,7 +273,8 @@ FRAME static void leaf(volatile uintptr_t *returns_to)
 
 	/* GCC would save the register for __builtin_return_address(). */
 	__asm__ volatile("mov %0, x30" : "=r"(*returns_to));
-	__asm__ volatile("svc #0" : "+r"(one) : "r"(call), "r"(two), "r"(three), "r"(four) : "memory");
+	__asm__ volatile("svc #0"
+			 : "+r"(one) : "r"(call), "r"(two), "r"(three), "r"(four) : "memory");
 #endif
 }
 

@@ -34,6 +34,9 @@ static const struct call {
 
 static pid_t program;
 
+/* The lines that were out when it stopped itself. */
+static long lines_before;
+
 /* Whether it has stopped since the last call. */
 static bool has_stopped(void)
 {
@@ -117,6 +120,17 @@ static bool look_asleep(const struct call *call)
 	return reached;
 }
 
+static long count_lines(void)
+{
+	char *text = program_output();
+	long lines = 0;
+
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		lines++;
+	free(text);
+	return lines;
+}
+
 /* Starts the program, and waits until it stops itself. */
 static bool start(const struct call *call)
 {
@@ -129,6 +143,7 @@ static bool start(const struct call *call)
 	     stopped ? "it stopped" : program_has_ended() ? program_end() : "it goes on",
 	     "it stopped");
 	mistake("asleep", stopped || !program_has_ended() ? "no-stop" : end_key());
+	lines_before = count_lines();
 	return stopped;
 }
 
@@ -145,14 +160,11 @@ static void look_writes(const char *subject, long writes)
 
 static void look_lines(void)
 {
-	char *text = program_output(), number[24];
-	long lines = 0;
+	long lines = count_lines() - lines_before;
+	char number[24];
 
-	for (const char *at = text; (at = strchr(at, '\n')); at++)
-		lines++;
-	free(text);
 	snprintf(number, sizeof(number), "%ld", lines);
-	look("lines", "lines in the output", number, "${lines}");
+	look("lines", "lines in the output since it stopped", number, "${lines}");
 	mistake("lines", lines < drawn_number("lines") ? "buffered" : "lines");
 }
 
@@ -261,7 +273,9 @@ static char *run_under(const char *name, const char *drawn_call, bool goes_on)
 	}
 	/* Then the tracer ends. */
 	end_program();
-	wait_for(tracer);
+	errno = 0;
+	if (WIFSIGNALED(wait_for(tracer)))
+		die("%s has crashed", name);
 	trace = slurp(TRACE, NULL);
 	must(unlink(TRACE));
 	return trace;
