@@ -432,7 +432,8 @@ bool program_makes_progress(void)
 
 	for (size_t i = 0; i < count; i++) {
 		sum = sum * 31 + threads[i].pid + threads[i].switches;
-		runs |= threads[i].state == 'R' || threads[i].state == 'D';
+		/* In state t, its tracer is at work. */
+		runs |= !!strchr("RDt", threads[i].state);
 	}
 	free(threads);
 	usleep(progress.nap);

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The witnesses are strace, ltrace, and /proc/PID/syscall. A program can find out that it is
+ * traced, and by whom: so /proc/PID/io counts the writes of each run.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "report.h"
+#include "guest.h"
+#include "rows.h"
+
+/* Only root may write here. */
+#define TRACE "/trace"
+
+/* The system calls, and the number of the argument that is given. */
+static const struct call {
+	const char *name;
+	long number;
+	int argument;
+} calls[] = {
+	{ "read", SYS_read, 2 },
+#ifdef SYS_poll
+	{ "poll", SYS_poll, 2 },
+#endif
+	{ "futex", SYS_futex, 2 },
+	{ "msgrcv", SYS_msgrcv, 3 },
+};
+
+static pid_t program;
+
+/* The lines that were out when it stopped itself. */
+static long lines_before;
+
+/* Whether it has stopped since the last call. */
+static bool has_stopped(void)
+{
+	siginfo_t stop = { 0 };
+
+	/* ECHILD: it has ended, and only that could still be waited for. */
+	return !waitid(P_PID, program, &stop, WSTOPPED | WNOHANG) && stop.si_pid == program;
+}
+
+/* How many times the program has called write, or a call like it. */
+static long count_writes(void)
+{
+	char path[40], *text;
+	long count;
+
+	snprintf(path, sizeof(path), "/proc/%d/io", program);
+	text = try_slurp(path, NULL);
+	/* Without the file, it has ended. */
+	count = text ? strtol(value_in(text, "syscw"), NULL, 10) : -1;
+	free(text);
+	return count;
+}
+
+/* The system call that the first thread is in, and its arguments; false if it is in none. */
+static bool read_syscall(long *number, unsigned long argument[6])
+{
+	char path[40], *text;
+	bool is;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", program);
+	text = try_slurp(path, NULL);
+	is = text && sscanf(text, "%ld %lx %lx %lx %lx %lx %lx", number, &argument[0],
+			    &argument[1], &argument[2], &argument[3], &argument[4],
+			    &argument[5]) == 7;
+	free(text);
+	return is;
+}
+
+/* Whether it sleeps in the call, with the value that was drawn. */
+static bool is_asleep(const struct call *call)
+{
+	unsigned long argument[6];
+	long number;
+
+	return read_syscall(&number, argument) && number == call->number &&
+	       argument[call->argument] == (unsigned long)drawn_number("value") &&
+	       proc_state(program, program) == 'S';
+}
+
+/* Waits for that. Reports what the program does instead, and returns whether it sleeps. */
+static bool look_asleep(const struct call *call)
+{
+	unsigned long argument[6];
+	const char *key;
+	char subject[80], got[120];
+	char state;
+	long number;
+	bool reached = program_reaches(is_asleep(call));
+
+	state = program_has_ended() ? 0 : proc_state(program, program);
+	if (reached) {
+		snprintf(got, sizeof(got), "%ld", drawn_number("value"));
+		key = "argument";
+	} else if (!state) {
+		snprintf(got, sizeof(got), "%s", program_end());
+		key = end_key();
+	} else if (state == 'R') {
+		snprintf(got, sizeof(got), "it runs");
+		key = "busy";
+	} else if (read_syscall(&number, argument) && number == call->number) {
+		snprintf(got, sizeof(got), "%ld", (long)argument[call->argument]);
+		key = "argument";
+	} else {
+		snprintf(got, sizeof(got), "in state %c, in another system call", state);
+		key = "another-call";
+	}
+	snprintf(subject, sizeof(subject), "asleep in %s, argument %d", call->name,
+		 call->argument + 1);
+	look("asleep", subject, got, "${value}");
+	mistake("asleep", key);
+	return reached;
+}
+
+static long count_lines(void)
+{
+	char *text = program_output();
+	long lines = 0;
+
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		lines++;
+	free(text);
+	return lines;
+}
+
+/* Starts the program, and waits until it stops itself. */
+static bool start(const struct call *call)
+{
+	bool stopped;
+
+	program = start_program((const char *[]){ drawn("lines"), drawn("writes"), call->name,
+						  drawn("value"), NULL });
+	stopped = program_reaches(has_stopped());
+	look("asleep", "at first",
+	     stopped ? "it stopped" : program_has_ended() ? program_end() : "it goes on",
+	     "it stopped");
+	mistake("asleep", stopped || !program_has_ended() ? "no-stop" : end_key());
+	lines_before = count_lines();
+	return stopped;
+}
+
+static void look_writes(const char *subject, long writes)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%ld", writes);
+	look("strace", subject, number, "${writes}");
+	mistake("strace", writes == drawn_number("lines") ? "unbuffered" :
+			  writes < drawn_number("writes") ? "buffered" :
+							    "writes");
+}
+
+static void look_lines(void)
+{
+	long lines = count_lines() - lines_before;
+	char number[24];
+
+	snprintf(number, sizeof(number), "%ld", lines);
+	look("lines", "lines in the output since it stopped", number, "${lines}");
+	mistake("lines", lines < drawn_number("lines") ? "buffered" : "lines");
+}
+
+/* The row of the program in the table `syscalls`. */
+static void show_call(const struct call *call)
+{
+	struct rows *table = rows_read("syscalls");
+	size_t row = rows_find(table, program);
+	char column[10];
+
+	snprintf(column, sizeof(column), "ARG%d", call->argument);
+	if (row < table->rows)
+		shown("syscalls: PID %d, NR %s, CALL %s, %s %s", program,
+		      rows_value(table, row, "NR"), rows_value(table, row, "CALL"), column,
+		      rows_value(table, row, column));
+	rows_free(table);
+}
+
+/* A run without a tracer. Returns whether the program sleeps in the call. */
+static bool run_alone(const struct call *call)
+{
+	long before;
+	bool asleep = false;
+
+	if (start(call)) {
+		before = count_writes();
+		must(kill(program, SIGCONT));
+		asleep = look_asleep(call);
+		if (asleep) {
+			look_writes("writes in /proc/PID/io, without a tracer",
+				    count_writes() - before);
+			look_lines();
+			show_call(call);
+		}
+	}
+	end_program();
+	return asleep;
+}
+
+static pid_t tracer_of(pid_t pid)
+{
+	static const char key[] = "\nTracerPid:";
+	char path[40], *text, *at;
+	pid_t tracer;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	text = try_slurp(path, NULL);
+	at = text ? strstr(text, key) : NULL;
+	tracer = at ? strtol(at + strlen(key), NULL, 10) : 0;
+	free(text);
+	return tracer;
+}
+
+static pid_t start_tracer(const char *name)
+{
+	char pid[20];
+	pid_t tracer = fork_child();
+
+	if (tracer)
+		return tracer;
+	snprintf(pid, sizeof(pid), "%d", program);
+	must(dup2(must(open("/dev/null", O_RDWR)), STDOUT_FILENO));
+	must(dup2(STDOUT_FILENO, STDERR_FILENO));
+	execlp(name, name, "-f", "-o", TRACE, "-p", pid, NULL);
+	_exit(127);
+}
+
+/*
+ * Whether the tracer is there. strace leaves the program stopped, until SIGCONT; ltrace has it
+ * go on when all breakpoints are set.
+ */
+static bool is_traced(pid_t tracer, bool goes_on)
+{
+	char state = tracer_of(program) == tracer ? proc_state(program, program) : 0;
+
+	return state && (goes_on ? state != 't' && state != 'T' : state == 't');
+}
+
+/* Runs the program under the tracer; what that one prints, or NULL. */
+static char *run_under(const char *name, const char *drawn_call, bool goes_on)
+{
+	const struct call *call = calls;
+	char *trace = NULL;
+	pid_t tracer;
+	long before;
+
+	while (strcmp(call->name, drawn(drawn_call)))
+		call++;
+	if (!start(call)) {
+		end_program();
+		return NULL;
+	}
+	before = count_writes();
+	tracer = start_tracer(name);
+	wait_until(program_has_ended() || is_traced(tracer, goes_on), "%s does not begin", name);
+	if (!goes_on)
+		must(kill(program, SIGCONT));
+	if (look_asleep(call)) {
+		char subject[60];
+
+		snprintf(subject, sizeof(subject), "writes in /proc/PID/io, under %s", name);
+		look_writes(subject, count_writes() - before);
+		look_lines();
+		if (tracer_of(program) != tracer)
+			die("%s has ended before the program", name);
+	}
+	/* Then the tracer ends. */
+	end_program();
+	errno = 0;
+	if (WIFSIGNALED(wait_for(tracer)))
+		die("%s has crashed", name);
+	trace = slurp(TRACE, NULL);
+	must(unlink(TRACE));
+	return trace;
+}
+
+/*
+ * Counts the lines "PID NAME(...". ltrace may say from which file the call comes: "PID
+ * exe->NAME(...".
+ */
+static long count_calls(const char *trace, const char *name)
+{
+	size_t length = strlen(name);
+	long count = 0;
+
+	for (const char *line = trace; *line; line += strcspn(line, "\n"), line += !!*line) {
+		const char *at = line + strspn(line, "0123456789 ");
+
+		if (!strncmp(at, "exe->", 5))
+			at += 5;
+		count += !strncmp(at, name, length) && at[length] == '(';
+	}
+	return count;
+}
+
+static void look_strace(void)
+{
+	char *trace = run_under("strace", "strace", false);
+
+	if (!trace)
+		return;
+	look_writes("lines write(...) of strace", count_calls(trace, "write"));
+	shown("strace: %ld calls of write", count_calls(trace, "write"));
+	free(trace);
+}
+
+static void look_ltrace(void)
+{
+	char *trace = run_under("ltrace", "ltrace", true), number[24];
+	long others;
+
+	if (!trace)
+		return;
+	/* What GCC makes of printf("...\n") and the like. */
+	others = count_calls(trace, "puts") + count_calls(trace, "putchar");
+	snprintf(number, sizeof(number), "%ld", count_calls(trace, "printf"));
+	look("ltrace", "lines printf(...) of ltrace", number, "${lines}");
+	mistake("ltrace", others ? "inlined" : "calls");
+	shown("ltrace: %s calls of printf, %ld of puts and putchar, %ld of fflush", number, others,
+	      count_calls(trace, "fflush"));
+	free(trace);
+}
+
+int main(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		if (!run_alone(&calls[i]))
+			return 0;
+	look_strace();
+	look_ltrace();
+	return 0;
+}
