@@ -14,9 +14,11 @@
 //!   says how many there are.
 //! - [`Context::now()`]: in which context this code runs.
 //! - [`Queue`]: a workqueue whose drop waits for all of its items.
+//! - [`thread_size()`], [`saved_stack_pointer()`]: of kernel stacks.
 
 pub(crate) use crate::abstractions::callbacks::Queue;
 pub(crate) use crate::abstractions::context::Context;
+pub(crate) use crate::abstractions::stack::thread_size;
 pub(crate) use crate::abstractions::tasks::{
     nr_threads_hint,
     processes,
@@ -32,6 +34,7 @@ pub(crate) use kernel::bindings::{
     PF_WQ_WORKER, //
 };
 
+use crate::abstractions::stack;
 use crate::abstractions::tasks::ProcessIter;
 use crate::text::name::{
     Name,
@@ -43,6 +46,10 @@ use core::fmt::{
 };
 use core::str;
 use kernel::prelude::*;
+use kernel::sync::barrier::{
+    smp_mb, //
+    Read,
+};
 use kernel::sync::rcu;
 use kernel::time::delay::fsleep;
 use kernel::time::Delta;
@@ -197,6 +204,15 @@ impl PartialEq for Place<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.task().address() == other.task().address()
     }
+}
+
+/// Returns the stack pointer that the task has saved when it was switched away from last: an address in its kernel stack.
+///
+/// While the task runs, it has another stack pointer, which is in a register of its CPU: this one is old. It is at least as
+/// new as what was asked about the task before.
+pub(crate) fn saved_stack_pointer(task: &TaskView<'_>) -> usize {
+    smp_mb(Read);
+    stack::saved_stack_pointer(*task)
 }
 
 /// Takes 700 ms, as a conversation with a slow device does. **Sleeps.**
