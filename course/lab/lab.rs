@@ -123,6 +123,11 @@ impl Lines {
         Ok(())
     }
 
+    /// Returns all lines as one text.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// Returns how many lines there are.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
