@@ -227,12 +227,12 @@ static bool is_right(size_t row, char *example, size_t size)
 
 static void look_at_all(const char *key)
 {
-	char example[200], first[200] = "";
+	char example[200] = "", first[sizeof(example)] = "";
 	size_t wrong = 0, fullest = 0;
 
 	for (size_t row = 0; row < before->rows; row++) {
 		if (!is_right(row, example, sizeof(example)) && !wrong++)
-			strcpy(first, example);
+			memcpy(first, example, sizeof(first));
 		if (rows_number(before, row, "USED") > rows_number(before, fullest, "USED"))
 			fullest = row;
 	}
@@ -250,6 +250,8 @@ int main(void)
 	pid_t zombie, waits, spins;
 	long own;
 
+	if (sysconf(_SC_NPROCESSORS_ONLN) <= BUSY_CPU)
+		die("this exercise needs %d CPUs", BUSY_CPU + 1);
 	load_exercise("asleep", "word");
 	stay_on(0);
 	start_deep();

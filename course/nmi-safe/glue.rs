@@ -284,7 +284,8 @@ impl Answers {
 
         // The next one may be complete, and not be counted yet.
         let end = PUBLISHED.load(Acquire) + 1;
-        let is_any_of = |first: i64| (first..=end).any(|number| found == Some(pair(number, self.word)));
+        let is_any_of =
+            |first: i64| (first..=end).any(|number| found == Some(pair(number, self.word)));
 
         if found.is_none() {
             Seen::Nothing

@@ -19,7 +19,7 @@ static void compare(const char *id, const char *subject, const char *line, const
 
 int main(void)
 {
-	const char *key = NULL, *first, *letters;
+	const char *key = NULL, *half, *first, *letters;
 	char backwards[20] = "";
 	int publishes = 0, reads = 0;
 
@@ -29,7 +29,8 @@ int main(void)
 	load_exercise("latest", "word");
 	text = read_answer();
 	first = value_in(text, "first");
-	sscanf(value_in(text, "accesses"), "%d %d", &publishes, &reads);
+	if (sscanf(value_in(text, "accesses"), "%d %d", &publishes, &reads) != 2)
+		die("the module has not counted its accesses");
 	if (!strcmp(first, "nothing"))
 		key = "nothing";
 	else if (!strcmp(value_in(text, "locks"), "yes"))
@@ -47,14 +48,15 @@ int main(void)
 	compare("latest", "after the first NMI, the first word of a read", "first", "${word}", key);
 	compare("latest", "after the first NMI, the second word of a read", "second", backwards,
 		key);
-	compare("latest", "20 reads, each after another NMI", "latest", "whole", key ?: "not-latest");
+	compare("latest", "20 reads, each after another NMI", "latest", "whole",
+		key ?: "not-latest");
 	compare("lock", "has the NMI taken a lock, or used no word?", "locks", "no", key);
 	compare("lock", "did the NMI wait for something that does not come?", "waits", "0", key);
 	compare("reader", "reads that an NMI interrupts", "reader", "whole", key ?: "torn");
 	compare("lapped", "reads that several NMIs interrupt", "lapped", "whole", key ?: "lapped");
+	half = strncmp(value_in(text, "writer"), "nothing", 7) ? "half-written" : "gave-up";
 	compare("writer", "reads while an NMI of another CPU has done a part", "writer", "whole",
-		key ?: strncmp(value_in(text, "writer"), "nothing", 7) ? "half-written" :
-								       "gave-up");
+		key ?: half);
 	compare("writer", "did a read wait for something that does not come?", "read-waits", "0",
 		key);
 	compare("beside", "reads beside 200 NMIs of another CPU", "beside", "whole",

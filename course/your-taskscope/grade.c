@@ -22,7 +22,7 @@
 #define KTHREADD 2
 #define PIDS 4194304
 /* A text that is longer than this has no end. */
-#define LONGEST (1 << 20)
+#define LONGEST (1024 * 1024)
 #define OPENS 10
 #define RELOADS 20
 
@@ -113,7 +113,7 @@ static struct list parse(const char *text, bool is_whole)
 static void escape(const char *name, size_t length, char *escaped)
 {
 	if (!length)
-		strcpy(escaped, "\\000");
+		sprintf(escaped, "\\000");
 	for (size_t i = 0; i < length; i++)
 		escaped += sprintf(escaped, name[i] > ' ' && name[i] <= '~' && name[i] != '\\' ?
 				   "%c" : "\\%03o", (unsigned char)name[i]);
@@ -141,7 +141,7 @@ static struct list ask_oracle(void)
 		while (sscanf(digits + 2 * length, "%2x", &byte) == 1)
 			name[length++] = byte;
 		escape(name, length, thread.comm);
-		strcpy(thread.kind, kind_by_flags(thread.flags));
+		snprintf(thread.kind, sizeof(thread.kind), "%s", kind_by_flags(thread.flags));
 		add(&list, &thread);
 	}
 	free(text);
@@ -330,8 +330,10 @@ static struct name {
 	{ "[%s]", "[${word}]" },
 	{ "", "\\000" },
 };
+
 #define NAMES (sizeof(names) / sizeof(*names))
 
+/* The last name is empty; the one before is that of a kernel thread in ps. */
 static void start_names(void)
 {
 	for (size_t i = 0; i < NAMES; i++) {
@@ -696,7 +698,8 @@ int main(void)
 		key = "header-only";
 	else if (memmem(text.bytes, text.size, names[0].bytes, strcspn(names[0].bytes, ":") + 1))
 		key = "newline";
-	else if (list.bad && find(&list, names[NAMES - 2].pid) && !find(&list, names[NAMES - 1].pid))
+	else if (list.bad && find(&list, names[NAMES - 2].pid) &&
+		 !find(&list, names[NAMES - 1].pid))
 		key = "empty-name";
 	else if (list.bad)
 		key = "format";
