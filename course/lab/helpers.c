@@ -5,7 +5,13 @@
  */
 
 #include <linux/bottom_half.h>
+#include <linux/cpumask.h>
 #include <linux/preempt.h>
+
+#ifdef CONFIG_X86
+#include <asm/apic.h>
+#include <asm/irq_vectors.h>
+#endif
 
 void lab_local_bh_disable(void)
 {
@@ -36,3 +42,10 @@ unsigned long lab_nmi_mask(void)
 {
 	return NMI_MASK;
 }
+
+#ifdef CONFIG_X86
+void lab_send_nmi(unsigned int cpu)
+{
+	__apic_send_IPI_mask(cpumask_of(cpu), NMI_VECTOR);
+}
+#endif

@@ -18,11 +18,13 @@
 //! - [`NoBottomHalves`]: while it exists, no softirq comes.
 //! - [`Queue`]: a workqueue whose drop waits for all of its items.
 //! - [`Space`]: the address space in which this code runs.
+//! - [`thread_size()`], [`saved_stack_pointer()`]: of kernel stacks.
 
 pub(crate) use crate::abstractions::callbacks::Queue;
 pub(crate) use crate::abstractions::context::Context;
 pub(crate) use crate::abstractions::cpus::online_now as online_cpus;
 pub(crate) use crate::abstractions::mm::Parts;
+pub(crate) use crate::abstractions::stack::thread_size;
 pub(crate) use crate::abstractions::tasks::{
     nr_threads_hint,
     processes,
@@ -45,6 +47,7 @@ pub(crate) use kernel::bindings::{
 
 use crate::abstractions::mapping_tree::MappingTree;
 use crate::abstractions::mm::AddressSpace;
+use crate::abstractions::stack;
 use crate::abstractions::tasks::ProcessIter;
 use crate::text::name::{
     Name,
@@ -57,6 +60,10 @@ use core::fmt::{
 use core::ops::Range;
 use core::str;
 use kernel::prelude::*;
+use kernel::sync::barrier::{
+    smp_mb, //
+    Read,
+};
 use kernel::sync::rcu;
 use kernel::time::delay::fsleep;
 use kernel::time::Delta;
@@ -128,6 +135,11 @@ impl Lines {
         self.text.push(b'\n', GFP_KERNEL)?;
         self.ends.push(self.text.len(), GFP_KERNEL)?;
         Ok(())
+    }
+
+    /// Returns all lines as one text.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
     }
 
     /// Returns how many lines there are.
@@ -245,6 +257,15 @@ impl Space {
             .first_from(address)
             .map(|found| found.range)
     }
+}
+
+/// Returns the stack pointer that the task has saved when it was switched away from last: an address in its kernel stack.
+///
+/// While the task runs, it has another stack pointer, which is in a register of its CPU: this one is old. It is at least as
+/// new as what was asked about the task before.
+pub(crate) fn saved_stack_pointer(task: &TaskView<'_>) -> usize {
+    smp_mb(Read);
+    stack::saved_stack_pointer(*task)
 }
 
 /// Takes 700 ms, as a conversation with a slow device does. **Sleeps.**

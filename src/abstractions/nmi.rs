@@ -2,7 +2,7 @@
 
 //! A value recorded in the latest NMI of each CPU.
 //!
-//! The handler claims no NMI: the handler that an NMI is for runs as before, and the kernel still
+//! [`Nmis`] claims no NMI: the handler that an NMI is for runs as before, and the kernel still
 //! reports an NMI that is for no handler. Where the architecture calls no handlers of modules, or has no
 //! NMIs, nothing is ever recorded.
 //!
@@ -42,14 +42,16 @@ unsafe extern "C" {
     safe fn taskscope_unregister_nmi_handler();
 }
 
-/// What the handler needs to know of [`Slots`], whose values may have any type.
-trait Record: Send + Sync {
-    /// Makes a value and keeps it as the latest of `cpu`.
+/// What the handler calls: [`Slots`], whose values may have any type.
+pub(crate) trait Record: Send + Sync {
+    /// Records an NMI of `cpu`. Returns whether the NMI is claimed: then the kernel looks for no other reason.
+    ///
+    /// Runs in NMI context: it takes no lock and does not sleep.
     ///
     /// # Safety
     ///
     /// Two calls for the same CPU never overlap, not by one interrupting the other either.
-    unsafe fn record(&self, cpu: CpuId);
+    unsafe fn record(&self, cpu: CpuId) -> bool;
 }
 
 /// The latest value of each CPU, and what makes the next.
@@ -59,7 +61,7 @@ struct Slots<T: Copy> {
 }
 
 impl<T: Copy + Send> Record for Slots<T> {
-    unsafe fn record(&self, cpu: CpuId) {
+    unsafe fn record(&self, cpu: CpuId) -> bool {
         let value = (self.make)();
 
         if let Some(slot) = self.latest.of(cpu) {
@@ -67,6 +69,7 @@ impl<T: Copy + Send> Record for Slots<T> {
             // requirements. Nothing else writes to it.
             unsafe { slot.replace(value) };
         }
+        false
     }
 }
 
@@ -115,7 +118,7 @@ static TARGET: Atomic<*mut Target> = Atomic::new(ptr::null_mut());
 /// # Invariants
 ///
 /// `TARGET` points at the target in the box, and the handler is registered, by this value alone.
-struct Handler(#[expect(dead_code, reason = "the handler uses it")] KBox<Target>);
+pub(crate) struct Handler(#[expect(dead_code, reason = "the handler uses it")] KBox<Target>);
 
 impl Handler {
     /// Registers the handler, which calls `target`. May sleep.
@@ -123,7 +126,7 @@ impl Handler {
     /// # Errors
     ///
     /// `ENOMEM`, or `EBUSY` if there is a handler.
-    fn register(target: Target) -> Result<Self> {
+    pub(crate) fn register(target: Arc<dyn Record>) -> Result<Self> {
         let target = KBox::new(target, GFP_KERNEL)?;
 
         TARGET
@@ -157,15 +160,19 @@ impl Drop for Handler {
 /// Called by the kernel in NMI context, between registering and unregistering.
 #[no_mangle]
 unsafe extern "C" fn taskscope_nmi(_kind: c_uint, _regs: *mut bindings::pt_regs) -> c_int {
-    /// `NMI_DONE`: the handler does not claim the NMI.
+    /// The handler does not claim the NMI.
     const DONE: c_int = 0;
+    /// The handler claims the NMI.
+    const HANDLED: c_int = 1;
 
     // SAFETY: `TARGET` is null, or points at the target of a `Handler`, by its type invariant. The target stays valid
     // until the drop of the `Handler` has unregistered this function, which waits for this call to end.
     if let Some(target) = unsafe { TARGET.load(Acquire).as_ref() } {
         // SAFETY: An NMI stays on its CPU. An NMI that comes in an NMI, on the same CPU, calls no handlers: `exc_nmi()`
         // latches it until this one is over.
-        unsafe { target.record(CpuId::current()) };
+        if unsafe { target.record(CpuId::current()) } {
+            return HANDLED;
+        }
     }
     DONE
 }

@@ -54,6 +54,14 @@ pub(crate) fn stack_pointer() -> usize {
     taskscope_stack_pointer()
 }
 
+/// Returns the stack pointer that `task` had when it was switched away from last. Any context. Does not sleep.
+///
+/// It is old while the task runs, and means nothing once the stack is released.
+#[inline]
+pub(crate) fn saved_stack_pointer(task: RcuTask<'_>) -> usize {
+    taskscope_saved_stack_pointer(task)
+}
+
 /// A kernel stack, by its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KernelStack {
@@ -69,7 +77,7 @@ impl KernelStack {
     pub(crate) fn of(task: RcuTask<'_>) -> (SwitchCount, Self) {
         let base = task.stack().map_or(0, |stack| stack.addr().get());
         // It is old while the task runs.
-        let (switches, pointer) = switched_out(task, || taskscope_saved_stack_pointer(task));
+        let (switches, pointer) = switched_out(task, || saved_stack_pointer(task));
 
         (switches, Self::new(base, pointer))
     }

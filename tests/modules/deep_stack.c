@@ -18,12 +18,16 @@
 #include "sleep.h"
 
 /* The last depth is greater than that of /proc/PID/stack. */
+static int levels[] = { 1, 4, 24, 100 };
+module_param_array(levels, int, NULL, 0400);
+MODULE_PARM_DESC(levels, "How many calls are active in each thread");
+
 static struct deep {
 	int levels;
 	struct task_struct *task;
 	unsigned long pointer;
 	struct completion asleep;
-} deep[] = { { 1 }, { 4 }, { 24 }, { 100 } };
+} deep[ARRAY_SIZE(levels)];
 
 noinline int deep_stack_bottom(struct deep *deep);
 noinline int deep_stack_bottom(struct deep *deep)
@@ -87,6 +91,7 @@ module_exit(deep_stack_exit);
 static int __init deep_stack_init(void)
 {
 	for (int i = 0; i < ARRAY_SIZE(deep); i++) {
+		deep[i].levels = levels[i];
 		init_completion(&deep[i].asleep);
 		deep[i].task = kthread_run(deep_stack_thread, &deep[i], "deep/%d", deep[i].levels);
 		if (IS_ERR(deep[i].task)) {

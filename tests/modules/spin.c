@@ -2,8 +2,9 @@
 /*
  * Keeps CPU `cpu` busy in a function whose name says how, chosen by `how`, from when `go` is
  * written until `stop` is written or `limit` seconds have passed: in a kernel thread, [spin],
- * with interrupts enabled (spin_enabled) or disabled (spin_disabled), in a softirq
- * (spin_softirq), or in the handler of an interrupt that has enabled interrupts (spin_hardirq).
+ * with interrupts enabled (spin_enabled; `idle`: and with the state of a thread that sleeps) or
+ * disabled (spin_disabled), in a softirq (spin_softirq), or in the handler of an interrupt that
+ * has enabled interrupts (spin_hardirq).
  */
 #include <linux/delay.h>
 #include <linux/irq_work.h>
@@ -18,7 +19,7 @@ MODULE_PARM_DESC(cpu, "Its CPU");
 
 static char *how = "enabled";
 module_param(how, charp, 0400);
-MODULE_PARM_DESC(how, "enabled, disabled, softirq or hardirq");
+MODULE_PARM_DESC(how, "enabled, idle, disabled, softirq or hardirq");
 
 static unsigned int limit = 30;
 module_param(limit, uint, 0400);
@@ -62,6 +63,14 @@ static noinline void spin_enabled(void)
 		preempt_enable();
 }
 
+/* As a thread that is about to call schedule(). */
+static void spin_idle(void)
+{
+	set_current_state(TASK_IDLE);
+	spin_enabled();
+	__set_current_state(TASK_RUNNING);
+}
+
 static noinline void spin_disabled(void)
 {
 	local_irq_disable();
@@ -93,6 +102,8 @@ static int run(void *unused)
 		return 0;
 	if (!strcmp(how, "enabled"))
 		spin_enabled();
+	else if (!strcmp(how, "idle"))
+		spin_idle();
 	else if (!strcmp(how, "disabled"))
 		spin_disabled();
 	else if (!strcmp(how, "softirq"))
