@@ -134,10 +134,11 @@ static long count_lines(void)
 /* Starts the program, and waits until it stops itself. */
 static bool start(const struct call *call)
 {
+	const char *arguments[] = { drawn("lines"), drawn("writes"), call->name, drawn("value"),
+				    NULL };
 	bool stopped;
 
-	program = start_program((const char *[]){ drawn("lines"), drawn("writes"), call->name,
-						  drawn("value"), NULL });
+	program = start_program(arguments);
 	stopped = program_reaches(has_stopped());
 	look("asleep", "at first",
 	     stopped ? "it stopped" : program_has_ended() ? program_end() : "it goes on",
