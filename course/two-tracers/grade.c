@@ -134,8 +134,8 @@ static long count_lines(void)
 /* Starts the program, and waits until it stops itself. */
 static bool start(const struct call *call)
 {
-	const char *arguments[] = { drawn("lines"), drawn("writes"), call->name, drawn("value"),
-				    NULL };
+	const char *const arguments[] = { drawn("lines"), drawn("writes"), call->name,
+					  drawn("value"), NULL };
 	bool stopped;
 
 	program = start_program(arguments);
@@ -244,6 +244,14 @@ static bool is_traced(pid_t tracer, bool goes_on)
 	return state && (goes_on ? state != 't' && state != 'T' : state == 't');
 }
 
+static bool has_ended(pid_t child)
+{
+	siginfo_t end = { 0 };
+
+	must(waitid(P_PID, child, &end, WEXITED | WNOHANG | WNOWAIT));
+	return end.si_pid;
+}
+
 /* Runs the program under the tracer; what that one prints, or NULL. */
 static char *run_under(const char *name, const char *drawn_call, bool goes_on)
 {
@@ -260,7 +268,14 @@ static char *run_under(const char *name, const char *drawn_call, bool goes_on)
 	}
 	before = count_writes();
 	tracer = start_tracer(name);
-	wait_until(program_has_ended() || is_traced(tracer, goes_on), "%s does not begin", name);
+	wait_until(has_ended(tracer) || program_has_ended() || is_traced(tracer, goes_on),
+		   "%s does not begin", name);
+	if (has_ended(tracer) && !program_has_ended()) {
+		look(name, "the tracer", "it cannot attach", "it attaches");
+		mistake(name, "traced");
+		end_program();
+		return NULL;
+	}
 	if (!goes_on)
 		must(kill(program, SIGCONT));
 	if (look_asleep(call)) {
