@@ -260,8 +260,10 @@ static char *run_under(const char *name, const char *drawn_call, bool goes_on)
 	pid_t tracer;
 	long before;
 
-	while (strcmp(call->name, drawn(drawn_call)))
+	while (call < calls + ARRAY_SIZE(calls) && strcmp(call->name, drawn(drawn_call)))
 		call++;
+	if (call == calls + ARRAY_SIZE(calls))
+		die("this machine has no system call %s", drawn(drawn_call));
 	if (!start(call)) {
 		end_program();
 		return NULL;
