@@ -96,7 +96,7 @@ static void write_commands(const struct rows *table)
 
 		/* A return address is behind the call, which may be the last of a function. */
 		if (address)
-			fprintf(file, "echo symbol:\\ \ninfo symbol %#lx\n",
+			fprintf(file, "printf \"symbol: \"\ninfo symbol %#lx\n",
 				address - !!rows_number(table, row, "DEPTH"));
 	}
 	fclose(file);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <linux/futex.h>
+#include <linux/types.h>
 #include <sys/epoll.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -35,12 +36,12 @@
 
 /* Newer than some C libraries. */
 struct waiter {
-	uint64_t value, address;
-	uint32_t flags, reserved;
+	__u64 value, address;
+	__u32 flags, reserved;
 };
 
 struct how {
-	uint64_t flags, mode, resolve;
+	__u64 flags, mode, resolve;
 };
 
 /* The truth of a fact on this machine, and what makes it true. */
@@ -66,7 +67,7 @@ static void sleep_in(void *name)
 {
 	struct epoll_event event;
 	struct { long type; char text[8]; } message;
-	uint32_t word = 0;
+	__u32 word = 0;
 	struct waiter waiter = { .address = (uintptr_t)&word, .flags = FUTEX_32 };
 	struct how how = { .flags = O_RDONLY };
 	int pipes[2], poll = must(epoll_create1(0));

@@ -134,10 +134,11 @@ static long count_lines(void)
 /* Starts the program, and waits until it stops itself. */
 static bool start(const struct call *call)
 {
+	const char *const arguments[] = { drawn("lines"), drawn("writes"), call->name,
+					  drawn("value"), NULL };
 	bool stopped;
 
-	program = start_program((const char *[]){ drawn("lines"), drawn("writes"), call->name,
-						  drawn("value"), NULL });
+	program = start_program(arguments);
 	stopped = program_reaches(has_stopped());
 	look("asleep", "at first",
 	     stopped ? "it stopped" : program_has_ended() ? program_end() : "it goes on",
@@ -243,6 +244,14 @@ static bool is_traced(pid_t tracer, bool goes_on)
 	return state && (goes_on ? state != 't' && state != 'T' : state == 't');
 }
 
+static bool has_ended(pid_t child)
+{
+	siginfo_t end = { 0 };
+
+	must(waitid(P_PID, child, &end, WEXITED | WNOHANG | WNOWAIT));
+	return end.si_pid;
+}
+
 /* Runs the program under the tracer; what that one prints, or NULL. */
 static char *run_under(const char *name, const char *drawn_call, bool goes_on)
 {
@@ -251,15 +260,24 @@ static char *run_under(const char *name, const char *drawn_call, bool goes_on)
 	pid_t tracer;
 	long before;
 
-	while (strcmp(call->name, drawn(drawn_call)))
+	while (call < calls + ARRAY_SIZE(calls) && strcmp(call->name, drawn(drawn_call)))
 		call++;
+	if (call == calls + ARRAY_SIZE(calls))
+		die("this machine has no system call %s", drawn(drawn_call));
 	if (!start(call)) {
 		end_program();
 		return NULL;
 	}
 	before = count_writes();
 	tracer = start_tracer(name);
-	wait_until(program_has_ended() || is_traced(tracer, goes_on), "%s does not begin", name);
+	wait_until(has_ended(tracer) || program_has_ended() || is_traced(tracer, goes_on),
+		   "%s does not begin", name);
+	if (has_ended(tracer) && !program_has_ended()) {
+		look(name, "the tracer", "it cannot attach", "it attaches");
+		mistake(name, "traced");
+		end_program();
+		return NULL;
+	}
 	if (!goes_on)
 		must(kill(program, SIGCONT));
 	if (look_asleep(call)) {
