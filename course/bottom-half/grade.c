@@ -127,7 +127,7 @@ int main(void)
 	compare("sleeps", "how often memory was asked for so that this may sleep, where nothing may",
 		"allocations", "allocation");
 	compare("lock", "locks that were taken in a softirq, and also while one could come", "locks",
-		"unsafe-lock");
+		"stall");
 	unload_exercise("lock");
 	return 0;
 }

@@ -275,7 +275,7 @@ int main(void)
 	compare("sleeps", "how often memory was asked for so that this may sleep, where nothing may",
 		"allocations", "allocation");
 	compare("lock", "locks that were taken in an interrupt, and also while one could come",
-		"locks", "unsafe-lock");
+		"locks", "stall");
 	/* So that what is wrong so far is known if the kernel does not survive what follows. */
 	fflush(stdout);
 
