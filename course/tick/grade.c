@@ -184,7 +184,7 @@ static char *first_difference(const struct counts *before, const struct counts *
 		/* The tracepoint comes just before the handler. */
 		if (got + 1 >= least && got <= is->times)
 			continue;
-		must(asprintf(&text, "%lu for PID %d on CPU %d, which the kernel has counted %lu times",
+		must(asprintf(&text, "%lu for PID %d on CPU %d, which the kernel counted %lu times",
 			      got, is->pid, is->cpu, is->times));
 		return text;
 	}
@@ -212,7 +212,8 @@ int main(void)
 {
 	struct counts *before, *answer, *after;
 	pid_t pid[CPUS], other[CPUS];
-	const char *const name[CPUS] = { "zero", "one" }, *const want[CPUS] = { "${zero}", "${one}" };
+	const char *const name[CPUS] = { "zero", "one" };
+	const char *const want[CPUS] = { "${zero}", "${one}" };
 	const char *key = NULL;
 	unsigned long on[CPUS];
 	int cpus[CPUS_MAX];
@@ -266,13 +267,13 @@ int main(void)
 		snprintf(subject, sizeof(subject), "the same program on CPU %d", 1 - cpu);
 		look_at("whom", subject, times(times_of(answer, 1 - cpu, pid[cpu])),
 			times(times_of(after, 1 - cpu, pid[cpu])), key);
-		shown("CPU %d: interrupted %lu times, the program %d %lu times, the idle task %lu times",
+		shown("CPU %d: interrupted %lu times, program %d %lu times, its idle task %lu times",
 		      cpu, times_on(answer, cpu), pid[cpu], got, times_of(answer, cpu, 0));
 	}
 	look_at("all", "the first row that is wrong", first_difference(before, answer, after),
 		"none", key);
 	compare("sleeps", "mutexes that were taken where nothing may sleep", "mutexes", "mutex");
-	compare("sleeps", "how often memory was asked for so that this may sleep, where nothing may",
+	compare("sleeps", "requests for memory that may sleep, made where nothing may sleep",
 		"allocations", "allocation");
 	compare("lock", "locks that were taken in an interrupt, and also while one could come",
 		"locks", "stall");

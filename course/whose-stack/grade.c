@@ -210,8 +210,8 @@ static bool has_nmi(int port, struct answer *answer, const char *stack)
 }
 
 /* Compares the ends of the stacks that do not exist: of this kernel's size, or of other sizes. */
-static bool compare_ends(const struct answer *answer, const char *id, bool of_this_size, bool report,
-			 const char *key)
+static bool compare_ends(const struct answer *answer, const char *id, bool of_this_size,
+			 bool report, const char *key)
 {
 	bool all_right = true;
 
@@ -228,8 +228,8 @@ static bool compare_ends(const struct answer *answer, const char *id, bool of_th
 		all_right &= !strcmp(row->stack, want);
 		if (!report)
 			continue;
-		snprintf(subject, sizeof(subject), "stack pointer %#lx of %s, stack from %#lx of %lu bytes",
-			 row->pointer, is_nmi ? "an NMI" : "an interrupt", row->base, row->size);
+		snprintf(subject, sizeof(subject),
+			 "stack pointer %#lx of %s, stack from %#lx of %lu bytes", row->pointer, is_nmi ? "an NMI" : "an interrupt", row->base, row->size);
 		if (!mistake && of_this_size)
 			mistake = !strcmp(row->what, "end")    ? "high-end" :
 				  !strcmp(row->what, "lowest") ? "low-end" :
