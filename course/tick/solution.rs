@@ -39,7 +39,7 @@ use kernel::time::hrtimer::{
     HrTimerCallback,
     HrTimerCallbackContext,
     HrTimerRestart,
-    RelativePinnedHardMode, //
+    RelativePinnedMode, //
 };
 use kernel::time::{
     Delta,
@@ -66,7 +66,7 @@ struct CpuTimer {
 // A timer that expires some time after it was started, on the CPU on which it was started, in an interrupt.
 impl_has_hr_timer! {
     impl HasHrTimer<Self> for CpuTimer {
-        mode: RelativePinnedHardMode<Monotonic>, field: self.timer
+        mode: RelativePinnedMode<Monotonic>, field: self.timer
     }
 }
 

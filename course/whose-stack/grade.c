@@ -229,7 +229,8 @@ static bool compare_ends(const struct answer *answer, const char *id, bool of_th
 		if (!report)
 			continue;
 		snprintf(subject, sizeof(subject),
-			 "stack pointer %#lx of %s, stack from %#lx of %lu bytes", row->pointer, is_nmi ? "an NMI" : "an interrupt", row->base, row->size);
+			 "stack pointer %#lx of %s, stack from %#lx of %lu bytes", row->pointer,
+			 is_nmi ? "an NMI" : "an interrupt", row->base, row->size);
 		if (!mistake && of_this_size)
 			mistake = !strcmp(row->what, "end")    ? "high-end" :
 				  !strcmp(row->what, "lowest") ? "low-end" :
