@@ -115,7 +115,8 @@ static const char *key_of(const struct row *row, struct bits want)
 		return "not-shifted";
 	if (want.bottom_halves && !want.softirq && got.softirq)
 		return "disabled-is-not-served";
-	if (got.bottom_halves == number(row->count, row->softirq) && want.softirq + want.bottom_halves)
+	if (want.softirq + want.bottom_halves &&
+	    got.bottom_halves == number(row->count, row->softirq))
 		return "two-for-each";
 	bit = want;
 	bit.hardirqs = got.hardirqs;

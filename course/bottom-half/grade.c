@@ -101,10 +101,10 @@ static void read_it(void *number)
 	look_at("context", subject, ran, "a softirq", key);
 	look_at("context", "line \"softirq\"", value_in(text, "softirq"), "true", key ?: "bits");
 	look_at("context", "line \"task\"", value_in(text, "task"), "false", key ?: "bits");
-	look_at("current", "line \"current\"", current, *ran == 'a' ? pid : "the task that ran there",
+	look_at("current", "line \"current\"", current, *ran == 'a' ? pid : "who ran there",
 		key);
 	look_at("all", "the lines \"all\"", list_in(text), reader->list, key);
-	shown("thread %s has asked, and the work was done in %s, while `current` was thread %s",
+	shown("thread %s has asked, the work was done in %s, and `current` was thread %s",
 	      asked, ran, current);
 }
 
@@ -124,9 +124,9 @@ int main(void)
 	for (size_t i = 0; i < sizeof(readers) / sizeof(*readers); i++)
 		run_as(drawn_number(readers[i].name), read_it, (void *)&readers[i]);
 	compare("sleeps", "mutexes that were taken where nothing may sleep", "mutexes", "mutex");
-	compare("sleeps", "how often memory was asked for so that this may sleep, where nothing may",
+	compare("sleeps", "requests for memory that may sleep, where nothing may",
 		"allocations", "allocation");
-	compare("lock", "locks that were taken in a softirq, and also while one could come", "locks",
+	compare("lock", "locks taken in a softirq, and also while one could come", "locks",
 		"stall");
 	unload_exercise("lock");
 	return 0;
