@@ -105,7 +105,8 @@ static void ask_oracles(void)
 	load_module("/tests/stack_oracle.ko", parameters);
 	load_module("/tests/context_oracle.ko", "");
 	thread_size = parameter_value("context_oracle", "thread_size");
-	text = rest = slurp("/sys/module/stack_oracle/parameters/stacks", NULL);
+	text = slurp("/sys/module/stack_oracle/parameters/stacks", NULL);
+	rest = text;
 	while ((line = next_line(&rest))) {
 		struct stack *stack = &stacks[stacks_known++];
 
@@ -220,17 +221,23 @@ static bool compare_ends(const struct answer *answer, const char *id, bool of_th
 		bool is_nmi = !strcmp(row->context, "nmi"), is_inside;
 		const char *want, *mistake = key;
 		char subject[120];
+		bool is_of_this_size = row->size == thread_size;
 
-		if (*row->comm != '-' || (row->size == thread_size) != of_this_size)
+		if (*row->comm != '-' || is_of_this_size != of_this_size)
 			continue;
 		is_inside = row->pointer >= row->base && row->pointer < row->base + row->size;
 		want = is_inside ? "Task" : is_nmi ? "Nmi" : "Irq";
 		all_right &= !strcmp(row->stack, want);
 		if (!report)
 			continue;
+<<<<<<< HEAD
 		snprintf(subject, sizeof(subject),
 			 "stack pointer %#lx of %s, stack from %#lx of %lu bytes", row->pointer,
 			 is_nmi ? "an NMI" : "an interrupt", row->base, row->size);
+=======
+		snprintf(subject, sizeof(subject), "pointer %#lx of %s, stack from %#lx of %lu bytes",
+			 row->pointer, is_nmi ? "an NMI" : "an interrupt", row->base, row->size);
+>>>>>>> 9b3165e4950406f9868931fb51e16046d69c820d
 		if (!mistake && of_this_size)
 			mistake = !strcmp(row->what, "end")    ? "high-end" :
 				  !strcmp(row->what, "lowest") ? "low-end" :
