@@ -115,13 +115,8 @@ static const char *key_of(const struct row *row, struct bits want)
 		return "not-shifted";
 	if (want.bottom_halves && !want.softirq && got.softirq)
 		return "disabled-is-not-served";
-<<<<<<< HEAD
-	if (got.bottom_halves == number(row->count, row->softirq) &&
-	    want.softirq + want.bottom_halves)
-=======
 	if (want.softirq + want.bottom_halves &&
 	    got.bottom_halves == number(row->count, row->softirq))
->>>>>>> 9b3165e4950406f9868931fb51e16046d69c820d
 		return "two-for-each";
 	bit = want;
 	bit.hardirqs = got.hardirqs;

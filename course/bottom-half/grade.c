@@ -101,13 +101,8 @@ static void read_it(void *number)
 	look_at("context", subject, ran, "a softirq", key);
 	look_at("context", "line \"softirq\"", value_in(text, "softirq"), "true", key ?: "bits");
 	look_at("context", "line \"task\"", value_in(text, "task"), "false", key ?: "bits");
-<<<<<<< HEAD
-	look_at("current", "line \"current\"", current,
-		*ran == 'a' ? pid : "the task that ran there", key);
-=======
 	look_at("current", "line \"current\"", current, *ran == 'a' ? pid : "who ran there",
 		key);
->>>>>>> 9b3165e4950406f9868931fb51e16046d69c820d
 	look_at("all", "the lines \"all\"", list_in(text), reader->list, key);
 	shown("thread %s has asked, the work was done in %s, and `current` was thread %s",
 	      asked, ran, current);
@@ -129,17 +124,10 @@ int main(void)
 	for (size_t i = 0; i < sizeof(readers) / sizeof(*readers); i++)
 		run_as(drawn_number(readers[i].name), read_it, (void *)&readers[i]);
 	compare("sleeps", "mutexes that were taken where nothing may sleep", "mutexes", "mutex");
-<<<<<<< HEAD
-	compare("sleeps", "requests for memory that may sleep, made where nothing may sleep",
-		"allocations", "allocation");
-	compare("lock", "locks that were taken in a softirq, and while one could come",
-		"locks", "stall");
-=======
 	compare("sleeps", "requests for memory that may sleep, where nothing may",
 		"allocations", "allocation");
 	compare("lock", "locks taken in a softirq, and also while one could come", "locks",
 		"stall");
->>>>>>> 9b3165e4950406f9868931fb51e16046d69c820d
 	unload_exercise("lock");
 	return 0;
 }

@@ -184,11 +184,7 @@ static char *first_difference(const struct counts *before, const struct counts *
 		/* The tracepoint comes just before the handler. */
 		if (got + 1 >= least && got <= is->times)
 			continue;
-<<<<<<< HEAD
-		must(asprintf(&text, "%lu for PID %d on CPU %d, which the kernel counted %lu times",
-=======
 		must(asprintf(&text, "%lu for PID %d on CPU %d, and the kernel has counted %lu",
->>>>>>> 9b3165e4950406f9868931fb51e16046d69c820d
 			      got, is->pid, is->cpu, is->times));
 		return text;
 	}
@@ -267,25 +263,15 @@ int main(void)
 		look_at("whom", subject, got ? number : "not counted there", want[cpu], key);
 		look_at("whom", subject, how_often(got), how_often(times_of(after, cpu, pid[cpu])), key);
 		snprintf(subject, sizeof(subject), "the same program on CPU %d", 1 - cpu);
-<<<<<<< HEAD
-		look_at("whom", subject, times(times_of(answer, 1 - cpu, pid[cpu])),
-			times(times_of(after, 1 - cpu, pid[cpu])), key);
-		shown("CPU %d: interrupted %lu times, program %d %lu times, its idle task %lu times",
-=======
 		look_at("whom", subject, how_often(times_of(answer, 1 - cpu, pid[cpu])),
 			how_often(times_of(after, 1 - cpu, pid[cpu])), key);
 		shown("CPU %d: interrupted %lu times, program %d %lu times, the idle task %lu times",
->>>>>>> 9b3165e4950406f9868931fb51e16046d69c820d
 		      cpu, times_on(answer, cpu), pid[cpu], got, times_of(answer, cpu, 0));
 	}
 	look_at("all", "the first row that is wrong", first_difference(before, answer, after),
 		"none", key);
 	compare("sleeps", "mutexes that were taken where nothing may sleep", "mutexes", "mutex");
-<<<<<<< HEAD
-	compare("sleeps", "requests for memory that may sleep, made where nothing may sleep",
-=======
 	compare("sleeps", "requests for memory that may sleep, where nothing may",
->>>>>>> 9b3165e4950406f9868931fb51e16046d69c820d
 		"allocations", "allocation");
 	compare("lock", "locks that were taken in an interrupt, and also while one could come",
 		"locks", "stall");

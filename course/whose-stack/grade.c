@@ -230,14 +230,8 @@ static bool compare_ends(const struct answer *answer, const char *id, bool of_th
 		all_right &= !strcmp(row->stack, want);
 		if (!report)
 			continue;
-<<<<<<< HEAD
-		snprintf(subject, sizeof(subject),
-			 "stack pointer %#lx of %s, stack from %#lx of %lu bytes", row->pointer,
-			 is_nmi ? "an NMI" : "an interrupt", row->base, row->size);
-=======
 		snprintf(subject, sizeof(subject), "pointer %#lx of %s, stack from %#lx of %lu bytes",
 			 row->pointer, is_nmi ? "an NMI" : "an interrupt", row->base, row->size);
->>>>>>> 9b3165e4950406f9868931fb51e16046d69c820d
 		if (!mistake && of_this_size)
 			mistake = !strcmp(row->what, "end")    ? "high-end" :
 				  !strcmp(row->what, "lowest") ? "low-end" :
