@@ -261,11 +261,12 @@ int main(void)
 		snprintf(number, sizeof(number), "%d", pid[cpu]);
 		snprintf(subject, sizeof(subject), "the program that has computed on CPU %d", cpu);
 		look_at("whom", subject, got ? number : "not counted there", want[cpu], key);
-		look_at("whom", subject, how_often(got), how_often(times_of(after, cpu, pid[cpu])), key);
+		look_at("whom", subject, how_often(got),
+			how_often(times_of(after, cpu, pid[cpu])), key);
 		snprintf(subject, sizeof(subject), "the same program on CPU %d", 1 - cpu);
 		look_at("whom", subject, how_often(times_of(answer, 1 - cpu, pid[cpu])),
 			how_often(times_of(after, 1 - cpu, pid[cpu])), key);
-		shown("CPU %d: interrupted %lu times, program %d %lu times, the idle task %lu times",
+		shown("CPU %d: interrupted %lu times, program %d %lu times, idle task %lu times",
 		      cpu, times_on(answer, cpu), pid[cpu], got, times_of(answer, cpu, 0));
 	}
 	look_at("all", "the first row that is wrong", first_difference(before, answer, after),

@@ -230,7 +230,7 @@ static bool compare_ends(const struct answer *answer, const char *id, bool of_th
 		all_right &= !strcmp(row->stack, want);
 		if (!report)
 			continue;
-		snprintf(subject, sizeof(subject), "pointer %#lx of %s, stack from %#lx of %lu bytes",
+		snprintf(subject, sizeof(subject), "%#lx of %s, stack from %#lx of %lu bytes",
 			 row->pointer, is_nmi ? "an NMI" : "an interrupt", row->base, row->size);
 		if (!mistake && of_this_size)
 			mistake = !strcmp(row->what, "end")    ? "high-end" :
