@@ -4,7 +4,7 @@
 
 variables := KERNEL KDIR CPUS MEMORY LIMIT BOOT BOOT_LIMIT APPEND FILES CMD MODULE PARAMS TESTS MUTANTS LAB MINUTES THOROUGH GUESTS TURNS QUICK \
 	CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS N SPOIL OFFLINE EXERCISES \
-	DIR OUT STUDENT JOBS
+	DIR OUT STUDENT JOBS COUNT DEBUG COMPILER_LIMIT
 # Exported as the user typed them: make would expand a `$` in them.
 $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 export $(variables)
