@@ -224,6 +224,8 @@ impl Answers {
             ("hardirq", disabled | 2 * hardirq),
             ("hardirq-in-softirq", served | hardirq),
             ("nmi", disabled | served | nmi | hardirq),
+            // As if NMIs counted in no other bits.
+            ("nmi-alone", nmi),
             ("unknown-bits", unknown),
         ] {
             add(name, what, &Answer::of(count, masks), lines)?;

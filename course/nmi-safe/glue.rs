@@ -429,7 +429,7 @@ impl Exercise for Answers {
             lines,
             "lapped",
             (0..reads)
-                .flat_map(|at| [2, 3, 4, MANY].map(|times| (at, times)))
+                .flat_map(|at| [2, 3, 4, 128, 256, MANY].map(|times| (at, times)))
                 .map(|(at, times)| Ok((at, self.read_interrupted(at, times)))),
         )?;
         add(

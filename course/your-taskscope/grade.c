@@ -517,7 +517,7 @@ static struct snapshot take_snapshots(const struct list *stay)
 	struct text second = { 0 };
 	struct list list, oracle;
 	int file, other;
-	pid_t born, dead, young;
+	pid_t early, born, dead, young;
 
 	victim = start_crowd(drawn("other"), drawn_number("victims"));
 	dead = victim;
@@ -528,6 +528,7 @@ static struct snapshot take_snapshots(const struct list *stay)
 	young = start_crowd("a-younger-one", 2 * drawn_number("victims"));
 	oracle = ask_oracle();
 	file = open_table("snapshot");
+	early = start_named("born");
 	read_on(file, &first, piece, is_within_victim);
 	end_child(victim);
 	born = start_named("born");
@@ -538,6 +539,7 @@ static struct snapshot take_snapshots(const struct list *stay)
 	close(other);
 	/* It has a copy of the descriptor, and the module could not be unloaded. */
 	end_child(born);
+	end_child(early);
 
 	list = parse(first.bytes, true);
 	found.missing = count_missing(stay, &list, &found.example);
@@ -551,7 +553,7 @@ static struct snapshot take_snapshots(const struct list *stay)
 		if (thread->tgid == young && !found.missing++)
 			found.example = thread->pid;
 	}
-	found.has_born = list.times[born];
+	found.has_born = list.times[early] || list.times[born];
 	free_list(&list);
 	list = parse(second.bytes, true);
 	found.has_dead = list.times[dead];
