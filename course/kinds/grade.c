@@ -46,24 +46,6 @@ static bool is(pid_t pid, const char *kind)
 	return !strcmp(kind_of(pid), kind);
 }
 
-static void open_device(void *device)
-{
-	must(open(device, O_RDONLY));
-}
-
-static pid_t find_borrower(void)
-{
-	struct proc_thread *thread;
-	size_t count = proc_threads(&thread);
-	pid_t found = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (!strcmp(thread[i].comm, "borrow_mm"))
-			found = thread[i].pid;
-	free(thread);
-	return found;
-}
-
 /* The names of workers, and of a kernel thread. */
 static const char *const false_names[] = { "iou-wrk-1", "user_worker", "kworker/0:1", "vhost-1" };
 #define FALSE_NAMES (sizeof(false_names) / sizeof(*false_names))
@@ -158,10 +140,8 @@ int main(void)
 	int threads = 0;
 
 	load_exercise("borrower", "word");
-	load_module("/tests/borrow_mm.ko", "");
 	zombie = start_zombie();
-	start_child(open_device, "/dev/borrow_mm");
-	wait_until((borrower = find_borrower()), "no borrower");
+	borrower = start_borrower();
 	helper = start_helper(NULL);
 	liar = start_liar();
 	worker = start_ring_worker();

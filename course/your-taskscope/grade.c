@@ -300,24 +300,6 @@ static pid_t start_named(const char *name)
 	return pid;
 }
 
-static void open_device(void *device)
-{
-	must(open(device, O_RDONLY));
-}
-
-static pid_t find_borrower(void)
-{
-	struct proc_thread *thread;
-	size_t count = proc_threads(&thread);
-	pid_t found = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (!strcmp(thread[i].comm, "borrow_mm"))
-			found = thread[i].pid;
-	free(thread);
-	return found;
-}
-
 /* Names, and what the host expects of them. */
 static struct name {
 	const char *form, *want;
@@ -671,12 +653,10 @@ int main(void)
 	write_file(PID_MAX, pids);
 	load_exercise("rows", "word");
 	load_module("/tests/task_oracle.ko", "");
-	load_module("/tests/borrow_mm.ko", "");
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	many = start_crowd(drawn("word"), drawn_number("threads"));
 	zombie = start_zombie();
-	start_child(open_device, "/dev/borrow_mm");
-	wait_until((borrower = find_borrower()), "no borrower");
+	borrower = start_borrower();
 	worker = start_ring_worker();
 	start_names();
 

@@ -328,11 +328,6 @@ static void add_helper(void)
 	    .ppid = 2, .threads = 1);
 }
 
-static void open_device(void *device)
-{
-	must(open(device, O_RDONLY));
-}
-
 #define CORE_PATTERN "/proc/sys/kernel/core_pattern"
 #define CORE_HELPER "/tmp/core_helper"
 
@@ -389,24 +384,9 @@ static void add_core_dump(void)
 
 static pid_t borrower;
 
-static pid_t find_borrower(void)
-{
-	struct proc_thread *thread;
-	size_t count = proc_threads(&thread);
-	pid_t found = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (thread[i].comm_length == 9 && !memcmp(thread[i].comm, "borrow_mm", 9))
-			found = thread[i].pid;
-	free(thread);
-	return found;
-}
-
 static void add_borrower(void)
 {
-	load_module("/tests/borrow_mm.ko", "");
-	start_child(open_device, "/dev/borrow_mm");
-	wait_until((borrower = find_borrower()), "no borrow_mm");
+	borrower = start_borrower();
 	add("kernel thread inside kthread_use_mm()", borrower, borrower, 'I',
 	    "kernel",
 	    "set", "borrowed-mm", "[borrow_mm]", .ppid = 2, .threads = 1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * User threads that the kernel creates: workers, which work for a user program and never leave
- * the kernel, and usermode helpers, which have not executed their program yet.
+ * the kernel, and usermode helpers, which have not executed their program yet. And kernel threads
+ * that look like user threads.
  */
 #ifndef _WORKERS_H
 #define _WORKERS_H
@@ -19,6 +20,8 @@ struct worker start_ring_poller(void);
 struct worker start_ring_worker(void);
 /* A worker as vhost creates them, by the module user_worker. */
 struct worker start_user_worker(void);
+/* A kernel thread that has borrowed the address space of a child, by the module borrow_mm. */
+pid_t start_borrower(void);
 
 /*
  * A usermode helper that sleeps before the execve() of its program, by the module hold_helper;
