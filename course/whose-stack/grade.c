@@ -162,7 +162,7 @@ static char *whose(const char *stack, const char *comm)
 	return text;
 }
 
-/* `comm` is who `current` is, by what was arranged; NULL: whoever it is. */
+/* `comm` is the name of the arranged `current`; with NULL, any task may be `current`. */
 static void compare(const char *id, const struct row *row, const char *comm, const char *key)
 {
 	char subject[120];
