@@ -10,7 +10,7 @@
 #
 # A report is
 #   - a record `Call Trace:`, which only the kernel can write as a whole record, unless it is the OOM
-#     killer's;
+#     killer's, or that of the process which it has killed and which gets no page;
 #   - a record that begins like an `own` line of qemu/splats;
 #   - what begins like an `any` line, if it is on the console or the kernel has counted a fault (counted=1).
 #
@@ -29,6 +29,13 @@ function of_oom_killer(text,    name) {
 	name = substr(text, 1, index(text, " invoked oom-killer: gfp_mask=0x") - 1)
 	gsub(/\\x[0-9a-f][0-9a-f]/, "x", name)
 	return length(name) > 0 && length(name) <= 15
+}
+
+# victim_of: the name of the process that the OOM killer killed
+function victim_of(text) {
+	sub(/^[^:]*: Killed process [0-9]+ \(/, "", text)
+	sub(/\) total-vm:.*/, "", text)
+	return text
 }
 
 function add(at, what, is_kernels, is_line) {
@@ -93,9 +100,12 @@ END {
 			unpacking = 1
 			print "unpacking " text
 		}
-		if (text ~ /^Out of memory( \(oom_kill_allocating_task\))?: Killed process [0-9]/ && !killed++)
-			print "killed " text
-		if (of_oom_killer(text)) ooms++
+		if (text ~ /^Out of memory( \(oom_kill_allocating_task\))?: Killed process [0-9]/) {
+			if (!killed++) print "killed " text
+			victim = victim_of(text)
+		}
+		# The victim, too, may get no page on its way to its end.
+		if (of_oom_killer(text) || victim != "" && index(text, victim ": page allocation failure: order:0,") == 1) ooms++
 		else if (text ~ /^Call [Tt]race:$/) {
 			if (ooms) ooms--
 			else if (!report) report = i
