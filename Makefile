@@ -4,13 +4,13 @@
 
 variables := KERNEL KDIR CPUS MEMORY LIMIT BOOT BOOT_LIMIT APPEND FILES CMD MODULE PARAMS TESTS MUTANTS LAB MINUTES THOROUGH GUESTS TURNS QUICK \
 	CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS N SPOIL OFFLINE EXERCISES \
-	DIR OUT STUDENT JOBS COUNT DEBUG COMPILER_LIMIT
+	DIR OUT STUDENT JOBS COUNT DEBUG COMPILER_LIMIT INSTALL_MOD_PATH SIGN_KEY SIGN_CERT
 # Exported as the user typed them: make would expand a `$` in them.
 $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 export $(variables)
 
 .PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
-.PHONY: headers update lint doctor book clean distclean help
+.PHONY: headers update lint doctor book clean distclean help install uninstall
 .PHONY: learn exercise hint watch reset solution course-check course-doc
 .PHONY: class class-job class-merge class-image course-pack
 
@@ -76,6 +76,12 @@ doctor:
 
 book:
 	@scripts/in-root scripts/book
+
+install:
+	@scripts/install
+
+uninstall:
+	@scripts/install --remove
 
 clean:
 	rm -rf build taskscope.ko
