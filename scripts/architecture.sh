@@ -4,11 +4,12 @@
 # Sourced, after common.sh: the architectures of kernels, with their names for Debian, kbuild and GNU.
 # qemu/machine.sh has their machines.
 
-# architecture_of NAME: prints Debian's name of the architecture of a kernel. Debian's releases and flavours
-# end with it; a kernel whose name does not is for this machine.
+# architecture_of NAME: prints Debian's name of the architecture of a kernel. It is a word of Debian's releases and
+# flavours (cloud-amd64, arm64-16k); a kernel whose name has no such word is for this machine.
 architecture_of() {
-	case ${1##*-} in
-	amd64 | arm64) echo "${1##*-}" ;;
+	case -${1##*/}- in
+	*-amd64-*) echo amd64 ;;
+	*-arm64-*) echo arm64 ;;
 	*) host_architecture ;;
 	esac
 }
