@@ -33,6 +33,9 @@ proxies=$cache/apt/proxies
 # The Debian release of the build root; its backports hold the kernels.
 suite=trixie
 
+# The oldest kernel for which the module builds; src/abstractions/compat.rs has the differences.
+oldest=7.2
+
 # The most space that each takes, in MiB, as measured with du: the build root (1.9 GiB, and packages while
 # it is made), a kernel's source (1.8 GiB, and its package and archive), a kernel with its build tree; for
 # the lab guest the archive, the packages and their files.
@@ -76,6 +79,12 @@ check_path() {
 }
 check_path "the project" "$top"
 check_path "its cache" "$cache"
+
+# check_release RELEASE: ends if the module cannot be built for so old a kernel
+check_release() {
+	[[ $(printf '%s\n' "$oldest" "${1%%[^0-9.]*}" | sort --version-sort | head -n 1) == "$oldest" ]] ||
+		die "kernel $1 is too old: $project needs $oldest or newer"
+}
 
 # need_writable: ends if the project's directory, where everything is built, is read-only
 need_writable() {

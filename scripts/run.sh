@@ -54,6 +54,7 @@ enter_root() {
 use_kernel() { use_architecture "$(architecture_of "$kernel")"; }
 
 find_kernel() {
+	[[ ${MODULE-} || ${KERNEL-} != [0-9]* ]] || check_release "$KERNEL"
 	kernel=$("$top/scripts/rust-headers" --directory ${KERNEL:+"$KERNEL"})
 	use_kernel
 	# A build root that was made again after the kernel lacks these packages.

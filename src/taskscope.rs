@@ -26,6 +26,7 @@ mod state;
 mod text;
 mod views;
 
+use crate::abstractions::compat;
 use crate::abstractions::seq::Directory;
 use crate::state::State;
 use crate::views::contexts::Contexts;
@@ -44,27 +45,32 @@ use crate::views::uframes::Uframes;
 use crate::views::ustacks::UserStacks;
 use kernel::prelude::*;
 
-module! {
-    type: Taskscope,
-    name: "taskscope",
-    authors: ["The taskscope authors"],
-    description: "Every task of a running kernel, as tables in debugfs",
-    license: "GPL",
-    params: {
-        raw_pointers: bool {
-            default: false,
-            description: "Show kernel addresses as they are, not hashed (default: false)",
-        },
-        include_isolated: bool {
-            default: false,
-            description: "Let contexts and cpus disturb isolated CPUs as well (default: false)",
-        },
-        device_irqs: bool {
-            default: false,
-            description: "Let contexts show the latest interrupt of a device (default: false)",
-        },
-    },
+macro_rules! module_with {
+    ($switch:ident, $off:literal) => {
+        module! {
+            type: Taskscope,
+            name: "taskscope",
+            authors: ["The taskscope authors"],
+            description: "Every task of a running kernel, as tables in debugfs",
+            license: "GPL",
+            params: {
+                raw_pointers: $switch {
+                    default: $off,
+                    description: "Show kernel addresses as they are, not hashed (default: false)",
+                },
+                include_isolated: $switch {
+                    default: $off,
+                    description: "Let contexts and cpus disturb isolated CPUs as well (default: false)",
+                },
+                device_irqs: $switch {
+                    default: $off,
+                    description: "Let contexts show the latest interrupt of a device (default: false)",
+                },
+            },
+        }
+    };
 }
+compat::with_switch!(module_with);
 
 /// The module while it is loaded.
 struct Taskscope {
@@ -73,9 +79,9 @@ struct Taskscope {
 
 impl kernel::Module for Taskscope {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let raw_pointers = module_parameters::raw_pointers.value();
-        let include_isolated = module_parameters::include_isolated.value();
-        let device_irqs = module_parameters::device_irqs.value();
+        let raw_pointers = compat::is_on(module_parameters::raw_pointers.value())?;
+        let include_isolated = compat::is_on(module_parameters::include_isolated.value())?;
+        let device_irqs = compat::is_on(module_parameters::device_irqs.value())?;
         let state = State::new(raw_pointers, include_isolated, device_irqs);
         let directory = Directory::new(c"taskscope", state)?;
 

@@ -45,6 +45,10 @@ pub(crate) use kernel::bindings::{
     PF_WQ_WORKER, //
 };
 
+use crate::abstractions::compat::{
+    smp_mb, //
+    Read,
+};
 use crate::abstractions::mapping_tree::MappingTree;
 use crate::abstractions::mm::AddressSpace;
 use crate::abstractions::stack;
@@ -60,10 +64,6 @@ use core::fmt::{
 use core::ops::Range;
 use core::str;
 use kernel::prelude::*;
-use kernel::sync::barrier::{
-    smp_mb, //
-    Read,
-};
 use kernel::sync::rcu;
 use kernel::time::delay::fsleep;
 use kernel::time::Delta;

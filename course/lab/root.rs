@@ -7,7 +7,7 @@
 //! course can do what the type system does not check.
 
 // course/run puts all of these files in their places; in the project they are elsewhere, so rustfmt is not to look for them.
-#[allow(dead_code, unused_imports, reason = "an exercise uses a part")]
+#[allow(dead_code, unused_imports, unused_macros, reason = "an exercise uses a part")]
 #[path = "../src/abstractions/mod.rs"]
 #[rustfmt::skip]
 mod abstractions;

@@ -86,6 +86,8 @@ impl Context {
     }
 }
 
+// 7.2 has no kernel::interrupt.
+#[cfg(kernel_7_3)]
 #[kunit_tests(taskscope_context)]
 mod tests {
     use super::*;

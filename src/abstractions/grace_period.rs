@@ -8,16 +8,17 @@
 //!
 //! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h).
 
+use super::compat::rcu_gp_seq;
 use kernel::bindings;
 use kernel::prelude::*;
 
 /// A moment, by the count of grace periods.
-pub(crate) struct Moment(bindings::rcu_gp_seq);
+pub(crate) struct Moment(rcu_gp_seq);
 
 impl Moment {
     /// Returns this moment. Any context.
     pub(crate) fn now() -> Self {
-        let mut count = bindings::rcu_gp_seq::default();
+        let mut count = rcu_gp_seq::default();
 
         // SAFETY: `count` is valid for writes.
         unsafe { bindings::get_state_synchronize_rcu_full(&raw mut count) };

@@ -310,6 +310,11 @@ unsigned long taskscope_softirq_offset(void)
 	return SOFTIRQ_OFFSET;
 }
 
+/* Linux 7.2 does not count disabled interrupts there; see compat.rs. */
+#ifndef HARDIRQ_DISABLE_OFFSET
+#define HARDIRQ_DISABLE_OFFSET 0UL
+#endif
+
 unsigned long taskscope_hardirq_disable_offset(void)
 {
 	return HARDIRQ_DISABLE_OFFSET;

@@ -7,6 +7,11 @@
 //!
 //! C header: [`include/linux/seqlock.h`](srctree/include/linux/seqlock.h).
 
+use crate::abstractions::compat::{
+    smp_mb, //
+    Read,
+    Write,
+};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use kernel::cpu::{
@@ -19,11 +24,6 @@ use kernel::sync::atomic::{
     Atomic,
     Relaxed,
     Release, //
-};
-use kernel::sync::barrier::{
-    smp_mb, //
-    Read,
-    Write,
 };
 
 /// How often a reader tries before it gives up because the value is replaced without end.

@@ -38,6 +38,10 @@
 #[cfg(not(CONFIG_PER_VMA_LOCK))]
 compile_error!("taskscope locks single mappings: it needs CONFIG_PER_VMA_LOCK (SMP)");
 
+use crate::abstractions::compat::{
+    smp_mb, //
+    Read,
+};
 use crate::abstractions::mapping::Mapping;
 use crate::abstractions::mapping_tree::MappingTree;
 use crate::abstractions::read_once::{
@@ -61,10 +65,6 @@ use kernel::mm::{
 };
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
-use kernel::sync::barrier::{
-    smp_mb, //
-    Read,
-};
 use kernel::sync::rcu;
 use kernel::task::Task;
 use kernel::time::delay::fsleep;

@@ -20,6 +20,7 @@
 
 pub(crate) mod callbacks;
 pub(crate) mod capability;
+pub(crate) mod compat;
 pub(crate) mod context;
 pub(crate) mod cpus;
 pub(crate) mod device_irqs;

@@ -19,12 +19,12 @@
 //!
 //! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h).
 
-use crate::abstractions::read_once::field;
-use crate::abstractions::tasks::RcuTask;
-use kernel::sync::barrier::{
+use crate::abstractions::compat::{
     smp_mb, //
     Read,
 };
+use crate::abstractions::read_once::field;
+use crate::abstractions::tasks::RcuTask;
 
 /// Why a kernel stack, or the registers that are saved there, cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

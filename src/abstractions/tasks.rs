@@ -44,6 +44,10 @@
 //! };
 //! ```
 
+use crate::abstractions::compat::{
+    smp_mb, //
+    Read,
+};
 use crate::abstractions::read_once::{
     field,
     read_once, //
@@ -54,10 +58,6 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
-use kernel::sync::barrier::{
-    smp_mb, //
-    Read,
-};
 use kernel::sync::rcu;
 use kernel::task::{
     Pid,

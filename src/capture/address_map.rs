@@ -5,6 +5,7 @@
 //! Its memory is allocated in one piece beforehand, so that values can be added in an RCU read-side critical
 //! section.
 
+use crate::abstractions::compat;
 use kernel::alloc::Flags;
 use kernel::prelude::*;
 
@@ -41,7 +42,7 @@ impl<V: Copy + Zeroable> AddressMap<V> {
     pub(crate) fn with_room(count: usize, slots_max: usize, flags: Flags) -> Result<Self> {
         // INVARIANT: Of eight slots or more, all are free.
         Ok(Self {
-            slots: KVVec::zeroed(slots_for(count).min(slots_max), flags)?,
+            slots: compat::zeroed(slots_for(count).min(slots_max), flags)?,
             used: 0,
         })
     }

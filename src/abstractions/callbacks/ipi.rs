@@ -8,6 +8,7 @@ use super::{
     wait_while,
     Callback, //
 };
+use crate::abstractions::compat;
 use core::ptr;
 use kernel::bindings;
 use kernel::cpu::CpuId;
@@ -46,7 +47,9 @@ pub(crate) fn call_on<C: Callback>(cpu: CpuId, callback: &C) -> Result {
 
     // SAFETY: `info` points at a `C`, which is borrowed until this function returns. That is after `run`
     // has returned, since the last argument makes the kernel wait for it.
-    to_result(unsafe { bindings::smp_call_function_single(cpu.into(), Some(run::<C>), info, true) })
+    to_result(unsafe {
+        bindings::smp_call_function_single(cpu.into(), Some(run::<C>), info, compat::WAIT)
+    })
 }
 
 /// A `call_single_data_t`, in one cache line.

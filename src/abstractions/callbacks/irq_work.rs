@@ -8,14 +8,14 @@ use super::{
     wait_while,
     Callback, //
 };
+use crate::abstractions::compat::{
+    smp_mb, //
+    Full,
+};
 use core::marker::PhantomData;
 use core::ptr;
 use kernel::bindings;
 use kernel::prelude::*;
-use kernel::sync::barrier::{
-    smp_mb, //
-    Full,
-};
 use kernel::types::{
     ForeignOwnable,
     Opaque, //

@@ -10,6 +10,7 @@
 //! [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h).
 
 use super::Callback;
+use crate::abstractions::compat;
 use core::ptr;
 use kernel::bindings;
 use kernel::cpu::CpuId;
@@ -158,7 +159,7 @@ impl<C: Callback> ThreadedIrq<C> {
     unsafe extern "C" fn run(_number: c_int, callback: *mut c_void) -> bindings::irqreturn_t {
         // SAFETY: By this function's requirements. References to the callback are shared.
         unsafe { &*callback.cast::<C>() }.call();
-        bindings::irqreturn::IRQ_HANDLED
+        compat::IRQ_HANDLED
     }
 }
 
