@@ -116,9 +116,18 @@ give() {
 # builds: the directory of all that is built for this kernel
 builds() { echo "$top/build/${kernel##*/}"; }
 
+# check_used_types: ends if the module names a type that the Rust metadata has with a wrong size
+check_used_types() {
+	local types used
+	types=$(paste -sd '|' "$kernel/build/wrong-types" 2>/dev/null) || types=''
+	[[ ! $types ]] || ! used=$(grep -rhoE "\bbindings::($types)\b" "$top/src") ||
+		die "${kernel##*/}: ${used%%$'\n'*}, which the module uses, has a wrong size in the Rust metadata"
+}
+
 # build_module [DIRECTORY]: builds the project's module. DIRECTORY gets a copy, because another run
 # may build again while this one boots.
 build_module() (
+	check_used_types
 	# For runs in which the speed of the tables does not matter
 	compile "the module" "$top" "$(builds)" ${TASKSCOPE_INCREMENTAL:+RUSTC="$top/scripts/rustc-incremental"}
 	ln -f "$(builds)/$project.ko" "$top/$project.ko"
