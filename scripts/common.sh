@@ -30,11 +30,22 @@ export TASKSCOPE_CACHE=$cache
 # The proxies of the host's apt.conf, for apt in the build root.
 proxies=$cache/apt/proxies
 
-# The Debian release of the build root; its backports hold the kernels.
-suite=trixie
+# SUITE is the Debian release whose kernels are meant. The build root has that release's compilers: `base` is what
+# it is made of, and `pocket` is the part of the archive with the kernels.
+suite=${SUITE:-trixie} base=$suite pocket=$suite of_suite=@$suite
+case $suite in
+trixie) pocket=trixie-backports of_suite='' ;;
+forky | sid) ;;
+experimental) base=sid ;;
+*) printf '%s\n' "$project: SUITE=$suite is neither trixie, forky, sid nor experimental" >&2; exit 204 ;;
+esac
 
 # The oldest kernel for which the module builds; src/abstractions/compat.rs has the differences.
 oldest=7.2
+
+# For apt: with EXPIRED=1, lists of packages that have expired are accepted.
+valid=()
+[[ ! ${EXPIRED-} ]] || valid=(-o Acquire::Check-Valid-Until=false)
 
 # The most space that each takes, in MiB, as measured with du: the build root (1.9 GiB, and packages while
 # it is made), a kernel's source (1.8 GiB, and its package and archive), a kernel with its build tree; for
@@ -169,6 +180,8 @@ failed() {
 	tail -n 15 "$log" >&2
 	if grep -qi 'no space left on device' "$log"; then
 		reason=': the disk is full'
+	elif grep -qE 'Release file for .* is expired' "$log"; then
+		reason=": the archive's lists of packages have expired, so an old copy cannot be told from the archive; EXPIRED=1 accepts it"
 	elif grep -qEi 'could not resolve|temporary failure resolving|unable to connect|could not connect|network is unreachable|connection (failed|timed out)' "$log"; then
 		reason=': the package archive cannot be reached; is there a network?'
 	fi
@@ -203,6 +216,7 @@ write_makefile() {
 			goals := \$(or \$(MAKECMDGOALS),_all)
 			export M MO INSTALL_MOD_PATH
 			export TASKSCOPE_CACHE := $cache
+			export SUITE := $suite
 			.PHONY: in-root \$(goals)
 			\$(goals): in-root; @:
 			in-root:; @$top/scripts/make-in-root "\$(CURDIR)" \$(MAKECMDGOALS)

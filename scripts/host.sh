@@ -9,10 +9,10 @@ mapfile -t root_packages < <(sed '/^#/d' "$top/scripts/root-packages")
 root=$cache/root-$(printf '%s\n' "$suite" "${root_packages[@]}" | sha256sum | cut -c 1-12)
 
 # host_has_tools: whether no root is needed, because this host is a Debian of the root's release, with all
-# packages of the root and with the backports
+# packages of the root and with the part of the archive that has the kernels
 host_has_tools() {
-	[[ $(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME-}") == "$suite" ]] &&
-		grep -qrs "$suite-backports" /etc/apt/sources.list /etc/apt/sources.list.d &&
+	[[ $(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME-}") == "$base" ]] &&
+		grep -qrs "$pocket" /etc/apt/sources.list /etc/apt/sources.list.d &&
 		dpkg-query --show "${root_packages[@]}" >/dev/null 2>&1
 }
 

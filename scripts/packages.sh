@@ -6,11 +6,11 @@
 
 # use_packages ARCHITECTURE: sets apt up for packages of that architecture
 use_packages() {
-	apt_lists=$cache/apt/$1/lists
-	apt_cache=$cache/apt/$1/cache
+	apt_lists=$cache/apt/$1$of_suite/lists
+	apt_cache=$cache/apt/$1$of_suite/cache
 	apt_options=(-o "Dir::State::Lists=$apt_lists" -o "Dir::Cache=$apt_cache"
 		-o "APT::Architecture=$1" -o "APT::Architectures=$1"
-		-o APT::Sandbox::User=root)
+		-o APT::Sandbox::User=root "${valid[@]}")
 }
 
 update_lists() (

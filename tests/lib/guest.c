@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -34,6 +35,23 @@ static __attribute__((constructor)) void print_by_line(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
+
+#if __GLIBC_PREREQ(2, 42)
+/*
+ * glibc marks the guard page of a thread's stack inside the mapping (MADV_GUARD_INSTALL), and
+ * the tables say `guarded`, which the test split_stacks is about. The stacks of the other tests
+ * have no guard page.
+ */
+static __attribute__((constructor)) void begin_threads_without_guards(void)
+{
+	pthread_attr_t attributes;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setguardsize(&attributes, 0);
+	pthread_setattr_default_np(&attributes);
+	pthread_attr_destroy(&attributes);
+}
+#endif
 
 time_t seconds(void)
 {
