@@ -364,6 +364,22 @@ int program_stop(void)
 	return stop.si_status;
 }
 
+bool look_at_stop(const char *id, const char *subject)
+{
+	int signal = 0;
+	bool stopped = program_reaches((signal = program_stop()));
+	char got[60];
+
+	if (stopped)
+		snprintf(got, sizeof(got), "it stopped by %s", sigabbrev_np(signal) ?: "?");
+	else
+		snprintf(got, sizeof(got), "%s",
+			 program_has_ended() ? program_end() : "it goes on");
+	look_at(id, subject, got, "it stopped by STOP",
+		stopped || !program_has_ended() ? "no-stop" : end_key());
+	return stopped && signal == SIGSTOP;
+}
+
 const char *program_end(void)
 {
 	static char text[80];

@@ -113,6 +113,11 @@ bool program_makes_progress(void);
  * that is traced, with the event in the higher bits, as ptrace(2) has it.
  */
 int program_stop(void);
+/*
+ * Waits until the program's first process has stopped by SIGSTOP, and returns whether it has; the
+ * check `id` looks at that. The keys are "no-stop" and those of end_key().
+ */
+bool look_at_stop(const char *id, const char *subject);
 /* What has become of the program: "it exited with status 1", or another such text. */
 const char *program_end(void);
 /* The key of the hint for a program that has ended: "program-crashed" by a signal, or "ended". */
