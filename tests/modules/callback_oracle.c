@@ -31,7 +31,7 @@ MODULE_PARM_DESC(of, "The name of the module");
 enum { GOES_ON, WAITS_BEFORE, WAITS_AFTER, WAITS };
 static int hold;
 module_param(hold, int, 0600);
-MODULE_PARM_DESC(hold, "1: the next item waits before it runs; 2: after it; 3: it waits; 0: it goes on");
+MODULE_PARM_DESC(hold, "1: the next item waits at its start; 2: at its end; 3: one waits; 0: none");
 
 static unsigned long period;
 module_param(period, ulong, 0400);
