@@ -107,6 +107,7 @@ struct running {
 	struct hrtimer *timer;
 	ktime_t expires;
 };
+
 static DEFINE_PER_CPU(struct running, running);
 
 static void count_timer(void *unused, struct hrtimer *timer, ktime_t now)
