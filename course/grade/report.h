@@ -46,7 +46,7 @@ void unload_exercise(const char *id);
  */
 char *read_answer(void);
 /* The same, if something else than read_answer() has found that the module takes too long. */
-void end_as_slow(void) __attribute__((noreturn));
+void end_as_slow(void) __noreturn;
 /*
  * Waits until the condition is true, and returns whether it is. What a module does takes
  * milliseconds: this gives up after some seconds, more on a slow host.

@@ -130,12 +130,14 @@ static unsigned long interrupts_on(int cpu)
 }
 
 /* How many programs compute on their CPUs. */
-static atomic_int *computing;
+static struct shared {
+	atomic_int computing;
+} *shared;
 
 static void compute(int cpu)
 {
 	stay_on(cpu);
-	++*computing;
+	shared->computing++;
 	for (;;)
 		;
 }
@@ -265,14 +267,14 @@ int main(void)
 
 	if (online_cpus(cpus) != CPUS)
 		die("the exercise needs two CPUs");
-	computing = must(mmap(NULL, sizeof(*computing), PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	shared = must(mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	load_module("/tests/callback_oracle.ko", PERIOD);
 	load_module("/tests/atomic_oracle.ko", "");
 	load_exercise("each", "word");
 	for (int cpu = 0; cpu < CPUS; cpu++)
 		pid[cpu] = start_program_on(cpu, name[cpu]);
-	wait_until(*computing == CPUS, "the programs do not run");
+	wait_until(shared->computing == CPUS, "the programs do not run");
 	begin_interrupts();
 	wait_until(are_counted(pid), "the CPUs have no timer interrupts");
 	earlier = read_counts();
@@ -306,7 +308,10 @@ int main(void)
 		look_at("whom", "a line of the file", earlier->bad ?: answer->bad,
 			"CPU PID TIMES, for each CPU and PID once", key);
 	loss = first_loss(earlier, answer);
-	if (!key && parameter_value("atomic_oracle", "tries"))
+	/* Who tries to take a lock loses something if the try fails. */
+	if (!key && parameter_value("atomic_oracle", "mutexes"))
+		key = "mutex";
+	else if (!key && parameter_value("atomic_oracle", "tries"))
 		key = "gives-up";
 	else if (!key && strcmp(loss, "none"))
 		key = "emptied";
