@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The witnesses are the PIDs of those who ask, which are drawn; the kernel's tracepoint of work
- * items, which says in which context an item has run, and who `current` was; and probes where
- * Rust takes a lock or asks for memory.
+ * items, which says in which context an item has run, and who `current` was, and where an item can
+ * be held; and probes where Rust takes a lock or asks for memory.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "report.h"
 #include "guest.h"
@@ -103,9 +104,76 @@ static void read_it(void *number)
 	look_at("context", "line \"task\"", value_in(text, "task"), "false", key ?: "bits");
 	look_at("current", "line \"current\"", current, *ran == 'a' ? pid : "who ran there",
 		key);
-	look_at("all", "the lines \"all\"", list_in(text), reader->list, key);
+	look_at("all", "the lines \"all\"", list_in(text), reader->list,
+		key ?: parameter_value("atomic_oracle", "tries") ? "gives-up" : NULL);
 	shown("thread %s has asked, the work was done in %s, and `current` was thread %s",
 	      asked, ran, current);
+}
+
+/*
+ * Two who read at the same time, each on a CPU of its own. The item of the one is held, in its
+ * softirq, while the other one reads: before its run() if `hold` is 1, and after it if that is 2.
+ * So its run() has not been called, or the thread that waits for it has not gone on.
+ */
+static const struct pair {
+	const char *hold, *held, *held_list, *other, *other_list, *what;
+} pairs[] = {
+	{ "1", "fourth", "${first} ${second} ${third} ${fifth} ${fourth}", "fifth",
+	  "${first} ${second} ${third} ${fifth}", "before the item of thread %ld runs" },
+	{ "2", "sixth", NULL, "seventh",
+	  "${first} ${second} ${third} ${fifth} ${fourth} ${sixth} ${seventh}",
+	  "after the item of thread %ld has run" },
+};
+
+#define HOLD "/sys/module/callback_oracle/parameters/hold"
+#define IS_HELD 3
+
+/* Reads in a child with that PID, on a CPU, and looks at the list if it is known. */
+static pid_t start_reader(const char *name, int cpu, const char *subject, const char *list)
+{
+	pid_t pid = must(fork_with_pid(drawn_number(name)));
+	char *got;
+
+	if (pid)
+		return pid;
+	stay_on(cpu);
+	/* It may have to wait, and is not slow then. */
+	got = list_in(try_slurp(ANSWER, NULL));
+	if (list)
+		look_at("all", subject, got, list, "added-by-show");
+	fflush(stdout);
+	_exit(0);
+}
+
+static bool has_ended(pid_t pid)
+{
+	siginfo_t end = { 0 };
+
+	must(waitid(P_PID, pid, &end, WEXITED | WNOHANG | WNOWAIT));
+	return end.si_pid;
+}
+
+static void look_at_pair(const struct pair *pair)
+{
+	char what[60], subject[100];
+	pid_t held, other;
+
+	snprintf(what, sizeof(what), pair->what, drawn_number(pair->held));
+	snprintf(subject, sizeof(subject), "the lines \"all\" of one who reads %s", what);
+	write_file(HOLD, pair->hold);
+	held = start_reader(pair->held, 0, "the lines \"all\" of the one whose item was held",
+			    pair->held_list);
+	if (!module_reaches(parameter_value("callback_oracle", "hold") == IS_HELD ||
+			    has_ended(held)))
+		look_at("all", "the item of the one who reads", "is not queued", "is queued",
+			"no-item");
+	other = start_reader(pair->other, 1, subject, pair->other_list);
+	if (!module_reaches(has_ended(other)))
+		look_at("all", subject, "waits for the other one's item", pair->other_list,
+			"one-at-a-time");
+	write_file(HOLD, "0");
+	wait_for(other);
+	wait_for(held);
 }
 
 static void compare(const char *id, const char *subject, const char *parameter, const char *key)
@@ -123,6 +191,10 @@ int main(void)
 	load_exercise("asked", "word");
 	for (size_t i = 0; i < sizeof(readers) / sizeof(*readers); i++)
 		run_as(drawn_number(readers[i].name), read_it, (void *)&readers[i]);
+	/* No other CPU is held. */
+	stay_on(1);
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
+		look_at_pair(&pairs[i]);
 	compare("sleeps", "mutexes that were taken where nothing may sleep", "mutexes", "mutex");
 	compare("sleeps", "requests for memory that may sleep, where nothing may",
 		"allocations", "allocation");

@@ -20,7 +20,6 @@
 #include "guest.h"
 
 #define CHALLENGE "/challenge"
-#define ANSWER "/sys/kernel/debug/exercise/answer"
 
 /* NAME=VALUE, a line each. */
 static char *challenge;
@@ -121,6 +120,9 @@ static void end_on(const char *id, const char *command, int error, const char *k
 	exit(0);
 }
 
+/* That of load_exercise(). */
+static const char *first_check;
+
 void load_exercise(const char *id, const char *word)
 {
 	int file = must(open("/exercise.ko", O_RDONLY | O_CLOEXEC)), error;
@@ -128,6 +130,7 @@ void load_exercise(const char *id, const char *word)
 	char parameters[60];
 	unsigned long long number = 0;
 
+	first_check = id;
 	memcpy(&number, letters, strlen(letters));
 	snprintf(parameters, sizeof(parameters), "word=%#llx", number);
 	error = syscall(SYS_finit_module, file, parameters, 0) ? errno : 0;
@@ -140,13 +143,23 @@ void unload_exercise(const char *id)
 	end_on(id, "rmmod exercise", unload_module("exercise"), "does-not-unload");
 }
 
+void end_as_slow(void)
+{
+	look_at(first_check, "the time that the text of the file takes", "many seconds",
+		"some milliseconds", "slow");
+	exit(0);
+}
+
 /* A byte 0, which would end the text, is shown as such. */
 char *read_answer(void)
 {
+	double start = monotonic();
 	size_t size, shown;
 	char *raw = try_slurp(ANSWER, &size), *text;
 	FILE *all;
 
+	if (monotonic() > start + MODULE_LIMIT)
+		end_as_slow();
 	if (!raw || !memchr(raw, 0, size))
 		return raw;
 	all = open_memstream(&text, &shown);
@@ -362,6 +375,22 @@ int program_stop(void)
 	if (waitid(P_PID, program, &stop, WSTOPPED | WNOHANG) || stop.si_pid != program)
 		return 0;
 	return stop.si_status;
+}
+
+bool look_at_stop(const char *id, const char *subject)
+{
+	int signal = 0;
+	bool stopped = program_reaches((signal = program_stop()));
+	char got[60];
+
+	if (stopped)
+		snprintf(got, sizeof(got), "it stopped by %s", sigabbrev_np(signal) ?: "?");
+	else
+		snprintf(got, sizeof(got), "%s",
+			 program_has_ended() ? program_end() : "it goes on");
+	look_at(id, subject, got, "it stopped by STOP",
+		stopped || !program_has_ended() ? "no-stop" : end_key());
+	return stopped && signal == SIGSTOP;
 }
 
 const char *program_end(void)

@@ -39,8 +39,27 @@ void shown(const char *format, ...) __attribute__((format(printf, 1, 2)));
  */
 void load_exercise(const char *id, const char *word);
 void unload_exercise(const char *id);
-/* The text of the student's file; NULL, with errno, if it cannot be opened or read. */
+#define ANSWER "/sys/kernel/debug/exercise/answer"
+/*
+ * The text of the student's file; NULL, with errno, if it cannot be opened or read. If that takes
+ * too long, the check of load_exercise() has failed: that is reported, and the grader ends.
+ */
 char *read_answer(void);
+/* The same, if something else than read_answer() has found that the module takes too long. */
+void end_as_slow(void) __noreturn;
+/*
+ * Waits until the condition is true, and returns whether it is. What a module does takes
+ * milliseconds: this gives up after some seconds, more on a slow host.
+ */
+#define MODULE_LIMIT (10 * patience())
+#define module_reaches(condition) ({				\
+	double _end = monotonic() + MODULE_LIMIT;		\
+	bool _is;						\
+								\
+	while (!(_is = (condition)) && monotonic() < _end)	\
+		usleep(1000);					\
+	_is;							\
+})
 
 /*
  * Such a text, line by line. The next line, without its newline, which is cut off in place;
@@ -113,6 +132,11 @@ bool program_makes_progress(void);
  * that is traced, with the event in the higher bits, as ptrace(2) has it.
  */
 int program_stop(void);
+/*
+ * Waits until the program's first process has stopped by SIGSTOP, and returns whether it has; the
+ * check `id` looks at that. The keys are "no-stop" and those of end_key().
+ */
+bool look_at_stop(const char *id, const char *subject);
 /* What has become of the program: "it exited with status 1", or another such text. */
 const char *program_end(void);
 /* The key of the hint for a program that has ended: "program-crashed" by a signal, or "ended". */

@@ -118,13 +118,11 @@ static void show_tables(const struct death *death)
 }
 
 /* Which mistake explains what was seen. */
-static const char *key_of(const struct death *death, bool stopped)
+static const char *key_of(const struct death *death)
 {
 	unsigned long low = drawn_number("low") * KIB, high = low + STEP * KIB;
 	unsigned long depth = death->end - death->address;
 
-	if (!stopped)
-		return program_has_ended() ? end_key() : "no-stop";
 	if (!death->seen)
 		return !program_has_ended()			 ? "alive" :
 		       strcmp(end_key(), "program-crashed")	 ? "ended" :
@@ -144,6 +142,9 @@ static const char *key_of(const struct death *death, bool stopped)
 		return "no-limit";
 	if (death->soft < low || death->soft >= high)
 		return "limit-size";
+	if (death->end - death->sp >= low && death->end - death->sp < high &&
+	    death->end - death->start < low)
+		return "jumped";
 	return "pointer";
 }
 
@@ -166,6 +167,8 @@ static void look_limits(const struct death *death, const char *key)
 		  death->end - death->address, key);
 	look_size("between", "the stack pointer is below the stack's high end by",
 		  death->end - death->sp, key);
+	look_size("between", "when the program dies, its stack has", death->end - death->start,
+		  key);
 	look_size("limit", "the soft limit in /proc/PID/limits is", death->soft, key);
 	look_at("limit", "the stack was within the limit",
 		death->end - death->start <= death->soft ? "yes" : "no", "yes", key);
@@ -189,7 +192,7 @@ int main(void)
 	must(setrlimit(RLIMIT_STACK, &limit));
 	snprintf(high, sizeof(high), "%ld", drawn_number("low") + STEP);
 	program = start_program((const char *[]){ drawn("low"), high, NULL });
-	stopped = program_reaches(program_stop());
+	stopped = look_at_stop("dies", "before it goes down");
 	/* Only one can trace a program. */
 	attached = stopped && !ptrace(PTRACE_SEIZE, program, 0, 0);
 	error = errno;
@@ -202,17 +205,14 @@ int main(void)
 			program_reaches(program_has_ended());
 		}
 	}
-	key = stopped && !attached ? "traced" : key_of(&death, stopped);
+	key = attached ? key_of(&death) : "traced";
 	if (death.seen)
 		reason = death.in_call || death.code <= 0 ? "a signal that was sent" :
 			 death.code == SEGV_MAPERR	    ? "nothing is mapped there" :
 							      "no access is allowed there";
-	if (!stopped) {
-		look_at("dies", "before it stops",
-			program_has_ended() ? program_end() : "it goes on", "it stopped", key);
-	} else if (!attached) {
+	if (stopped && !attached) {
 		look_at("dies", "the grader attaches itself", strerror(error), "no error", key);
-	} else {
+	} else if (stopped) {
 		look_at("dies", "the program", program_end(),
 			"signal 11 (Segmentation fault) ended it", key);
 		look_at("dies", "the reason of the signal", reason, "nothing is mapped there", key);

@@ -14,6 +14,10 @@ use crate::lab::{
     Lines, //
 };
 use crate::student::Student;
+use core::{
+    iter,
+    ptr, //
+};
 use kernel::cpu::CpuId;
 use kernel::interrupt::local_interrupt_disable;
 use kernel::prelude::*;
@@ -55,7 +59,7 @@ pub(crate) trait Latest: Sized + Send + Sync + 'static {
 
     /// Returns a pair that was published when this was called, or since: both words are of one `publish()`. [`None`] if
     /// nothing has been published. If it has to wait for an NMI on another CPU, it tries again. May be interrupted by any
-    /// number of NMIs.
+    /// number of NMIs. It loads words, and stores none.
     fn read(&self) -> Option<[u64; 2]>;
 }
 
@@ -72,16 +76,17 @@ impl Word {
 
     /// Returns the value. As for `Atomic`, the order is [`Relaxed`] or [`Acquire`].
     pub(crate) fn load<Order: AcquireOrRelaxed>(&self, order: Order) -> u64 {
-        match before_access() {
-            Ok(()) => self.0.load(order),
-            Err(any) => any,
-        }
+        before_access(self).unwrap_or_else(|| self.0.load(order))
     }
 
     /// Replaces the value. As for `Atomic`, the order is [`Relaxed`] or [`Release`].
     pub(crate) fn store<Order: ReleaseOrRelaxed>(&self, value: u64, order: Order) {
-        let _ = before_access();
-
+        before_access(self);
+        if !Context::now().nmi {
+            READ_HAS_STORED.store(1, Relaxed);
+        } else if LOSES_STORES.load(Relaxed) != 0 {
+            return;
+        }
         self.0.store(value, order);
     }
 }
@@ -96,6 +101,12 @@ const MOST_ACCESSES: i64 = 10_000;
 /// How many accesses a reader on another CPU may need to see what there is to see of a half-published pair.
 const ENOUGH: i64 = 200;
 
+/// How many words a `publish()` may use, all in all.
+const MOST_WORDS: usize = 256;
+
+/// Of how many accesses of a `read()` is known what they have found.
+const MOST_FOUND: usize = 64;
+
 /// How many NMIs have been sent; how many of them have published their pair.
 static SENT: Atomic<i64> = Atomic::new(0);
 static PUBLISHED: Atomic<i64> = Atomic::new(0);
@@ -107,15 +118,24 @@ static READ_AT: Atomic<i64> = Atomic::new(0);
 static ALONE: Atomic<i64> = Atomic::new(0);
 static INTERRUPT_AT: Atomic<i64> = Atomic::new(NEVER);
 static TIMES: Atomic<i64> = Atomic::new(0);
+/// What the accesses of the latest `read()` have found. [`NEVER`], or how many accesses of a `read()` find the same again.
+static FOUND: [Atomic<u64>; MOST_FOUND] = [const { Atomic::new(0) }; MOST_FOUND];
+static FOUND_AGAIN: Atomic<i64> = Atomic::new(NEVER);
+/// The addresses of the words that a `publish()` has used; whether there were too many.
+static WORDS: [Atomic<usize>; MOST_WORDS] = [const { Atomic::new(0) }; MOST_WORDS];
+static HAS_TOO_MANY_WORDS: Atomic<i64> = Atomic::new(0);
+/// Whether what a `publish()` stores is lost.
+static LOSES_STORES: Atomic<i64> = Atomic::new(0);
 /// How many accesses all reads have made, and how many reads have ended.
 static ACCESSES: Atomic<i64> = Atomic::new(0);
 static READS: Atomic<i64> = Atomic::new(0);
 /// `preempt_count()` at the beginning of the present `publish()`.
 static COUNT: Atomic<i64> = Atomic::new(0);
-/// Whether a lock was held in a `publish()`; whether one has waited; whether a read has.
+/// Whether a lock was held in a `publish()`; whether one has waited; whether a read has; whether a read has stored.
 static HAS_LOCKED: Atomic<i64> = Atomic::new(0);
 static HAS_WAITED: Atomic<i64> = Atomic::new(0);
 static READ_HAS_WAITED: Atomic<i64> = Atomic::new(0);
+static READ_HAS_STORED: Atomic<i64> = Atomic::new(0);
 
 /// Returns `preempt_count()`, which counts the spinlocks that are held, on all kernels but PREEMPT_RT.
 fn preempt_count() -> i64 {
@@ -123,27 +143,49 @@ fn preempt_count() -> i64 {
     Context::now().preempt_count as i64
 }
 
-/// Lets happen what is to happen before an access. A value instead of that of the word ends a loop that waits for
-/// something that will not come.
-fn before_access() -> Result<(), u64> {
+/// Lets happen what is to happen before an access. Returns what a load finds instead of the value of the word: what an
+/// earlier read has found; or a value that ends a loop that waits for something that will not come.
+fn before_access(word: &Word) -> Option<u64> {
     let (accesses, has_waited) = if Context::now().nmi {
-        (before_access_of_publish(), &HAS_WAITED)
+        (before_access_of_publish(word), &HAS_WAITED)
     } else {
-        (before_access_of_read(), &READ_HAS_WAITED)
+        // CAST: It is not negative.
+        let at = READ_AT.fetch_add(1, Relaxed) as usize;
+
+        // CAST: It is no more than MOST_FOUND, and `NEVER` is less than all.
+        if (at as i64) < FOUND_AGAIN.load(Relaxed) {
+            return FOUND.get(at).map(|found| found.load(Relaxed));
+        }
+        (before_access_of_read(word, at), &READ_HAS_WAITED)
     };
 
     if accesses < MOST_ACCESSES {
-        return Ok(());
+        return None;
     }
     has_waited.store(1, Relaxed);
     // CAST: It is not negative.
-    Err(accesses as u64 % 2)
+    Some(accesses as u64 % 2)
+}
+
+/// Notes that a `publish()` uses the word.
+fn note(word: &Word) {
+    let address = ptr::from_ref(word).addr();
+
+    for noted in &WORDS {
+        match noted.load(Relaxed) {
+            0 => return noted.store(address, Relaxed),
+            used if used == address => return,
+            _ => {}
+        }
+    }
+    HAS_TOO_MANY_WORDS.store(1, Relaxed);
 }
 
 /// Returns how many accesses the present `publish()` has made.
-fn before_access_of_publish() -> i64 {
+fn before_access_of_publish(word: &Word) -> i64 {
     let at = PUBLISH_AT.fetch_add(1, Relaxed);
 
+    note(word);
     if preempt_count() != COUNT.load(Relaxed) {
         HAS_LOCKED.store(1, Relaxed);
     }
@@ -155,11 +197,10 @@ fn before_access_of_publish() -> i64 {
 
 /// Returns how many accesses the present `read()` has made since the latest NMI. While an NMI is under way, a read may
 /// have to wait for it, as long as the host has no time for that CPU.
-fn before_access_of_read() -> i64 {
-    let at = READ_AT.fetch_add(1, Relaxed);
-
+fn before_access_of_read(word: &Word, at: usize) -> i64 {
     ACCESSES.fetch_add(1, Relaxed);
-    if at == INTERRUPT_AT.load(Relaxed) {
+    // CAST: It counts accesses.
+    if at as i64 == INTERRUPT_AT.load(Relaxed) {
         for _ in 0..TIMES.load(Relaxed) {
             interrupt(CpuId::current());
             if HAS_WAITED.load(Relaxed) != 0 {
@@ -169,6 +210,9 @@ fn before_access_of_read() -> i64 {
     }
     if PUBLISHED.load(Relaxed) != SENT.load(Relaxed) {
         ALONE.store(0, Relaxed);
+    }
+    if let (NEVER, Some(found)) = (FOUND_AGAIN.load(Relaxed), FOUND.get(at)) {
+        found.store(word.0.load(Relaxed), Relaxed);
     }
     ALONE.fetch_add(1, Relaxed)
 }
@@ -275,8 +319,11 @@ impl Seen {
 impl Answers {
     /// Reads once.
     fn read(&self) -> Seen {
-        let begin = PUBLISHED.load(Acquire);
+        self.read_since(PUBLISHED.load(Acquire))
+    }
 
+    /// Reads once. The read is as if it had begun when so many pairs had been published.
+    fn read_since(&self, begin: i64) -> Seen {
         READ_AT.store(0, Relaxed);
         ALONE.store(0, Relaxed);
         let found = self.student.read();
@@ -284,14 +331,13 @@ impl Answers {
 
         // The next one may be complete, and not be counted yet.
         let end = PUBLISHED.load(Acquire) + 1;
-        let is_any_of =
-            |first: i64| (first..=end).any(|number| found == Some(pair(number, self.word)));
+        let is = |number: i64| found == Some(pair(number, self.word));
 
         if found.is_none() {
             Seen::Nothing
-        } else if is_any_of(begin.max(1)) {
+        } else if is(begin.max(1)) || (begin.max(1)..=end).rev().any(is) {
             Seen::Whole
-        } else if is_any_of(1) {
+        } else if (1..begin).any(is) {
             Seen::Old
         } else {
             Seen::Torn
@@ -333,6 +379,39 @@ impl Answers {
         }
         PAUSE_AT.store(NEVER, Relaxed);
         Ok(worst)
+    }
+
+    /// Returns whether an NMI of which nothing is stored changes what is read nevertheless.
+    fn shares_more_than_words(&self) -> bool {
+        let before = self.student.read();
+
+        LOSES_STORES.store(1, Relaxed);
+        interrupt(CpuId::current());
+        LOSES_STORES.store(0, Relaxed);
+        self.student.read() != before
+    }
+
+    /// Returns what reads have seen before whose access there came one NMI, two, and so on, up to `most`.
+    ///
+    /// A read depends on nothing but what its accesses find. So after each NMI this reads anew for each access, and has
+    /// the accesses before it find what those of a read have found that was before the first NMI.
+    fn read_lapped(&self, most: i64) -> (i64, Seen) {
+        let begin = PUBLISHED.load(Acquire);
+        let mut seen = self.read();
+        let found = READ_AT.load(Relaxed).min(MOST_FOUND as i64);
+
+        for _ in 0..most {
+            interrupt(CpuId::current());
+            for at in 0..found {
+                FOUND_AGAIN.store(at, Relaxed);
+                seen = self.read_since(begin);
+                FOUND_AGAIN.store(NEVER, Relaxed);
+                if seen != Seen::Whole {
+                    return (at, seen);
+                }
+            }
+        }
+        (0, seen)
     }
 }
 
@@ -382,9 +461,11 @@ impl Exercise for Answers {
     }
 
     fn show(&self, lines: &mut Lines) -> Result {
-        /// How many NMIs come at once, at most.
-        const MANY: i64 = 600;
+        // How many NMIs come at once, at most: another number in each run, and enough for a count of 16 bits.
+        // CAST: It is small.
+        let many = 33_000 + (pair(0, self.word)[0] % 1000) as i64;
 
+        READ_HAS_STORED.store(0, Relaxed);
         let before = self.read();
 
         lines.add(fmt!("before: {}", before.name()))?;
@@ -413,7 +494,7 @@ impl Exercise for Answers {
         add(lines, "latest", &mut quiet)?;
         lines.add(fmt!("accesses: {accesses} {reads}"))?;
 
-        let locks = accesses == 0 || HAS_LOCKED.load(Relaxed) != 0;
+        let locks = self.shares_more_than_words() || HAS_LOCKED.load(Relaxed) != 0;
 
         lines.add(fmt!("locks: {}", if locks { "yes" } else { "no" }))?;
         if locks {
@@ -429,9 +510,11 @@ impl Exercise for Answers {
             lines,
             "lapped",
             (0..reads)
-                .flat_map(|at| [2, 3, 4, 128, 256, MANY].map(|times| (at, times)))
+                .flat_map(|at| [2, 3, 4, 128].map(|times| (at, times)))
                 .map(|(at, times)| Ok((at, self.read_interrupted(at, times)))),
         )?;
+        add(lines, "wraps", iter::once(Ok(self.read_lapped(many))))?;
+        lines.add(fmt!("too-many-words: {}", HAS_TOO_MANY_WORDS.load(Relaxed)))?;
         add(
             lines,
             "writer",
@@ -444,6 +527,7 @@ impl Exercise for Answers {
         )?;
         lines.add(fmt!("waits: {}", HAS_WAITED.load(Relaxed)))?;
         lines.add(fmt!("read-waits: {}", READ_HAS_WAITED.load(Relaxed)))?;
+        lines.add(fmt!("read-stores: {}", READ_HAS_STORED.load(Relaxed)))?;
         lines.add(fmt!("nmis: {}", PUBLISHED.load(Relaxed)))
     }
 }

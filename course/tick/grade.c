@@ -4,16 +4,21 @@
  * kernel's tracepoint of high-resolution timers, which says on which CPU a timer of the module has
  * expired, and who `current` was; and probes where Rust takes a lock or asks for memory.
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "contexts.h"
 #include "report.h"
 #include "guest.h"
 
 #define CPUS 2
+/* More tasks than the oracle knows. */
 #define COUNTS_MAX 2000
+/* That of the student's file, in nanoseconds. */
+#define PERIOD "period=1000000"
 
 /* How often a task was interrupted on a CPU. */
 struct counted {
@@ -24,15 +29,25 @@ struct counted {
 struct counts {
 	struct counted counted[COUNTS_MAX];
 	size_t number;
-	const char *bad; /* a line that is none */
+	const char *bad; /* a line that is none, or has what another one has */
+	const char *key;
 };
 
-static void add(struct counts *counts, int cpu, int pid, unsigned long times)
+/* Whether there is room for it. */
+static bool add(struct counts *counts, int cpu, int pid, unsigned long times)
 {
-	errno = 0;
 	if (counts->number == COUNTS_MAX)
-		die("too many tasks");
+		return false;
 	counts->counted[counts->number++] = (struct counted){ cpu, pid, times };
+	return true;
+}
+
+static bool has(const struct counts *counts, int cpu, int pid)
+{
+	for (size_t i = 0; i < counts->number; i++)
+		if (counts->counted[i].cpu == cpu && counts->counted[i].pid == pid)
+			return true;
+	return false;
 }
 
 /* 0 if it has none. */
@@ -66,8 +81,10 @@ static struct counts *ask_oracle(void)
 		unsigned long times;
 		int cpu, pid;
 
-		if (sscanf(line, "hrtimer %d %*s %d %lu", &cpu, &pid, &times) == 3)
-			add(counts, cpu, pid, times);
+		errno = 0;
+		if (sscanf(line, "hrtimer %d %*s %d %lu", &cpu, &pid, &times) == 3 &&
+		    !add(counts, cpu, pid, times))
+			die("too many tasks");
 	}
 	free(text);
 	return counts;
@@ -79,13 +96,17 @@ static struct counts *read_counts(void)
 	char *text = read_answer(), *rest = text, *line;
 	struct counts *counts = calloc(1, sizeof(*counts));
 
-	while ((line = next_line(&rest))) {
+	while (!counts->bad && (line = next_line(&rest))) {
 		unsigned long times;
 		int cpu, pid, end = -1;
 
-		if (sscanf(line, "%d %d %lu%n", &cpu, &pid, &times, &end) == 3 && !line[end])
-			add(counts, cpu, pid, times);
-		else if (!counts->bad)
+		if (sscanf(line, "%d %d %lu%n", &cpu, &pid, &times, &end) != 3 || line[end])
+			counts->key = "format";
+		else if (has(counts, cpu, pid))
+			counts->key = "repeated";
+		else if (!add(counts, cpu, pid, times))
+			counts->key = "too-many";
+		if (counts->key)
 			counts->bad = strdup(line);
 	}
 	free(text);
@@ -108,9 +129,15 @@ static unsigned long interrupts_on(int cpu)
 	return number;
 }
 
+/* How many programs compute on their CPUs. */
+static struct shared {
+	atomic_int computing;
+} *shared;
+
 static void compute(int cpu)
 {
 	stay_on(cpu);
+	shared->computing++;
 	for (;;)
 		;
 }
@@ -200,34 +227,57 @@ static char *first_difference(const struct counts *before, const struct counts *
 	return strdup("none");
 }
 
-static void compare(const char *id, const char *subject, const char *parameter, const char *key)
+/* The first row that has become less between two reads. */
+static char *first_loss(const struct counts *earlier, const struct counts *later)
+{
+	char *text;
+
+	for (size_t i = 0; i < earlier->number; i++) {
+		const struct counted *was = &earlier->counted[i];
+		unsigned long is = times_of(later, was->cpu, was->pid);
+
+		if (is >= was->times)
+			continue;
+		must(asprintf(&text, "%lu for PID %d on CPU %d, after %lu", is, was->pid, was->cpu,
+			      was->times));
+		return text;
+	}
+	return strdup("none");
+}
+
+static void compare(const char *id, const char *subject, const char *oracle, const char *parameter,
+		    const char *key)
 {
 	char count[30];
 
-	snprintf(count, sizeof(count), "%lu", parameter_value("atomic_oracle", parameter));
+	snprintf(count, sizeof(count), "%lu", parameter_value(oracle, parameter));
 	look_at(id, subject, count, "0", key);
 }
 
 int main(void)
 {
-	struct counts *before, *answer, *after;
+	struct counts *earlier, *before, *answer, *after;
 	pid_t pid[CPUS], other[CPUS];
 	const char *const name[CPUS] = { "zero", "one" };
 	const char *const want[CPUS] = { "${zero}", "${one}" };
-	const char *key = NULL;
+	const char *key = NULL, *loss;
 	unsigned long on[CPUS];
 	int cpus[CPUS_MAX];
 	char subject[120];
 
 	if (online_cpus(cpus) != CPUS)
 		die("the exercise needs two CPUs");
-	load_module("/tests/callback_oracle.ko", "");
+	shared = must(mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	load_module("/tests/callback_oracle.ko", PERIOD);
 	load_module("/tests/atomic_oracle.ko", "");
 	load_exercise("each", "word");
 	for (int cpu = 0; cpu < CPUS; cpu++)
 		pid[cpu] = start_program_on(cpu, name[cpu]);
+	wait_until(shared->computing == CPUS, "the programs do not run");
 	begin_interrupts();
 	wait_until(are_counted(pid), "the CPUs have no timer interrupts");
+	earlier = read_counts();
 	for (int cpu = 0; cpu < CPUS; cpu++)
 		end_child(pid[cpu]);
 	before = ask_oracle();
@@ -240,8 +290,8 @@ int main(void)
 		key = "no-timer";
 	else if (on[0] < ENOUGH || on[1] < ENOUGH)
 		key = "one-cpu";
-	else if (answer->bad)
-		key = "format";
+	else if (earlier->bad || answer->bad)
+		key = earlier->key ?: answer->key;
 	else if (!times_on(answer, 0) || !times_on(answer, 1))
 		key = "not-counted";
 	for (int cpu = 0; cpu < CPUS; cpu++) {
@@ -252,8 +302,20 @@ int main(void)
 						 "expires again and again",
 			"expires again and again", key);
 	}
-	if (answer->bad)
-		look_at("whom", "a line of the file", answer->bad, "CPU PID TIMES", key);
+	compare("each", "times that a timer was set to expire after another time than PERIOD",
+		"callback_oracle", "off_period", key ?: "period");
+	if (earlier->bad || answer->bad)
+		look_at("whom", "a line of the file", earlier->bad ?: answer->bad,
+			"CPU PID TIMES, for each CPU and PID once", key);
+	loss = first_loss(earlier, answer);
+	/* Who tries to take a lock loses something if the try fails. */
+	if (!key && parameter_value("atomic_oracle", "mutexes"))
+		key = "mutex";
+	else if (!key && parameter_value("atomic_oracle", "tries"))
+		key = "gives-up";
+	else if (!key && strcmp(loss, "none"))
+		key = "emptied";
+	look_at("whom", "a row that is less when the file is read again", loss, "none", key);
 	for (int cpu = 0; cpu < CPUS; cpu++) {
 		unsigned long got = times_of(answer, cpu, pid[cpu]);
 		char number[20];
@@ -271,11 +333,12 @@ int main(void)
 	}
 	look_at("all", "the first row that is wrong", first_difference(before, answer, after),
 		"none", key);
-	compare("sleeps", "mutexes that were taken where nothing may sleep", "mutexes", "mutex");
-	compare("sleeps", "requests for memory that may sleep, where nothing may",
+	compare("sleeps", "mutexes that were taken where nothing may sleep", "atomic_oracle",
+		"mutexes", "mutex");
+	compare("sleeps", "requests for memory that may sleep, where nothing may", "atomic_oracle",
 		"allocations", "allocation");
 	compare("lock", "locks that were taken in an interrupt, and also while one could come",
-		"locks", "stall");
+		"atomic_oracle", "locks", "stall");
 	/* So that what is wrong so far is known if the kernel does not survive what follows. */
 	fflush(stdout);
 

@@ -34,17 +34,11 @@ static const struct call {
 
 static pid_t program;
 
-/* The lines that were out when it stopped itself. */
-static long lines_before;
+/* The bytes that have come out after the stop, in the latest run under a tracer. */
+static long bytes;
 
-/* Whether it has stopped since the last call. */
-static bool has_stopped(void)
-{
-	siginfo_t stop = { 0 };
-
-	/* ECHILD: it has ended, and only that could still be waited for. */
-	return !waitid(P_PID, program, &stop, WSTOPPED | WNOHANG) && stop.si_pid == program;
-}
+/* The bytes and lines that were out when it stopped itself. */
+static long bytes_before, lines_before;
 
 /* How many times the program has called write, or a call like it. */
 static long count_writes(void)
@@ -120,6 +114,15 @@ static bool look_asleep(const struct call *call)
 	return reached;
 }
 
+static long count_bytes(void)
+{
+	char *text = program_output();
+	long bytes = strlen(text);
+
+	free(text);
+	return bytes;
+}
+
 static long count_lines(void)
 {
 	char *text = program_output();
@@ -139,11 +142,8 @@ static bool start(const struct call *call)
 	bool stopped;
 
 	program = start_program(arguments);
-	stopped = program_reaches(has_stopped());
-	look("asleep", "at first",
-	     stopped ? "it stopped" : program_has_ended() ? program_end() : "it goes on",
-	     "it stopped");
-	mistake("asleep", stopped || !program_has_ended() ? "no-stop" : end_key());
+	stopped = look_at_stop("asleep", "at first");
+	bytes_before = count_bytes();
 	lines_before = count_lines();
 	return stopped;
 }
@@ -286,6 +286,7 @@ static char *run_under(const char *name, const char *drawn_call, bool goes_on)
 		snprintf(subject, sizeof(subject), "writes in /proc/PID/io, under %s", name);
 		look_writes(subject, count_writes() - before);
 		look_lines();
+		bytes = count_bytes() - bytes_before;
 		if (tracer_of(program) != tracer)
 			die("%s has ended before the program", name);
 	}
@@ -318,6 +319,26 @@ static long count_calls(const char *trace, const char *name)
 	return count;
 }
 
+/*
+ * The sum of what the calls have returned: "PID NAME(...) = RESULT", or, of one in two parts,
+ * "PID <... NAME resumed> ) = RESULT".
+ */
+static long sum_results(const char *trace, const char *name)
+{
+	char *copy = strdup(trace), *rest = copy, *line, resumed[40];
+	long sum = 0;
+
+	snprintf(resumed, sizeof(resumed), "<... %s resumed>", name);
+	while ((line = next_line(&rest))) {
+		char *result = strrchr(line, '=');
+
+		if (result && (count_calls(line, name) || strstr(line, resumed)))
+			sum += strtol(result + 1, NULL, 10);
+	}
+	free(copy);
+	return sum;
+}
+
 static void look_strace(void)
 {
 	char *trace = run_under("strace", "strace", false);
@@ -331,7 +352,7 @@ static void look_strace(void)
 
 static void look_ltrace(void)
 {
-	char *trace = run_under("ltrace", "ltrace", true), number[24];
+	char *trace = run_under("ltrace", "ltrace", true), number[24], want[24];
 	long others;
 
 	if (!trace)
@@ -341,8 +362,12 @@ static void look_ltrace(void)
 	snprintf(number, sizeof(number), "%ld", count_calls(trace, "printf"));
 	look("ltrace", "lines printf(...) of ltrace", number, "${lines}");
 	mistake("ltrace", others ? "inlined" : "calls");
-	shown("ltrace: %s calls of printf, %ld of puts and putchar, %ld of fflush", number, others,
-	      count_calls(trace, "fflush"));
+	snprintf(number, sizeof(number), "%ld", sum_results(trace, "printf"));
+	snprintf(want, sizeof(want), "%ld", bytes);
+	look_at("ltrace", "bytes that these calls have printed, by their results", number, want,
+		"printed-otherwise");
+	shown("ltrace: %ld calls of printf, %ld of puts and putchar, %ld of fflush",
+	      count_calls(trace, "printf"), others, count_calls(trace, "fflush"));
 	free(trace);
 }
 

@@ -124,14 +124,7 @@ int main(void)
 
 	program = start_program((const char *[]){ drawn("heap"), drawn("stack"), NULL });
 	for (int stop = 0; stop < 2; stop++) {
-		bool stopped = program_reaches(program_stop());
-		const char *got = stopped	      ? "it stopped" :
-				  program_has_ended() ? program_end() :
-							"it goes on";
-
-		look("stops", stop ? "the second time" : "the first time", got, "it stopped");
-		mistake("stops", stopped || !program_has_ended() ? "no-stop" : end_key());
-		if (!stopped) {
+		if (!look_at_stop("stops", stop ? "the second time" : "the first time")) {
 			end_program();
 			return 0;
 		}

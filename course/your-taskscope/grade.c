@@ -218,14 +218,21 @@ static char *number_of(size_t number, pid_t example)
 	return text;
 }
 
-/* How many of those that stay are not there once. */
-static size_t count_missing(const struct list *stay, const struct list *list, pid_t *example)
+/*
+ * How many of those that stay are not there once. A kernel thread may have ended nevertheless: it
+ * is none of those that the oracle finds after the list was read.
+ */
+static size_t count_missing(const struct list *stay, const struct list *list,
+			    const struct list *oracle, pid_t *example)
 {
 	size_t missing = 0;
 
-	for (size_t i = 0; i < stay->count; i++)
-		if (!list->times[stay->thread[i].pid] && !missing++)
-			*example = stay->thread[i].pid;
+	for (size_t i = 0; i < stay->count; i++) {
+		pid_t pid = stay->thread[i].pid;
+
+		if (oracle->times[pid] && !list->times[pid] && !missing++)
+			*example = pid;
+	}
 	return missing;
 }
 
@@ -426,13 +433,15 @@ static struct pieces read_pieces(const struct list *stay)
 {
 	struct pieces pieces = { .differs = -1 };
 	size_t piece = drawn_number("piece"), offset = drawn_number("offset");
-	struct list list;
+	struct list list, oracle;
 	int file;
 
 	pieces.cut = read_table("pieces", piece);
+	oracle = ask_oracle();
 	list = parse(pieces.cut.bytes, true);
-	pieces.missing = count_missing(stay, &list, &pieces.example);
+	pieces.missing = count_missing(stay, &list, &oracle, &pieces.example);
 	free_list(&list);
+	free_list(&oracle);
 
 	file = open_table("pieces");
 	read_on(file, &pieces.whole, LONGEST, NULL);
@@ -497,7 +506,7 @@ static struct snapshot take_snapshots(const struct list *stay)
 	struct snapshot found = { 0 };
 	size_t piece = drawn_number("piece");
 	struct text second = { 0 };
-	struct list list, oracle;
+	struct list list, oracle, later;
 	int file, other;
 	pid_t early, born, dead, young;
 
@@ -517,6 +526,7 @@ static struct snapshot take_snapshots(const struct list *stay)
 	other = open_table("snapshot");
 	read_on(other, &second, LONGEST, NULL);
 	read_on(file, &first, piece, NULL);
+	later = ask_oracle();
 	close(file);
 	close(other);
 	/* It has a copy of the descriptor, and the module could not be unloaded. */
@@ -524,7 +534,7 @@ static struct snapshot take_snapshots(const struct list *stay)
 	end_child(early);
 
 	list = parse(first.bytes, true);
-	found.missing = count_missing(stay, &list, &found.example);
+	found.missing = count_missing(stay, &list, &later, &found.example);
 	for (size_t i = 0; i < oracle.count; i++) {
 		const struct thread *thread = &oracle.thread[i];
 
@@ -542,6 +552,7 @@ static struct snapshot take_snapshots(const struct list *stay)
 	found.has_new = list.times[born];
 	free_list(&list);
 	free_list(&oracle);
+	free_list(&later);
 	return found;
 }
 
@@ -596,14 +607,16 @@ static void look_in_the_storm(const struct list *stay, const char *key)
 	for (int i = 0; i < OPENS; i++) {
 		unsigned long before = shared->births;
 		struct text text;
-		struct list list;
+		struct list list, oracle;
 
 		wait_until(shared->births > before + 6, "no thread is born");
 		text = read_table("storm", 16 * drawn_number("piece"));
+		oracle = ask_oracle();
 		list = parse(text.bytes, true);
-		missing += count_missing(stay, &list, &example[0]);
+		missing += count_missing(stay, &list, &oracle, &example[0]);
 		twice += count_twice(&list, &example[1]);
 		free_list(&list);
+		free_list(&oracle);
 		free(text.bytes);
 	}
 	look_at("storm", "threads missing", number_of(missing, example[0]), "none",
@@ -668,7 +681,7 @@ int main(void)
 		if (before.thread[i].pid && after.times[before.thread[i].pid] &&
 		    !strcmp(before.thread[i].comm, find(&after, before.thread[i].pid)->comm))
 			add(&stay, &before.thread[i]);
-	missing = count_missing(&stay, &list, &example[0]);
+	missing = count_missing(&stay, &list, &after, &example[0]);
 	twice = count_twice(&list, &example[1]);
 	for (size_t i = 0; i < list.count; i++) {
 		const struct thread *row = &list.thread[i];

@@ -3,10 +3,16 @@
  * Finds mistakes of modules in Rust that only a debug kernel reports (CONFIG_DEBUG_ATOMIC_SLEEP,
  * CONFIG_PROVE_LOCKING), by probes of the functions that Rust calls:
  *
- *	mutexes      how often a mutex was taken where nothing may sleep
+ *	mutexes      how often a mutex was taken where nothing may sleep, or a try was made to take
+ *	             one in an interrupt or a softirq
  *	allocations  how often memory was asked for in a way that may sleep, there
  *	locks        how many spinlocks were taken in an interrupt or a softirq, and at another
  *	             time while such a one could have come
+ *
+ * A try to take a spinlock in an interrupt or a softirq fails now and then, as it does when
+ * another CPU has the lock. After that, a module may try again:
+ *
+ *	tries        how many tries have failed for this reason
  */
 #include <linux/gfp.h>
 #include <linux/module.h>
@@ -23,6 +29,8 @@ static int allocations;
 module_param(allocations, int, 0400);
 static int locks;
 module_param(locks, int, 0400);
+static int tries;
+module_param(tries, int, 0400);
 
 void rust_helper_mutex_lock(struct mutex *lock);
 
@@ -48,6 +56,17 @@ static int at_mutex(struct kprobe *probe, struct pt_regs *regs)
 		mutexes += !may_sleep(regs, preempt_count() - added_at_mutex);
 	else if (measures == current)
 		added_at_mutex = preempt_count();
+	return 0;
+}
+
+static bool in_interrupt_or_softirq(int count)
+{
+	return count & (HARDIRQ_MASK | SOFTIRQ_OFFSET);
+}
+
+static int at_mutex_trylock(struct kprobe *probe, struct pt_regs *regs)
+{
+	mutexes += in_interrupt_or_softirq(preempt_count());
 	return 0;
 }
 
@@ -139,21 +158,59 @@ static int at_lock_irq(struct kprobe *probe, struct pt_regs *regs)
 	return take(regs, true);
 }
 
+/* What is called instead of a spin_trylock() that fails. */
+static noinline int has_failed(void)
+{
+	return 0;
+}
+
+/* In a row: who tries a few times and then gives up is found, too. */
+#define TRIES 100
+
+static int fail_now_and_then(struct pt_regs *regs)
+{
+	static atomic_t all;
+
+	if (measures || !in_interrupt_or_softirq(preempt_count() - added) ||
+	    (atomic_inc_return(&all) - 1) / TRIES % 2)
+		return 0;
+	WRITE_ONCE(tries, tries + 1);
+	instruction_pointer_set(regs, (unsigned long)has_failed);
+	return 1;
+}
+
+static int at_trylock(struct kprobe *probe, struct pt_regs *regs)
+{
+	take(regs, false);
+	return fail_now_and_then(regs);
+}
+
+static int at_trylock_irq(struct kprobe *probe, struct pt_regs *regs)
+{
+	take(regs, true);
+	return fail_now_and_then(regs);
+}
+
 /* Where mutex_lock() is a macro, Rust calls the helper; where it is a function, the function. */
 #ifdef CONFIG_DEBUG_LOCK_ALLOC
 #define MUTEX_LOCK "rust_helper_mutex_lock"
+#define MUTEX_TRYLOCK "rust_helper_mutex_trylock"
 #else
 #define MUTEX_LOCK "mutex_lock"
+#define MUTEX_TRYLOCK "mutex_trylock"
 #endif
 
 static struct kprobe probes[] = {
 	{ .symbol_name = MUTEX_LOCK, .pre_handler = at_mutex },
+	{ .symbol_name = MUTEX_TRYLOCK, .pre_handler = at_mutex_trylock },
 	{ .symbol_name = "rust_helper_krealloc_node_align", .pre_handler = at_allocation },
 	{ .symbol_name = "rust_helper_vrealloc_node_align", .pre_handler = at_allocation },
 	{ .symbol_name = "rust_helper_kvrealloc_node_align", .pre_handler = at_allocation },
 	{ .symbol_name = "rust_helper___spin_lock_init", .pre_handler = at_init },
 	{ .symbol_name = "rust_helper_spin_lock", .pre_handler = at_lock },
 	{ .symbol_name = "rust_helper_spin_lock_irq_disable", .pre_handler = at_lock_irq },
+	{ .symbol_name = "rust_helper_spin_trylock", .pre_handler = at_trylock },
+	{ .symbol_name = "rust_helper_spin_trylock_irq_disable", .pre_handler = at_trylock_irq },
 };
 
 static struct kprobe *all[ARRAY_SIZE(probes)];

@@ -6,11 +6,14 @@
  *	KIND CPU CONTEXT PID COUNT
  *
  * KIND is work or hrtimer, CONTEXT is task, softirq or hardirq, and PID is that of `current`.
+ *
+ * It can also have a work item wait, and find out whether timers have a period.
  */
 #include <linux/debugfs.h>
 #include <linux/hrtimer.h>
 #include <linux/kallsyms.h>
 #include <linux/module.h>
+#include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
@@ -23,6 +26,20 @@
 static char *of = "exercise";
 module_param(of, charp, 0400);
 MODULE_PARM_DESC(of, "The name of the module");
+
+/* Where the next work item of the module waits. The one who has set this sets GOES_ON again. */
+enum { GOES_ON, WAITS_BEFORE, WAITS_AFTER, WAITS };
+static int hold;
+module_param(hold, int, 0600);
+MODULE_PARM_DESC(hold, "1: the next item waits at its start; 2: at its end; 3: one waits; 0: none");
+
+static unsigned long period;
+module_param(period, ulong, 0400);
+MODULE_PARM_DESC(period, "What the period of the timers is to be, in nanoseconds");
+
+static unsigned long off_period;
+module_param(off_period, ulong, 0400);
+MODULE_PARM_DESC(off_period, "How often a timer was set to expire at another time");
 
 static struct entry {
 	const char *kind, *context;
@@ -63,16 +80,60 @@ static void count(const char *kind)
 	raw_spin_unlock_irqrestore(&lock, flags);
 }
 
+static void wait_where(int place)
+{
+	if (cmpxchg(&hold, place, WAITS) == place)
+		while (READ_ONCE(hold) == WAITS)
+			cpu_relax();
+}
+
 static void count_work(void *unused, struct work_struct *work)
 {
-	if (is_of_module(work->func))
-		count("work");
+	if (!is_of_module(work->func))
+		return;
+	count("work");
+	wait_where(WAITS_BEFORE);
 }
+
+/* The item may be gone. */
+static void after_work(void *unused, struct work_struct *work, work_func_t function)
+{
+	if (is_of_module(function))
+		wait_where(WAITS_AFTER);
+}
+
+/* A timer of the module whose handler runs, and when it was to expire. */
+struct running {
+	struct hrtimer *timer;
+	ktime_t expires;
+};
+
+static DEFINE_PER_CPU(struct running, running);
 
 static void count_timer(void *unused, struct hrtimer *timer, ktime_t now)
 {
-	if (is_of_module(ACCESS_PRIVATE(timer, function)))
-		count("hrtimer");
+	if (!is_of_module(ACCESS_PRIVATE(timer, function)))
+		return;
+	count("hrtimer");
+	*this_cpu_ptr(&running) = (struct running){ timer, hrtimer_get_softexpires(timer) };
+}
+
+/*
+ * hrtimer_forward_now() has added a multiple of the period, and no more than what is needed for
+ * a time that is yet to come: a slow CPU changes neither.
+ */
+static void after_timer(void *unused, struct hrtimer *timer)
+{
+	struct running *ran = this_cpu_ptr(&running);
+	ktime_t next;
+
+	if (ran->timer != timer || !period)
+		return;
+	ran->timer = NULL;
+	next = hrtimer_get_softexpires(timer);
+	if ((next - ran->expires) % (s64)period ||
+	    next > hrtimer_cb_get_time(timer) + (s64)period)
+		WRITE_ONCE(off_period, off_period + 1);
 }
 
 /* The kernel does not export these to modules by their names. */
@@ -82,7 +143,9 @@ static struct hook {
 	struct tracepoint *tracepoint;
 } hooks[] = {
 	{ "workqueue_execute_start", count_work },
+	{ "workqueue_execute_end", after_work },
 	{ "hrtimer_expire_entry", count_timer },
+	{ "hrtimer_expire_exit", after_timer },
 };
 
 static void find(struct tracepoint *tracepoint, void *unused)
@@ -133,6 +196,7 @@ module_init(callback_oracle_init);
 static void __exit callback_oracle_exit(void)
 {
 	debugfs_remove(file);
+	WRITE_ONCE(hold, GOES_ON);
 	unhook();
 }
 module_exit(callback_oracle_exit);
