@@ -251,7 +251,8 @@ fn write_user(
         .enumerate()
         .map(|(depth, frame)| symbols.name(root.as_ref()?, frame.text, depth > 0))
         .collect();
-    let has_main = names.iter().flatten().any(|name| function(name) == "main");
+    // glibc calls the function of a thread in start_thread().
+    let has_main = names.iter().flatten().any(|name| matches!(function(name), "main" | "start_thread"));
     let in_program = user.frames.last().and_then(|frame: &Frame<'_>| {
         let &(start, end) = tables.texts.get(&thread.tgid)?;
         Some((start..end).contains(&frame.address?))
