@@ -81,7 +81,7 @@ pub fn patterns() -> Markup {
         svg.patterns width="0" height="0" aria-hidden="true" {
             defs {
                 pattern #hatch width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
-                    line x1="0" y1="0" x2="0" y2="6" class="hatch";
+                    line x1="0" y1="0" x2="0" y2="6" class="hatch" {}
                 }
             }
         }
@@ -169,19 +169,19 @@ fn stack(kind: &str, fill: &Fill, top: u64) -> Markup {
     html! {
         @match fill {
             Fill::Known(used, size) => {
-                rect class="stack" x=(x) y=(top) width=(width) height=(STACK);
-                rect class={ "used " (kind) } x=(x) y=(top) width=(width) height=(part(*used, *size, STACK));
+                rect class="stack" x=(x) y=(top) width=(width) height=(STACK) {}
+                rect class={ "used " (kind) } x=(x) y=(top) width=(width) height=(part(*used, *size, STACK)) {}
             }
             Fill::AtLeast(_) => {
                 path class={ "torn " (kind) } d={
                     "M" (x) " " (top) "h" (width) "v" (STACK / 2) "l-6 8-6-8-6 8-6-8-6 8-6-8-6 8-6-8z"
-                };
+                } {}
             }
             Fill::Running => {
-                rect class="running" x=(x) y=(top) width=(width) height=(STACK);
+                rect class="running" x=(x) y=(top) width=(width) height=(STACK) {}
                 text class="query" x=(middle) y=(top + STACK / 2 + 7) { "?" }
             }
-            Fill::Unknown(_) => rect class="unknown" x=(x) y=(top) width=(width) height=(STACK);,
+            Fill::Unknown(_) => rect class="unknown" x=(x) y=(top) width=(width) height=(STACK) {},
         }
         text x=(middle) y=(top + STACK + 12) { (fill.label(kind == "kernel")) }
     }
@@ -209,7 +209,7 @@ fn thread(stacks: &Stacks<'_>, has_user: bool) -> Markup {
                     Some(user) => (stack("user", user, 27)),
                     None => text.none x=(middle) y="70" { (stacks.thread.note.map_or("no user space".into(), |note| cut(note, COLUMN_TEXT))) },
                 }
-                line.border x1="0" y1="127" x2=(COLUMN) y2="127";
+                line.border x1="0" y1="127" x2=(COLUMN) y2="127" {}
                 (stack("kernel", &kernel, 132))
             } @else {
                 (stack("kernel", &kernel, 27))
@@ -234,11 +234,13 @@ pub fn process(process: &Process<'_>) -> Markup {
     let note = process.threads.iter().find_map(|stacks| stacks.thread.note.filter(|_| process.is_kernel));
     html! {
         figure.card {
-            figcaption {
-                b { (cut(process.comm, 68)) } " " (process.tgid)
-                @if has_user { ", " (count(process.threads_in_all, "thread")) }
-                @if let Some(note) = note { ", " em { (cut(note, 20)) } }
-                @if hidden > 0 { ", " em { (hidden) " not drawn" } }
+            @if has_user {
+                figcaption {
+                    b { (cut(process.comm, 68)) } " " (process.tgid) ", " (count(process.threads_in_all, "thread"))
+                    @if hidden > 0 { ", " em { (hidden) " not drawn" } }
+                }
+            } @else if let Some(note) = note {
+                figcaption { em { (cut(note, 20)) } }
             }
             @if process.segments.iter().any(|segment| segment_words(segment).is_some()) {
                 ol.segments {
@@ -267,20 +269,20 @@ pub fn rest(rest: &Rest) -> Markup {
         figure.card.rest {
             figcaption {
                 b { "The rest" } ": " (count(rest.processes, "process")) " of which no thread is drawn; "
-                (count(rest.threads, "thread")) " that are not drawn, by the part of their kernel stack in use"
+                (count(rest.threads, "thread")) " that are not drawn, by the part of their kernel stack in use, from 0/16 up"
             }
             svg.histogram role="img" aria-label="Histogram; the table below has its numbers"
                 viewBox={ "0 0 " (bar * (BINS as u64 + 1)) " 146" } width=(bar * (BINS as u64 + 1)) {
                 @for (bin, &number) in rest.bins.iter().enumerate() {
                     @let x = bin as u64 * bar;
                     rect.used.kernel x=(x + 6) width=(bar - 12) height=(part(number as u64, most, height))
-                        y=(part(most - number as u64, most, height));
+                        y=(part(most - number as u64, most, height)) {}
                     text x=(x + bar / 2) y="112" { (number) }
-                    text x=(x + bar / 2) y="126" { "from " (bin) "/16" }
+                    text x=(x + bar / 2) y="126" { (bin) "/16" }
                 }
                 @let x = BINS as u64 * bar;
                 rect.running x=(x + 6) width=(bar - 12) height=(part(unknown as u64, most, height))
-                    y=(part(most - unknown as u64, most, height));
+                    y=(part(most - unknown as u64, most, height)) {}
                 text x=(x + bar / 2) y="112" { (unknown) }
                 text x=(x + bar / 2) y="126" { "not" }
                 text x=(x + bar / 2) y="138" { "known" }
@@ -374,7 +376,7 @@ pub fn contexts(contexts: &[Context<'_>]) -> Markup {
             @for (at, (_, words)) in LANES.iter().enumerate() {
                 @let x = label + lane * at as u64;
                 text x=(x + lane / 2) y="14" { (words) }
-                rect.lane x=(x + 2) y=(top - 2) width=(lane - 4) height=(height - top + 2);
+                rect.lane x=(x + 2) y=(top - 2) width=(lane - 4) height=(height - top + 2) {}
             }
             @for (at, context) in contexts.iter().enumerate() {
                 @let y = top + row * at as u64;
@@ -383,7 +385,7 @@ pub fn contexts(contexts: &[Context<'_>]) -> Markup {
                 @match LANES.iter().position(|(word, _)| context.stack == Some(*word)) {
                     Some(at) => {
                         @let x = label + lane * at as u64;
-                        rect.context x=(x + 6) y=(y + 2) width=(lane - 12) height=(row - 4);
+                        rect.context x=(x + 6) y=(y + 2) width=(lane - 12) height=(row - 4) {}
                         text x=(x + lane / 2) y=(y + 13) {
                             @for (flag, word) in context.flags.iter().zip(short) { @if *flag == Some(true) { (word) " " } }
                             @match context.flags[4] {
@@ -394,7 +396,7 @@ pub fn contexts(contexts: &[Context<'_>]) -> Markup {
                         }
                     }
                     None => {
-                        rect.unknown x=(label + 6) y=(y + 2) width=(lane * LANES.len() as u64 - 12) height=(row - 4);
+                        rect.unknown x=(label + 6) y=(y + 2) width=(lane * LANES.len() as u64 - 12) height=(row - 4) {}
                         text x=(label + lane * 2) y=(y + 13) {
                             @match context.stack {
                                 None => "not known: it has not happened, or has not answered",

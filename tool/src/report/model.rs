@@ -214,7 +214,8 @@ fn moment(thread: &Thread<'_>, kernel: &KernelStack<'_>, user: Option<&UserStack
     })
 }
 
-/// The processes that are drawn, with the number of threads that are drawn of each: those asked for, then the fullest.
+/// The processes that are drawn, with the number of threads that are drawn of each: those asked for, then those whose
+/// NOTE says that they are special, then the fullest.
 fn choose(processes: &[Process<'_>], asked: &[u32]) -> HashMap<usize, usize> {
     let is_asked = |process: &Process<'_>| {
         asked.contains(&process.tgid) || process.threads.iter().any(|stacks| asked.contains(&stacks.thread.pid))
@@ -222,7 +223,8 @@ fn choose(processes: &[Process<'_>], asked: &[u32]) -> HashMap<usize, usize> {
     let mut ranked: Vec<usize> = (0..processes.len()).collect();
     ranked.sort_by_cached_key(|&at| {
         let fullest = processes[at].threads.iter().map(fullness).max();
-        (!is_asked(&processes[at]), Reverse(fullest))
+        let special = processes[at].threads.iter().any(|stacks| stacks.thread.note.is_some());
+        (!is_asked(&processes[at]), !special, Reverse(fullest))
     });
     let kernel = ranked.iter().filter(|&&at| processes[at].is_kernel).count();
     let user = ranked.len() - kernel;
