@@ -80,7 +80,7 @@ fn landscape_section(landscape: &Landscape<'_>) -> Markup {
             p.sum {
                 "Drawn: " b { (count(landscape.processes.len(), "process")) } " with " b { (count(drawn, "thread")) }
                 ". Counted below: " b { (count(rest.processes, "process")) } " and " b { (count(rest.threads, "thread")) }
-                ". In all: " b { (count(landscape.processes_in_all, "process")) } ", "
+                ". In all: " @if !landscape.complete { "at least " } b { (count(landscape.processes_in_all, "process")) } ", "
                 b { (count(landscape.threads_in_all, "thread")) } "."
             }
             (draw::legend())
@@ -88,6 +88,7 @@ fn landscape_section(landscape: &Landscape<'_>) -> Markup {
             div.cards { @for process in &user { (draw::process(process)) } @if user.is_empty() { p { "None." } } }
             h3 { "Threads of the kernel, without a user space" }
             div.cards { @for process in &kernel { (draw::process(process)) } @if kernel.is_empty() { p { "None." } } }
+            @if !landscape.complete { p.torn { "The table threads is cut short here: more processes may follow." } }
             @if rest.threads > 0 { (draw::rest(rest)) }
             h3 { "The same in numbers" }
             (draw::stacks_table(&landscape.processes))

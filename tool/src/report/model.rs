@@ -31,6 +31,8 @@ pub struct Landscape<'a> {
     pub processes_in_all: usize,
     /// Rows of the table that are no threads.
     pub refused: usize,
+    /// Whether the table has its end.
+    pub complete: bool,
     /// Not drawn.
     pub rest: Rest,
 }
@@ -135,7 +137,8 @@ fn segments(snapshot: &Snapshot) -> HashMap<u32, Vec<Segment<'_>>> {
 
 /// Sorts the threads of a snapshot into what is drawn and what is counted. `asked` are PIDs that are drawn in any case.
 pub fn landscape<'a>(snapshot: &'a Snapshot, asked: &[u32]) -> Result<Landscape<'a>> {
-    let (threads, refused) = join::threads(snapshot.table("threads")?);
+    let table = snapshot.table("threads")?;
+    let (threads, refused) = join::threads(table);
     let kernel_stacks = snapshot.optional("kstacks").map(join::kernel_stacks).unwrap_or_default();
     let user_stacks = snapshot.optional("ustacks").map(join::user_stacks).unwrap_or_default();
     let mut segments = segments(snapshot);
@@ -196,7 +199,7 @@ pub fn landscape<'a>(snapshot: &'a Snapshot, asked: &[u32]) -> Result<Landscape<
     }
     // Stable: in the order of the table otherwise.
     out.sort_by_key(|process| process.is_kernel);
-    Ok(Landscape { processes: out, threads_in_all, processes_in_all, refused, rest })
+    Ok(Landscape { processes: out, threads_in_all, processes_in_all, refused, complete: table.complete, rest })
 }
 
 /// Whether the rows of a thread are of one standstill. `threads` was read first, then `kstacks`, then `ustacks`.
