@@ -39,6 +39,11 @@ pub struct Changes<'a> {
     pub unknown: usize,
 }
 
+/// The thread that recorded the snapshot: it opened `current`, too. It comes and goes with each snapshot.
+fn recorder(snapshot: &Snapshot) -> Option<u32> {
+    snapshot.other("current")?.lines().find_map(|line| line.strip_prefix("pid: ")?.parse().ok())
+}
+
 /// Compares two snapshots.
 pub fn compare<'a>(a: &'a Snapshot, b: &'a Snapshot, filter: &Filter) -> Result<Changes<'a>> {
     let boots = [a, b].map(|snapshot| snapshot.meta.text("boot_id"));
@@ -47,7 +52,9 @@ pub fn compare<'a>(a: &'a Snapshot, b: &'a Snapshot, filter: &Filter) -> Result<
             return Err(failed("the snapshots are of two boots, or of two machines: no thread is in both"));
         }
     }
-    let [(before, _), (after, _)] = [join::threads(a.table("threads")?), join::threads(b.table("threads")?)];
+    let [(mut before, _), (mut after, _)] = [join::threads(a.table("threads")?), join::threads(b.table("threads")?)];
+    before.retain(|thread| Some(thread.pid) != recorder(a));
+    after.retain(|thread| Some(thread.pid) != recorder(b));
     let frames = b.optional("kframes").map(join::frames).unwrap_or_default();
     let stacks_before = a.optional("kstacks").map(join::kernel_stacks).unwrap_or_default();
     let stacks_after = join::kernel_stacks(b.table("kstacks")?);

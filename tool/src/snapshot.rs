@@ -234,12 +234,13 @@ impl Snapshot {
         let mut snapshot = Snapshot::default();
         let mut cut = None;
         let mut archive = tar::Archive::new(file);
-        let entries = archive.entries().map_err(|error| failed(format!("is no snapshot: {error}")))?;
+        let entries = archive.entries().map_err(|error| failed(format!("cannot be read: {error}")))?;
         for entry in entries {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    cut = Some(error.to_string());
+                    // The message may quote bytes of the file.
+                    cut = Some(table::printable_line(&error.to_string()));
                     break;
                 }
             };
@@ -253,7 +254,7 @@ impl Snapshot {
             let size = entry.size();
             let mut bytes = Vec::new();
             if let Err(error) = entry.take(LIMIT).read_to_end(&mut bytes) {
-                cut = Some(error.to_string());
+                cut = Some(table::printable_line(&error.to_string()));
             }
             if (bytes.len() as u64) < size {
                 cut.get_or_insert_with(|| "the file ends too early".into());
@@ -358,7 +359,7 @@ mod tests {
     #[test]
     fn time_of_a_snapshot_is_printed_in_utc() {
         let meta = Meta::parse(br#"{"time": 1795880000}"#).unwrap();
-        assert_eq!(meta.time().as_deref(), Some("2026-11-28T14:53:20Z"));
+        assert_eq!(meta.time().as_deref(), Some("2026-11-28T15:33:20Z"));
         assert_eq!(Meta::parse(br#"{"time": 1e300}"#).unwrap().time(), None);
     }
 }
