@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What `make report` draws: processes whose threads have stacks of different depths, a process that waits for
- * input, a process that waits in state D, a zombie, and a thread that runs. Prints the PIDs when all of them are
- * there, and then sleeps.
+ * What `make report` draws: processes whose threads have stacks of different depths, a process
+ * that waits for input, a process that waits in state D, a zombie, and a thread that runs. Prints
+ * the PIDs when all of them are there, and then sleeps.
  */
 #include <poll.h>
 #include <pthread.h>

@@ -35,7 +35,7 @@ pub struct Changes<'a> {
     pub kept_running: Vec<Thread<'a>>,
     /// Threads that both have.
     pub both: usize,
-    /// Threads of both, of which nobody can tell whether they ran.
+    /// Threads of both for which a table lacks SWITCHES.
     pub unknown: usize,
 }
 

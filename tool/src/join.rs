@@ -134,7 +134,7 @@ impl<'a> KernelStack<'a> {
 
 /// The rows of `kstacks`, by PID.
 pub fn kernel_stacks(table: &Table) -> HashMap<u32, KernelStack<'_>> {
-    first_by_pid(table, |row| KernelStack::new(row))
+    first_by_pid(table, KernelStack::new)
 }
 
 /// What `ustacks` says of a thread.
@@ -177,7 +177,7 @@ impl<'a> UserStack<'a> {
 
 /// The rows of `ustacks`, by PID.
 pub fn user_stacks(table: &Table) -> HashMap<u32, UserStack<'_>> {
-    first_by_pid(table, |row| UserStack::new(row))
+    first_by_pid(table, UserStack::new)
 }
 
 fn first_by_pid<'a, T>(table: &'a Table, make: impl Fn(&Row<'a>) -> T) -> HashMap<u32, T> {
@@ -215,9 +215,8 @@ pub fn frames(table: &Table) -> HashMap<u32, Frames<'_>> {
     let mut map: HashMap<u32, Frames<'_>> = HashMap::new();
     for row in table.rows() {
         let (Some(pid), Some(text)) = (row.pid("PID"), row.raw("FRAME")) else { continue };
-        let of_thread = map
-            .entry(pid)
-            .or_insert_with(|| Frames { switches: row.number("SWITCHES"), ..Frames::default() });
+        let of_thread =
+            map.entry(pid).or_insert_with(|| Frames { switches: row.number("SWITCHES"), ..Frames::default() });
         let end = text.strip_prefix("end: ");
         if let Some(reason) = end {
             of_thread.end = Some(reason);

@@ -2,7 +2,7 @@
 
 //! Groups, joins and draws the tables of the kernel module taskscope.
 //!
-//! The tables are untrusted: a snapshot file may come from anybody. [`table`] is the only place that reads their text;
+//! The tables are untrusted: a snapshot file may come from anywhere. [`table`] is the only place that reads their text;
 //! after it, a text is printable ASCII, and a number is a number.
 
 #![forbid(unsafe_code)]

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tells the user something. It does not matter if nobody reads it.
+/// Tells the user something. A standard error that is closed is no reason to fail.
 fn say(text: &str) {
     let _ = writeln!(io::stderr(), "taskscope: {text}");
 }
@@ -68,8 +68,9 @@ fn run(cli: Cli) -> Result<u8> {
             let page = report::page(&snapshot, beside.as_ref(), &pids)?;
             match output {
                 None => out.write_all(page.as_bytes())?,
-                Some(path) => std::fs::write(&path, page)
-                    .map_err(|error| failed(format!("{}: {error}", path.display())))?,
+                Some(path) => {
+                    std::fs::write(&path, page).map_err(|error| failed(format!("{}: {error}", path.display())))?
+                }
             }
         }
         Command::Diff { a, b, filter } => {

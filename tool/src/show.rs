@@ -30,8 +30,10 @@ impl Call {
             Some("running") => "the thread runs, or is ready to: its registers are not known".into(),
             Some("-1") => "in no system call".into(),
             Some(number) => {
-                let arguments: Vec<&str> =
-                    ["ARG0", "ARG1", "ARG2", "ARG3", "ARG4", "ARG5"].iter().filter_map(|name| row.value(name)).collect();
+                let arguments: Vec<&str> = ["ARG0", "ARG1", "ARG2", "ARG3", "ARG4", "ARG5"]
+                    .iter()
+                    .filter_map(|name| row.value(name))
+                    .collect();
                 let name = row.value("CALL").unwrap_or("no name");
                 let table = row.value("ABI").unwrap_or("?");
                 format!("system call {number} of {table}: {name}({})", arguments.join(", "))
@@ -156,7 +158,10 @@ pub fn write(
     }
     if matches!(files, Files::Elsewhere) {
         writeln!(out)?;
-        writeln!(out, "# The snapshot is of another boot: functions in user space have no names; --sysroot names the files")?;
+        writeln!(
+            out,
+            "# The snapshot is of another boot: functions in user space have no names; --sysroot names the files"
+        )?;
     }
     Ok(())
 }
@@ -193,7 +198,9 @@ fn write_thread(
         let different = warning(stack.switches, stack.used.is_some());
         writeln!(out, "  {}", paint.dim(format_args!("user stack: {size}{limit}{}", in_parentheses(different))))?;
         match tables.user_frames.get(&thread.pid) {
-            Some(user) => write_user(thread, user, tables, files, symbols, warning(user.switches, user.stood_still()), out)?,
+            Some(user) => {
+                write_user(thread, user, tables, files, symbols, warning(user.switches, user.stood_still()), out)?
+            }
             None => writeln!(out, "    (no row in uframes)")?,
         }
         let (call, different) = match tables.calls.get(&thread.pid) {

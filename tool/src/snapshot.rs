@@ -109,7 +109,9 @@ fn escaped(value: Value) -> Value {
     match value {
         Value::String(text) => table::printable_line(&text).into(),
         Value::Array(values) => values.into_iter().map(escaped).collect(),
-        Value::Object(map) => map.into_iter().map(|(key, value)| (table::printable_line(&key), escaped(value))).collect(),
+        Value::Object(map) => {
+            map.into_iter().map(|(key, value)| (table::printable_line(&key), escaped(value))).collect()
+        }
         other => other,
     }
 }

@@ -58,7 +58,8 @@ pub struct Groups<'a> {
     pub refused: usize,
 }
 
-type Key<'a> = (&'a str, bool, Option<&'a [Frame<'a>]>, Option<&'a str>, Option<&'a [Frame<'a>]>, Option<&'a str>, Moment);
+type Key<'a> =
+    (&'a str, bool, Option<&'a [Frame<'a>]>, Option<&'a str>, Option<&'a [Frame<'a>]>, Option<&'a str>, Moment);
 
 fn lines(frames: Option<&Frames<'_>>, table: &str) -> Vec<String> {
     let Some(frames) = frames else { return vec![format!("(no row in {table})")] };
@@ -95,7 +96,7 @@ impl<'a> Tables<'a> {
                 out.others += 1;
                 continue;
             }
-            // Who asks for the state I gets it.
+            // --state I shows them too.
             if thread.is_idle_kernel() && !choice.all && choice.states.is_empty() {
                 out.idle += 1;
                 continue;

@@ -62,7 +62,7 @@ pub fn unescape(name: &str) -> Vec<u8> {
     while let [first, rest @ ..] = bytes {
         match bytes {
             [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', rest @ ..] => {
-                out.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                out.push(((a - b'0') << 6) | ((b - b'0') << 3) | (c - b'0'));
                 bytes = rest;
             }
             _ => {

@@ -14,7 +14,7 @@ pub const NOTHING: u8 = 3;
 /// The end of a command that has no result.
 #[derive(Debug)]
 pub enum Trouble {
-    /// Nobody reads the output any more. This is no error.
+    /// The reader has closed the pipe. This is no error.
     ClosedPipe,
     /// A message for the user, and the exit status.
     Message(u8, String),

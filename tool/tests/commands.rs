@@ -172,11 +172,12 @@ fn show_leads_from_user_space_into_the_kernel() {
     assert!(place("pause(") < place("entry_SYSCALL_64_after_hwframe"));
     assert!(place("entry_SYSCALL_64_after_hwframe") < place("__do_sys_pause"));
     let frames = |table: &str| -> Vec<String> {
-        let rows = rows(&members[table]).into_iter().filter(|row| row["PID"] == pid && row["DEPTH"] != "-");
+        let rows = rows(&members[table]).into_iter().filter(|row| row["PID"] == pid && row["FRAME"] != "end:");
         rows.map(|row| row["FRAME"].split(' ').next().unwrap().to_string()).collect()
     };
     // Outermost first, so the reverse of the tables.
-    let expected: Vec<String> = frames("uframes").into_iter().rev().chain(frames("kframes").into_iter().rev()).collect();
+    let expected: Vec<String> =
+        frames("uframes").into_iter().rev().chain(frames("kframes").into_iter().rev()).collect();
     let found: Vec<&str> =
         out.lines().filter(|line| line.starts_with("    ") && line.contains("+0x")).map(str::trim).collect();
     assert_eq!(found, expected);
@@ -196,7 +197,9 @@ fn json_has_every_row() {
         let out = text(&run(&["json", data(name).to_str().unwrap()]).stdout);
         let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines[0]["taskscope"], 1);
-        for table in ["threads", "processes", "kstacks", "kframes", "syscalls", "ustacks", "uframes", "segments", "contexts"] {
+        for table in
+            ["threads", "processes", "kstacks", "kframes", "syscalls", "ustacks", "uframes", "segments", "contexts"]
+        {
             let of_table: Vec<_> =
                 lines.iter().filter(|line| line["table"] == table).filter_map(|line| line.get("row")).collect();
             let expected = rows(&members[table]);

@@ -84,23 +84,22 @@ def main():
             sys.exit("the page does not forbid scripts")
         with open(copy, "w", encoding="utf-8") as file:
             file.write(without.replace("</body>", LOOK + "</body>"))
-        for mode in ("light", "dark"):
-            for width in (1240, 520):
-                dark = ["--blink-settings=preferredColorScheme=0"] if mode == "dark" else ["--blink-settings=preferredColorScheme=1"]
-                dom = chromium(f"--user-data-dir={directory}/{mode}{width}", *dark, f"--window-size={width},1000", "--dump-dom", "file://" + copy)
-                result = json.loads(html.unescape(re.search(r'<pre id="result">(.*?)</pre>', dom, re.S).group(1)))
-                papers[mode] = result["paper"]
-                for text in result["found"]:
-                    print(f"{mode}, {width} pixels: {text}")
-                bad += len(result["found"])
-                if not result["texts"]:
-                    print("the page has no text in pictures")
-                    bad += 1
+        for mode, width in (("light", 1240), ("light", 520), ("dark", 1240)):
+            scheme = f"--blink-settings=preferredColorScheme={1 if mode == 'light' else 0}"
+            dom = chromium(f"--user-data-dir={directory}/browser", scheme, f"--window-size={width},1000", "--dump-dom", "file://" + copy)
+            result = json.loads(html.unescape(re.search(r'<pre id="result">(.*?)</pre>', dom, re.S).group(1)))
+            papers[mode] = result["paper"]
+            for text in result["found"]:
+                print(f"{mode}, {width} pixels: {text}")
+            bad += len(result["found"])
+            if not result["texts"]:
+                print("the page has no text in pictures")
+                bad += 1
         if papers["light"] == papers["dark"]:
             print(f"the paper is {papers['light']}, light and dark")
             bad += 1
         if len(sys.argv) > 2:
-            chromium(f"--user-data-dir={directory}/picture", "--window-size=1240,1500", f"--screenshot={os.path.abspath(sys.argv[2])}",
+            chromium(f"--user-data-dir={directory}/browser", "--window-size=1240,1500", f"--screenshot={os.path.abspath(sys.argv[2])}",
                      "file://" + os.path.abspath(sys.argv[1]))
     print(f"{result['texts']} texts in pictures, {bad} of what was found is wrong")
     sys.exit(bad > 0)

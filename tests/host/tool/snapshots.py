@@ -186,7 +186,7 @@ def lock(later):
         # Later, 1000 has the lock and 1001 has run; the others have stood still. The PID 1298 was used again.
         ran = later and number in (0, 1)
         tables.thread(pid, "locker" if waits else "sleeper", state="D" if waits else "S", switches=9 if ran else 5,
-                      kernel=("on-cpu", 0) if number == 0 else ("ok", 1200), frames=LOCK if waits else ("do_wait+0x58/0x110",),
+                      kernel=("on-cpu", 0) if later and number == 0 else ("ok", 1200), frames=LOCK if waits else ("do_wait+0x58/0x110",),
                       start=7 if later and pid == 1298 else None)
     if later:
         tables.thread(2000, "new")

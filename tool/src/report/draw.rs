@@ -97,7 +97,7 @@ pub fn legend() -> Markup {
             li { "Kernel stacks have one scale. A user stack has its own scale: the box is the whole mapping. Segments have no \
                   scale: they are in the order of their addresses. Kernel stacks have no place, because the kernel hashes \
                   their addresses." }
-            li { "Hatched with \"?\": the thread ran, so that nobody knows its stack pointer. Dashed, with a word: the stack is not \
+            li { "Hatched with \"?\": the thread ran, and only its CPU knows the stack pointer. Dashed, with a word: the stack is not \
                   known, and the word of the column VALID says why. A torn edge: at least so much is in use." }
         }
     }

@@ -60,7 +60,10 @@ fn banners(snapshot: &Snapshot, landscape: &Landscape<'_>) -> Vec<String> {
     }
     out.extend(snapshot.complaints(&TABLES).into_iter().map(|complaint| draw::cut(&complaint, 300)));
     if landscape.refused > 0 {
-        out.push(format!("threads: {} rows have no PID, or one that was there before; they are left out", landscape.refused));
+        out.push(format!(
+            "threads: {} rows have no PID, or one that was there before; they are left out",
+            landscape.refused
+        ));
     }
     let Some(threads) = snapshot.optional("threads") else { return out };
     let summary = threads.summary().next().and_then(|line| line.split(' ').next()?.parse::<usize>().ok());

@@ -180,7 +180,9 @@ pub fn landscape<'a>(snapshot: &'a Snapshot, asked: &[u32]) -> Result<Landscape<
             rest.processes += 1;
         }
         let mut order: Vec<usize> = (0..process.threads.len()).collect();
-        order.sort_by_key(|&at| (!asked.contains(&process.threads[at].thread.pid), Reverse(fullness(&process.threads[at]))));
+        order.sort_by_key(|&at| {
+            (!asked.contains(&process.threads[at].thread.pid), Reverse(fullness(&process.threads[at])))
+        });
         order.truncate(places);
         let mut at = 0;
         process.threads.retain(|stacks| {
