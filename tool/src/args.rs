@@ -56,7 +56,7 @@ pub enum Command {
     },
     /// Show threads from main() to the function of the kernel that they are in
     Show {
-        /// The PIDs; that of a process stands for all its threads
+        /// The PIDs; the PID of a process selects all its threads
         #[arg(required = true, value_name = "PID")]
         pids: Vec<u32>,
         /// A snapshot; by default the running kernel

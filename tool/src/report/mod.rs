@@ -105,7 +105,7 @@ fn contexts_section(snapshot: &Snapshot, beside: Option<&Snapshot>) -> Markup {
         section #contexts {
             h2 { "Execution contexts" }
             p {
-                "Which stack each kind of code runs on. A row stands for all CPUs on which the context has the same flags and \
+                "Which stack each kind of code runs on. A row is for all CPUs on which the context has the same flags and \
                  the same stack. Contexts that are not known have a dashed box."
             }
             @for snapshot in [Some(snapshot), beside].into_iter().flatten() {
