@@ -105,6 +105,11 @@ impl Files<'_> {
     }
 }
 
+/// The file that a frame in user space lies in.
+fn file_of<'a>(frame: &Frame<'a>) -> &'a str {
+    frame.text.rsplit_once("+0x").map_or(frame.text, |(file, _)| file)
+}
+
 /// What the end of a chain of frames means for a reader.
 fn end_in_words(frames: &Frames<'_>, has_main: bool, in_program: Option<bool>) -> Option<String> {
     let end = frames.end?;
@@ -113,16 +118,12 @@ fn end_in_words(frames: &Frames<'_>, has_main: bool, in_program: Option<bool>) -
         return None;
     }
     if end == "null" && in_program == Some(true) {
-        return Some("the chain is whole (end: null)".into());
+        return Some("end: null; the chain is whole".into());
     }
-    let file = last.text.rsplit_once("+0x").map_or(last.text, |(file, _)| file);
     Some(if in_program == Some(false) {
-        format!(
-            "the chain ends here (end: {end}), in {file}, which may be built without frame pointers: callers further up \
-             may be missing"
-        )
+        format!("end: {end}; callers may be missing here: {} may have no frame pointers", file_of(last))
     } else {
-        format!("the chain ends here (end: {end}): callers further up may be missing")
+        format!("end: {end}; callers may be missing here")
     })
 }
 
@@ -267,7 +268,12 @@ fn write_user(
     if let Some(words) = end_in_words(user, has_main, in_program) {
         writeln!(out, "    ({words})")?;
     }
-    for (frame, name) in user.frames.iter().zip(&names).rev() {
+    for (depth, (frame, name)) in user.frames.iter().zip(&names).enumerate().rev() {
+        // The function that is called last has no frame if it was built without frame pointers; then its caller is
+        // missing, too.
+        if depth == 0 && user.frames.get(1).is_some_and(|caller| file_of(caller) != file_of(frame)) {
+            writeln!(out, "    (functions may be missing here: {} may have no frame pointers)", file_of(frame))?;
+        }
         match name {
             Some(name) => writeln!(out, "    {name:<30} {}", frame.text)?,
             None => writeln!(out, "    {}", frame.text)?,

@@ -222,3 +222,54 @@ pub fn write_folded(snapshot: &Snapshot, choice: &Choice, out: &mut impl Write) 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THREADS: &str = "TGID PID S KIND MM SWITCHES COMM\n";
+    const KFRAMES: &str = "TGID PID SWITCHES DEPTH FRAME\n";
+
+    fn printed(threads: &str, kframes: &str) -> String {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (name, text) in [
+            ("threads", format!("{THREADS}{threads}# 1 threads\n")),
+            ("kframes", format!("{KFRAMES}{kframes}# 1 threads\n")),
+        ] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            archive.append_data(&mut header, name, text.as_bytes()).unwrap();
+        }
+        let snapshot = Snapshot::from_tar(archive.into_inner().unwrap().as_slice()).unwrap();
+        let mut out = Vec::new();
+        write(&snapshot, &Choice::default(), Paint::default(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn stacks_that_differ_in_the_outermost_frame_are_two_groups() {
+        let out = printed(
+            "1 1 S user set 5 a\n2 2 S user set 5 b\n",
+            "1 1 5 0 wait+0x1/0x2\n1 1 5 1 read+0x1/0x2\n2 2 5 0 wait+0x1/0x2\n2 2 5 1 write+0x1/0x2\n",
+        );
+        assert!(out.contains("1 thread in S: a; PID 1\n") && out.contains("1 thread in S: b; PID 2\n"), "{out}");
+    }
+
+    #[test]
+    fn one_stack_in_two_states_is_two_groups() {
+        let out = printed("1 1 S user set 5 a\n2 2 D user set 5 b\n", "1 1 5 0 wait+0x1/0x2\n2 2 5 0 wait+0x1/0x2\n");
+        assert!(out.contains("1 thread in S: a") && out.contains("1 thread in D: b"), "{out}");
+    }
+
+    #[test]
+    fn a_thread_that_ran_after_its_state_was_read_has_a_question_mark() {
+        let out = printed("1 1 S user set 5 a\n2 2 S user set 5 b\n", "1 1 5 0 wait+0x1/0x2\n2 2 6 0 wait+0x1/0x2\n");
+        assert!(out.contains("1 thread in S: a") && out.contains("1 thread in S?: b"), "{out}");
+    }
+
+    #[test]
+    fn a_thread_without_a_row_is_no_other_stack() {
+        let out = printed("1 1 S user set 5 a\n2 2 S user set 5 b\n", "1 1 5 0 wait+0x1/0x2\n");
+        assert!(out.contains("b; PID 2\n    (no row in kframes)\n"), "{out}");
+    }
+}

@@ -86,7 +86,7 @@ fn word() -> impl Strategy<Value = String> {
             "-", "ok", "on-cpu", "released", "outside", "exec", "no-mm", "locked", "guarded", "pieces", "unmapped", "user",
             "kernel", "idle", "worker", "set", "NULL", "exiting", "borrowed-mm", "pre-exec", "S", "D", "R", "Z", "yes", "no",
             "task", "irq", "nmi", "other", "text", "data", "heap", "stack", "running", "-1", "unlimited", "end: null",
-            "end: limit", "/bin/x+0x10", "f+0x1/0x2",
+            "end: limit", "/bin/x+0x10", "f+0x1/0x2", "18446744073709551615", "9223372036854775808",
         ]).prop_map(str::to_string),
         4 => (0_u64..120).prop_map(|number| number.to_string()),
         2 => any::<u64>().prop_map(|number| number.to_string()),

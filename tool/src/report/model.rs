@@ -111,9 +111,8 @@ impl Rest {
 }
 
 /// How much of a kernel stack is in use, to sort by. What is not known is sorted last, and drawn as not known.
-fn fullness(stacks: &Stacks<'_>) -> (u64, u64) {
-    let user = stacks.user.as_ref().and_then(|user| user.used);
-    (stacks.kernel.used.map_or(0, |used| used + 1), user.map_or(0, |used| used + 1))
+fn fullness(stacks: &Stacks<'_>) -> (Option<u64>, Option<u64>) {
+    (stacks.kernel.used, stacks.user.as_ref().and_then(|user| user.used))
 }
 
 fn segments(snapshot: &Snapshot) -> HashMap<u32, Vec<Segment<'_>>> {
