@@ -4,7 +4,7 @@
 # usage: check_look.py PAGE [PICTURE]
 #
 # Opens a page of `taskscope report` in Chromium, wide and narrow, light and dark, and prints each text that is clipped or
-# that overlaps another one; ends with 1 if there is one. Also writes the picture of the page. Runs in the build root.
+# that overlaps another one; ends with 1 if there is one. Also writes a picture of the first screen. Runs in the build root.
 #
 # The page forbids scripts. So the script that looks at it is put into a copy, without that rule.
 
@@ -99,7 +99,7 @@ def main():
             print(f"the paper is {papers['light']}, light and dark")
             bad += 1
         if len(sys.argv) > 2:
-            chromium(f"--user-data-dir={directory}/browser", "--window-size=1240,1500", f"--screenshot={os.path.abspath(sys.argv[2])}",
+            chromium(f"--user-data-dir={directory}/browser", "--window-size=1240,1000", f"--screenshot={os.path.abspath(sys.argv[2])}",
                      "file://" + os.path.abspath(sys.argv[1]))
     print(f"{result['texts']} texts in pictures, {bad} of what was found is wrong")
     sys.exit(bad > 0)
