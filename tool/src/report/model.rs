@@ -319,3 +319,45 @@ pub fn contexts(snapshot: &Snapshot) -> Option<Vec<Context<'_>>> {
     }
     Some(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stacks(valid: &str, used: Option<u64>) -> Stacks<'_> {
+        let thread = Thread {
+            tgid: 1,
+            pid: 1,
+            state: "S",
+            kind: "user",
+            mm: true,
+            note: None,
+            switches: Some(1),
+            start: None,
+            task: None,
+            cpu: None,
+            comm: "a",
+        };
+        let kernel = KernelStack { valid, size: Some(16384), used, switches: Some(1) };
+        Stacks { thread, kernel, user: None, moment: Moment::Same }
+    }
+
+    #[test]
+    fn rest_counts_a_full_stack_in_the_last_part() {
+        let mut rest = Rest::default();
+        for used in [0, 1023, 1024, 16383, 16384] {
+            rest.add(&stacks("ok", Some(used)));
+        }
+        assert_eq!((rest.bins[0], rest.bins[1], rest.bins[15], rest.threads), (2, 1, 2, 5));
+    }
+
+    #[test]
+    fn rest_counts_what_is_not_known_by_its_word() {
+        let mut rest = Rest::default();
+        for valid in ["on-cpu", "on-cpu", "released"] {
+            rest.add(&stacks(valid, None));
+        }
+        assert_eq!(rest.unknown.into_iter().collect::<Vec<_>>(), [("on-cpu".into(), 2), ("released".into(), 1)]);
+        assert_eq!(rest.bins, [0; BINS]);
+    }
+}
