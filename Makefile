@@ -10,7 +10,7 @@ $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eva
 export $(variables)
 
 .PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
-.PHONY: headers update lint doctor book clean distclean help install uninstall
+.PHONY: headers update lint doctor book tool report install uninstall clean distclean help
 .PHONY: learn exercise hint watch reset solution course-check course-doc
 .PHONY: class class-job class-merge class-image course-pack
 
@@ -82,6 +82,12 @@ install:
 
 uninstall:
 	@scripts/install --remove
+
+tool:
+	@scripts/in-root scripts/tool build
+
+report:
+	@scripts/report
 
 clean:
 	rm -rf build taskscope.ko

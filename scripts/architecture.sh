@@ -22,14 +22,14 @@ host_architecture() {
 	esac
 }
 
-# use_architecture ARCHITECTURE: sets its names for kbuild (kbuild_arch) and the compilers (cross_compile),
+# use_architecture ARCHITECTURE: sets its names for kbuild (kbuild_arch), rustc (rust_target) and the compilers (cross_compile),
 # and the packages that building for it and booting it need (tool_packages)
 use_architecture() {
 	local triplet
 	architecture=$1 cross_compile=''
 	case $architecture in
-	amd64) kbuild_arch=x86 triplet=x86_64-linux-gnu tool_packages=(qemu-system-x86) ;;
-	arm64) kbuild_arch=arm64 triplet=aarch64-linux-gnu tool_packages=(qemu-system-arm) ;;
+	amd64) kbuild_arch=x86 rust_target=x86_64-unknown-linux-gnu triplet=x86_64-linux-gnu tool_packages=(qemu-system-x86) ;;
+	arm64) kbuild_arch=arm64 rust_target=aarch64-unknown-linux-gnu triplet=aarch64-linux-gnu tool_packages=(qemu-system-arm) ;;
 	esac
 	[[ $architecture != "$(host_architecture)" ]] || return 0
 	cross_compile=$triplet-

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What several tables say of one thread, and whether they say it of one moment.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::table::{Row, Table};
+
+/// A row of `threads`.
+#[derive(Clone, Debug)]
+pub struct Thread<'a> {
+    /// The PID of the process.
+    pub tgid: u32,
+    /// The PID of the thread.
+    pub pid: u32,
+    /// The letter of the state; `?` if it is not known.
+    pub state: &'a str,
+    /// `user`, `kernel`, `worker` or `idle`; `?` if it is not known.
+    pub kind: &'a str,
+    /// Whether the thread has an address space.
+    pub mm: bool,
+    /// Why MM and KIND seem to disagree.
+    pub note: Option<&'a str>,
+    /// How often the scheduler has switched away from the thread.
+    pub switches: Option<u64>,
+    /// When the thread was made.
+    pub start: Option<u64>,
+    /// The address of the task_struct, hashed.
+    pub task: Option<&'a str>,
+    /// The CPU that the thread runs on, or ran on last.
+    pub cpu: Option<u64>,
+    /// The name.
+    pub comm: &'a str,
+}
+
+/// The threads of a table, each PID once, and the number of rows that are none.
+pub fn threads(table: &Table) -> (Vec<Thread<'_>>, usize) {
+    let mut seen = HashSet::new();
+    let mut threads = Vec::with_capacity(table.len());
+    for row in table.rows() {
+        let (Some(tgid), Some(pid)) = (row.pid("TGID"), row.pid("PID")) else { continue };
+        if !seen.insert(pid) {
+            continue;
+        }
+        threads.push(Thread {
+            tgid,
+            pid,
+            state: row.value("S").unwrap_or("?"),
+            kind: row.value("KIND").unwrap_or("?"),
+            mm: row.value("MM") == Some("set"),
+            note: row.value("NOTE"),
+            switches: row.number("SWITCHES"),
+            start: row.number("START"),
+            task: row.value("TASK"),
+            cpu: row.number("CPU"),
+            comm: row.raw("COMM").unwrap_or("?"),
+        });
+    }
+    let refused = table.len() - threads.len();
+    (threads, refused)
+}
+
+impl Thread<'_> {
+    /// Whether the thread never returns to a user program.
+    pub fn is_kernel(&self) -> bool {
+        matches!(self.kind, "kernel" | "idle")
+    }
+
+    /// Whether this is a kernel thread that waits for work: the kernel does not count it in the load.
+    pub fn is_idle_kernel(&self) -> bool {
+        self.is_kernel() && self.state == "I"
+    }
+}
+
+/// Whether two rows describe the thread at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Moment {
+    /// The thread did not run between the two rows.
+    Same,
+    /// The thread ran between them.
+    Different,
+    /// A row says nothing about it.
+    Unknown,
+}
+
+impl Moment {
+    /// Of a row, and a later row of a thread that stood still.
+    pub fn of(earlier: Option<u64>, later: Option<u64>) -> Moment {
+        match (earlier, later) {
+            (Some(earlier), Some(later)) if earlier == later => Moment::Same,
+            (Some(_), Some(_)) => Moment::Different,
+            _ => Moment::Unknown,
+        }
+    }
+
+    /// Whether the rows may be of two moments, in words.
+    pub fn warning(self) -> Option<&'static str> {
+        (self != Moment::Same).then_some("may be of different moments")
+    }
+}
+
+/// What `kstacks` says of a thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelStack<'a> {
+    /// The word of VALID; `no row` if the table has none for the thread.
+    pub valid: &'a str,
+    /// The size, if the stack exists.
+    pub size: Option<u64>,
+    /// The bytes in use, if they are known.
+    pub used: Option<u64>,
+    /// How often the thread had been switched away from.
+    pub switches: Option<u64>,
+}
+
+/// THREAD_SIZE is 16 KiB, twice that with KASAN, and 64 KiB with pages of 64 KiB.
+const MAX_KERNEL_STACK: u64 = 1 << 20;
+
+impl<'a> KernelStack<'a> {
+    fn new(row: &Row<'a>) -> Self {
+        let size = row.number("SIZE").filter(|size| (1..=MAX_KERNEL_STACK).contains(size));
+        let valid = row.value("VALID").unwrap_or("?");
+        let used = row.number("USED").filter(|used| valid == "ok" && size.is_some_and(|size| *used <= size));
+        KernelStack { valid, size, used, switches: row.number("SWITCHES") }
+    }
+
+    /// Of a thread without a row.
+    pub const NONE: KernelStack<'static> = KernelStack { valid: "no row", size: None, used: None, switches: None };
+
+    /// Whether the row is of a standstill.
+    pub fn stood_still(&self) -> bool {
+        matches!(self.valid, "ok" | "outside")
+    }
+}
+
+/// The rows of `kstacks`, by PID.
+pub fn kernel_stacks(table: &Table) -> HashMap<u32, KernelStack<'_>> {
+    first_by_pid(table, KernelStack::new)
+}
+
+/// What `ustacks` says of a thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserStack<'a> {
+    /// The word of VALID; `no row` if the table has none for the thread.
+    pub valid: &'a str,
+    /// The size, if it is known.
+    pub size: Option<u64>,
+    /// The bytes in use, if they are known.
+    pub used: Option<u64>,
+    /// The soft limit, as the table has it.
+    pub limit: Option<&'a str>,
+    /// How often the thread had been switched away from.
+    pub switches: Option<u64>,
+}
+
+impl<'a> UserStack<'a> {
+    fn new(row: &Row<'a>) -> Self {
+        let size = row.number("SIZE").filter(|&size| size > 0);
+        let used = row.number("USED").filter(|used| size.is_none_or(|size| *used <= size));
+        UserStack {
+            valid: row.value("VALID").unwrap_or("?"),
+            size,
+            used,
+            limit: row.value("RLIM_CUR"),
+            switches: row.number("SWITCHES"),
+        }
+    }
+
+    /// Of a thread without a row.
+    pub const NONE: UserStack<'static> =
+        UserStack { valid: "no row", size: None, used: None, limit: None, switches: None };
+
+    /// Whether the thread has a user space, as far as the table knows.
+    pub fn is_there(&self) -> bool {
+        self.valid != "no-mm" && self.valid != "no row"
+    }
+}
+
+/// The rows of `ustacks`, by PID.
+pub fn user_stacks(table: &Table) -> HashMap<u32, UserStack<'_>> {
+    first_by_pid(table, UserStack::new)
+}
+
+fn first_by_pid<'a, T>(table: &'a Table, make: impl Fn(&Row<'a>) -> T) -> HashMap<u32, T> {
+    let mut map = HashMap::with_capacity(table.len());
+    for row in table.rows() {
+        if let Some(pid) = row.pid("PID") {
+            map.entry(pid).or_insert_with(|| make(&row));
+        }
+    }
+    map
+}
+
+/// The frames of a thread, from the innermost one on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frames<'a> {
+    /// The frames, with the address for user space.
+    pub frames: Vec<Frame<'a>>,
+    /// Why there is no frame, or why there are no more.
+    pub end: Option<&'a str>,
+    /// How often the thread had been switched away from.
+    pub switches: Option<u64>,
+}
+
+/// A frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Frame<'a> {
+    /// The address in user space.
+    pub address: Option<u64>,
+    /// A function or a mapping, and the offset.
+    pub text: &'a str,
+}
+
+/// The frames of `kframes` or `uframes`, by PID.
+pub fn frames(table: &Table) -> HashMap<u32, Frames<'_>> {
+    let mut map: HashMap<u32, Frames<'_>> = HashMap::new();
+    for row in table.rows() {
+        let (Some(pid), Some(text)) = (row.pid("PID"), row.raw("FRAME")) else { continue };
+        let of_thread =
+            map.entry(pid).or_insert_with(|| Frames { switches: row.number("SWITCHES"), ..Frames::default() });
+        let end = text.strip_prefix("end: ");
+        if let Some(reason) = end {
+            of_thread.end = Some(reason);
+        } else if row.value("DEPTH").is_none() {
+            of_thread.end = Some(text);
+        } else {
+            of_thread.frames.push(Frame { address: row.address("ADDRESS"), text });
+        }
+    }
+    map
+}
+
+impl Frames<'_> {
+    /// Whether the rows are of a standstill, and not of a thread that ran or that has no stack.
+    pub fn stood_still(&self) -> bool {
+        !matches!(self.end, Some("on-cpu" | "released" | "exec" | "no-mm"))
+    }
+
+    /// Why there is no frame, in words.
+    pub fn without_frames(&self) -> Option<String> {
+        if !self.frames.is_empty() {
+            return None;
+        }
+        Some(match self.end {
+            Some("on-cpu") => "(on a CPU: not walked)".into(),
+            Some("released") => "(dead: the stack is released)".into(),
+            Some("no-mm") => "(no user space)".into(),
+            Some("exec") => "(executing a program: not walked)".into(),
+            Some("locked") => "(the address space was locked: not walked)".into(),
+            Some("-") | None => "(no frame was found)".into(),
+            Some(other) => format!("({other})"),
+        })
+    }
+}
+
+/// `do_wait` from `do_wait+0x58/0x110`, with the module if there is one.
+pub fn function(frame: &str) -> &str {
+    frame.split_once("+0x").map_or(frame, |(name, _)| name)
+}
+
+/// "1 thread", "2 threads"
+pub fn count(number: usize, what: &str) -> String {
+    let plural = match what {
+        _ if number == 1 => "",
+        _ if what.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{number} {what}{plural}")
+}
+
+/// The first PIDs, and how many more there are.
+pub fn some_pids(pids: &[u32]) -> String {
+    const SHOWN: usize = 6;
+    let shown: Vec<String> = pids.iter().take(SHOWN).map(u32::to_string).collect();
+    let more = pids.len().saturating_sub(SHOWN);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{} {}{more}", if pids.len() == 1 { "PID" } else { "PIDs" }, shown.join(", "))
+}
+
+/// Each name with how often it occurs, the most frequent first: "sleep (10), bash".
+pub fn some_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 4;
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for name in names {
+        let place = *places.entry(name).or_insert_with(|| {
+            counts.push((name, 0));
+            counts.len() - 1
+        });
+        counts[place].1 += 1;
+    }
+    counts.sort_by_key(|&(_, number)| std::cmp::Reverse(number));
+    let mut shown: Vec<String> = counts
+        .iter()
+        .take(SHOWN)
+        .map(|&(name, number)| if number == 1 { name.to_string() } else { format!("{name} ({number})") })
+        .collect();
+    let more = counts.len().saturating_sub(SHOWN);
+    if more > 0 {
+        shown.push(count(more, "other name"));
+    }
+    shown.join(", ")
+}

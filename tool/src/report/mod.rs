@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `report`: one HTML page with the processes, their stacks and the execution contexts. It has no script, loads nothing, and
+//! can be read without colours. What is not known is drawn as not known.
+
+mod draw;
+mod model;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::join::count;
+use crate::snapshot::Snapshot;
+use crate::trouble::Result;
+use model::{Context, FLAGS, Landscape};
+
+/// The tables that are read.
+pub const TABLES: [&str; 5] = ["threads", "kstacks", "ustacks", "segments", "contexts"];
+
+/// The most groups of contexts that are drawn.
+const MAX_CONTEXTS: usize = 24;
+
+/// The page. `beside` is a snapshot whose contexts are drawn too; `asked` are PIDs that are drawn in any case.
+pub fn page(snapshot: &Snapshot, beside: Option<&Snapshot>, asked: &[u32]) -> Result<String> {
+    let landscape = model::landscape(snapshot, asked)?;
+    let title = format!("taskscope: {}", snapshot.meta.title());
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                title { (title) }
+                style { (PreEscaped(include_str!("page.css"))) }
+            }
+            body {
+                (draw::patterns())
+                header {
+                    h1 { (title) }
+                    p { "One reading of the tables of the kernel module taskscope. The page shows one instant, not a time." }
+                    @for text in banners(snapshot, &landscape) { p.banner { (text) } }
+                }
+                main {
+                    (landscape_section(&landscape))
+                    (contexts_section(snapshot, beside))
+                }
+            }
+        }
+    };
+    Ok(page.into_string())
+}
+
+/// What a reader must know before the pictures.
+fn banners(snapshot: &Snapshot, landscape: &Landscape<'_>) -> Vec<String> {
+    let mut out = Vec::new();
+    for (name, table) in snapshot.tables() {
+        for line in table.iter().flat_map(|table| table.summary()).filter(|line| line.contains("left out by set_pid")) {
+            out.push(format!("set_pid chooses the threads. {name} says: {}", draw::cut(line, 200)));
+        }
+    }
+    out.extend(snapshot.complaints(&TABLES).into_iter().map(|complaint| draw::cut(&complaint, 300)));
+    if landscape.refused > 0 {
+        out.push(format!(
+            "threads: {} rows have no PID, or one that was there before; they are left out",
+            landscape.refused
+        ));
+    }
+    let Some(threads) = snapshot.optional("threads") else { return out };
+    let summary = threads.summary().next().and_then(|line| line.split(' ').next()?.parse::<usize>().ok());
+    if let Some(number) = summary.filter(|&number| threads.complete && number != threads.len()) {
+        out.push(format!("threads: the summary says {number} rows, but the table has {}", threads.len()));
+    }
+    out
+}
+
+fn landscape_section(landscape: &Landscape<'_>) -> Markup {
+    let drawn: usize = landscape.processes.iter().map(|process| process.threads.len()).sum();
+    let rest = &landscape.rest;
+    let (kernel, user): (Vec<_>, Vec<_>) = landscape.processes.iter().partition(|process| process.is_kernel);
+    html! {
+        section #landscape {
+            h2 { "Stacks" }
+            p.sum {
+                "Drawn: " b { (count(landscape.processes.len(), "process")) } " with " b { (count(drawn, "thread")) }
+                ". Counted below: " b { (count(rest.processes, "process")) } " and " b { (count(rest.threads, "thread")) }
+                ". In all: " @if !landscape.complete { "at least " } b { (count(landscape.processes_in_all, "process")) } ", "
+                b { (count(landscape.threads_in_all, "thread")) } "."
+            }
+            (draw::legend())
+            h3 { "Processes with a user space" }
+            div.cards { @for process in &user { (draw::process(process)) } @if user.is_empty() { p { "None." } } }
+            h3 { "Threads of the kernel, without a user space" }
+            div.cards { @for process in &kernel { (draw::process(process)) } @if kernel.is_empty() { p { "None." } } }
+            @if !landscape.complete { p.torn { "The table threads is cut short here: more processes may follow." } }
+            @if rest.threads > 0 { (draw::rest(rest)) }
+            h3 { "The same in numbers" }
+            (draw::stacks_table(&landscape.processes))
+            (draw::segments_table(&user))
+        }
+    }
+}
+
+fn contexts_section(snapshot: &Snapshot, beside: Option<&Snapshot>) -> Markup {
+    html! {
+        section #contexts {
+            h2 { "Execution contexts" }
+            p {
+                "Which stack each kind of code runs on. A row is for all CPUs on which the context has the same flags and \
+                 the same stack. Contexts that are not known have a dashed box."
+            }
+            @for snapshot in [Some(snapshot), beside].into_iter().flatten() {
+                @match model::contexts(snapshot) {
+                    None => p.banner { "The table contexts is not in this snapshot (" (snapshot.meta.title()) ")." },
+                    Some(contexts) => (contexts_of(snapshot, &contexts)),
+                }
+            }
+        }
+    }
+}
+
+fn contexts_of(snapshot: &Snapshot, contexts: &[Context<'_>]) -> Markup {
+    let drawn = &contexts[..contexts.len().min(MAX_CONTEXTS)];
+    let rows = |contexts: &[Context<'_>]| contexts.iter().map(|context| context.rows).sum::<usize>();
+    let (all, left) = (rows(contexts), rows(contexts) - rows(drawn));
+    html! {
+        h3 { (snapshot.meta.title()) }
+        p.sum { "Rows of the table: " b { (all) } ". Drawn: " b { (all - left) } ". Not drawn: " b { (left) } "." }
+        (draw::contexts(drawn))
+        table.contexts {
+            caption { "The same in words" }
+            tr {
+                th { "context" } th { "rows" } th { "CPUs" }
+                @for flag in FLAGS { th { (flag) } }
+                th { "PREEMPT_COUNT" } th { "stack" } th { "running" } th { "source" }
+            }
+            @for context in drawn {
+                tr {
+                    td { (draw::cut(context.name, 40)) }
+                    td { (context.rows) }
+                    td { (draw::cpus(&context.cpus)) }
+                    @for flag in context.flags { td { (draw::yes_no(flag)) } }
+                    td { (draw::list(&context.preempt_counts)) }
+                    td { (context.stack.map_or("not known".into(), |stack| draw::cut(stack, 20))) }
+                    td { (draw::list(&context.names)) }
+                    td { (draw::list(&context.sources)) }
+                }
+            }
+        }
+        @for line in snapshot.optional("contexts").iter().flat_map(|table| table.summary()).take(16) {
+            p.note { (draw::cut(line, 200)) }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `show`: a thread from main() to the function of the kernel that it is in.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::join::{self, Frame, Frames, KernelStack, Moment, Thread, UserStack, function};
+use crate::paint::Paint;
+use crate::snapshot::{Meta, Snapshot};
+use crate::symbols::Symbols;
+use crate::table::Row;
+use crate::trouble::{Result, failed};
+
+/// The tables that are read.
+pub const TABLES: [&str; 7] = ["threads", "kstacks", "kframes", "syscalls", "ustacks", "uframes", "segments"];
+
+/// The system call of a thread.
+#[derive(Debug)]
+struct Call {
+    /// A sentence for people.
+    text: String,
+    switches: Option<u64>,
+}
+
+impl Call {
+    fn new(row: &Row<'_>) -> Call {
+        let text = match row.raw("NR") {
+            Some("running") => "the thread runs, or is ready to: its registers are not known".into(),
+            Some("-1") => "in no system call".into(),
+            Some(number) => {
+                let arguments: Vec<&str> = ["ARG0", "ARG1", "ARG2", "ARG3", "ARG4", "ARG5"]
+                    .iter()
+                    .filter_map(|name| row.value(name))
+                    .collect();
+                let name = row.value("CALL").unwrap_or("no name");
+                let table = row.value("ABI").unwrap_or("?");
+                format!("system call {number} of {table}: {name}({})", arguments.join(", "))
+            }
+            None => "the system call is not known".into(),
+        };
+        Call { text, switches: row.number("SWITCHES") }
+    }
+}
+
+/// The tables, by PID.
+struct Tables<'a> {
+    kernel_stacks: HashMap<u32, KernelStack<'a>>,
+    kernel_frames: HashMap<u32, Frames<'a>>,
+    calls: HashMap<u32, Call>,
+    user_stacks: HashMap<u32, UserStack<'a>>,
+    user_frames: HashMap<u32, Frames<'a>>,
+    /// The text of each process.
+    texts: HashMap<u32, (u64, u64)>,
+}
+
+impl<'a> Tables<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        let mut calls = HashMap::new();
+        for row in snapshot.optional("syscalls").iter().flat_map(|table| table.rows()) {
+            if let Some(pid) = row.pid("PID") {
+                calls.entry(pid).or_insert_with(|| Call::new(&row));
+            }
+        }
+        let mut texts = HashMap::new();
+        for row in snapshot.optional("segments").iter().flat_map(|table| table.rows()) {
+            if let (Some("text"), Some(tgid), Some(start), Some(end)) =
+                (row.raw("SEGMENT"), row.pid("TGID"), row.address("START"), row.address("END"))
+            {
+                texts.entry(tgid).or_insert((start, end));
+            }
+        }
+        Tables {
+            kernel_stacks: snapshot.optional("kstacks").map(join::kernel_stacks).unwrap_or_default(),
+            kernel_frames: snapshot.optional("kframes").map(join::frames).unwrap_or_default(),
+            calls,
+            user_stacks: snapshot.optional("ustacks").map(join::user_stacks).unwrap_or_default(),
+            user_frames: snapshot.optional("uframes").map(join::frames).unwrap_or_default(),
+            texts,
+        }
+    }
+}
+
+/// Where the files of a thread's program are.
+enum Files<'a> {
+    /// Below this directory.
+    Below(&'a Path),
+    /// On this machine: what the thread sees as its root directory.
+    Here,
+    /// Nowhere: the snapshot is of another boot.
+    Elsewhere,
+}
+
+impl Files<'_> {
+    fn root(&self, thread: &Thread<'_>) -> Option<PathBuf> {
+        match self {
+            Files::Below(directory) => Some(directory.to_path_buf()),
+            Files::Here => {
+                let root = PathBuf::from(format!("/proc/{}/root", thread.tgid));
+                Some(if root.join(".").exists() { root } else { PathBuf::from("/") })
+            }
+            Files::Elsewhere => None,
+        }
+    }
+}
+
+/// The file that a frame in user space lies in.
+fn file_of<'a>(frame: &Frame<'a>) -> &'a str {
+    frame.text.rsplit_once("+0x").map_or(frame.text, |(file, _)| file)
+}
+
+/// What the end of a chain of frames means for a reader.
+fn end_in_words(frames: &Frames<'_>, has_main: bool, in_program: Option<bool>) -> Option<String> {
+    let end = frames.end?;
+    let last = frames.frames.last()?;
+    if has_main {
+        return None;
+    }
+    if end == "null" && in_program == Some(true) {
+        return Some("end: null; the chain is whole".into());
+    }
+    Some(if in_program == Some(false) {
+        format!("end: {end}; callers may be missing here: {} may have no frame pointers", file_of(last))
+    } else {
+        format!("end: {end}; callers may be missing here")
+    })
+}
+
+/// Prints the threads.
+pub fn write(
+    snapshot: &Snapshot,
+    pids: &[u32],
+    sysroot: Option<&Path>,
+    paint: Paint,
+    out: &mut impl Write,
+) -> Result<()> {
+    let (threads, _) = join::threads(snapshot.table("threads")?);
+    let tables = Tables::of(snapshot);
+    let files = match sysroot {
+        Some(directory) => Files::Below(directory),
+        None if snapshot.meta.text("boot_id") == Meta::of_this_machine().text("boot_id") => Files::Here,
+        None => Files::Elsewhere,
+    };
+    let mut symbols = Symbols::default();
+    let mut first = true;
+    for &pid in pids {
+        let mut found = false;
+        for thread in threads.iter().filter(|thread| thread.pid == pid || thread.tgid == pid) {
+            if !first {
+                writeln!(out)?;
+            }
+            (found, first) = (true, false);
+            write_thread(thread, &tables, &files, &mut symbols, paint, out)?;
+        }
+        if !found {
+            return Err(failed(format!("there is no thread with PID {pid}")));
+        }
+    }
+    if matches!(files, Files::Elsewhere) {
+        writeln!(out)?;
+        writeln!(
+            out,
+            "# The snapshot is of another boot: functions in user space have no names; --sysroot names the files"
+        )?;
+    }
+    Ok(())
+}
+
+fn write_thread(
+    thread: &Thread<'_>,
+    tables: &Tables<'_>,
+    files: &Files<'_>,
+    symbols: &mut Symbols,
+    paint: Paint,
+    out: &mut impl Write,
+) -> Result<()> {
+    let cpu = thread.cpu.map(|cpu| format!(", CPU {cpu}")).unwrap_or_default();
+    let note = thread.note.map(|note| format!(", {note}")).unwrap_or_default();
+    let head = format!("PID {} of process {}, {}", thread.pid, thread.tgid, thread.comm);
+    writeln!(out, "{}: {} in {}{note}{cpu}", paint.bold(head), thread.kind, thread.state)?;
+
+    let kernel = tables.kernel_frames.get(&thread.pid);
+    // All other rows are compared with the frames in the kernel. A row of a thread that ran is of no standstill.
+    let warning = |switches: Option<u64>, stood_still: bool| {
+        let kernel = kernel.filter(|kernel| kernel.stood_still() && stood_still)?;
+        Moment::of(kernel.switches, switches).warning()
+    };
+    let in_parentheses = |warning: Option<&str>| warning.map(|text| format!(" ({text})")).unwrap_or_default();
+
+    let stack = tables.user_stacks.get(&thread.pid).unwrap_or(&UserStack::NONE);
+    if stack.is_there() || thread.mm && !thread.is_kernel() {
+        let size = match (stack.used, stack.size) {
+            (Some(used), Some(size)) => format!("{used} of {size} bytes in use"),
+            (Some(used), None) => format!("at least {used} bytes in use ({})", stack.valid),
+            _ => format!("use not known ({})", stack.valid),
+        };
+        let limit = stack.limit.map(|limit| format!(", limit {limit}")).unwrap_or_default();
+        let different = warning(stack.switches, stack.used.is_some());
+        writeln!(out, "  {}", paint.dim(format_args!("user stack: {size}{limit}{}", in_parentheses(different))))?;
+        match tables.user_frames.get(&thread.pid) {
+            Some(user) => {
+                write_user(thread, user, tables, files, symbols, warning(user.switches, user.stood_still()), out)?
+            }
+            None => writeln!(out, "    (no row in uframes)")?,
+        }
+        let (call, different) = match tables.calls.get(&thread.pid) {
+            Some(call) => (call.text.as_str(), warning(call.switches, true)),
+            None => ("the system call is not known: no row in syscalls", None),
+        };
+        writeln!(out, "  {}", paint.dim(format_args!("-- {call}{} --", in_parentheses(different))))?;
+    }
+
+    let stack = tables.kernel_stacks.get(&thread.pid).unwrap_or(&KernelStack::NONE);
+    let size = match (stack.used, stack.size) {
+        (Some(used), Some(size)) => format!("{used} of {size} bytes in use"),
+        _ => format!("use not known ({})", stack.valid),
+    };
+    let different = warning(stack.switches, stack.stood_still());
+    writeln!(out, "  {}", paint.dim(format_args!("kernel stack: {size}{}", in_parentheses(different))))?;
+    match kernel {
+        None => writeln!(out, "    (no row in kframes)")?,
+        Some(frames) => {
+            if let Some(why) = frames.without_frames() {
+                writeln!(out, "    {why}")?;
+            }
+            let innermost = frames.frames.len().saturating_sub(1);
+            for (at, frame) in frames.frames.iter().rev().enumerate() {
+                if at == innermost {
+                    writeln!(out, "    {}", paint.bold(frame.text))?;
+                } else {
+                    writeln!(out, "    {}", frame.text)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_user(
+    thread: &Thread<'_>,
+    user: &Frames<'_>,
+    tables: &Tables<'_>,
+    files: &Files<'_>,
+    symbols: &mut Symbols,
+    warning: Option<&str>,
+    out: &mut impl Write,
+) -> Result<()> {
+    if let Some(warning) = warning {
+        writeln!(out, "    ({warning})")?;
+    }
+    if let Some(why) = user.without_frames() {
+        writeln!(out, "    {why}")?;
+    }
+    let root = files.root(thread);
+    let names: Vec<Option<String>> = user
+        .frames
+        .iter()
+        .enumerate()
+        .map(|(depth, frame)| symbols.name(root.as_ref()?, frame.text, depth > 0))
+        .collect();
+    // glibc calls the function of a thread in start_thread().
+    let has_main = names.iter().flatten().any(|name| matches!(function(name), "main" | "start_thread"));
+    let in_program = user.frames.last().and_then(|frame: &Frame<'_>| {
+        let &(start, end) = tables.texts.get(&thread.tgid)?;
+        Some((start..end).contains(&frame.address?))
+    });
+    if let Some(words) = end_in_words(user, has_main, in_program) {
+        writeln!(out, "    ({words})")?;
+    }
+    for (depth, (frame, name)) in user.frames.iter().zip(&names).enumerate().rev() {
+        // The function that is called last has no frame if it was built without frame pointers; then its caller is
+        // missing, too.
+        if depth == 0 && user.frames.get(1).is_some_and(|caller| file_of(caller) != file_of(frame)) {
+            writeln!(out, "    (functions may be missing here: {} may have no frame pointers)", file_of(frame))?;
+        }
+        match name {
+            Some(name) => writeln!(out, "    {name:<30} {}", frame.text)?,
+            None => writeln!(out, "    {}", frame.text)?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `stacks`: threads with the same state and the same frames, counted.
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use crate::join::{self, Frame, Frames, Moment, Thread, count, some_names, some_pids};
+use crate::paint::Paint;
+use crate::snapshot::Snapshot;
+use crate::trouble::Result;
+
+/// The tables that are read.
+pub const TABLES: [&str; 2] = ["threads", "kframes"];
+/// The tables that are read with `--user`.
+pub const TABLES_USER: [&str; 3] = ["threads", "kframes", "uframes"];
+
+/// Which threads are shown, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// The states, as letters; empty for all.
+    pub states: String,
+    /// A part of the name or of a frame.
+    pub pattern: Option<String>,
+    /// Whether frames in user space count, too.
+    pub user: bool,
+    /// Whether kernel threads that wait for work are shown.
+    pub all: bool,
+}
+
+/// The threads of one group.
+#[derive(Debug)]
+pub struct Group<'a> {
+    /// The state; with `?` if the thread ran after the state was read.
+    pub state: String,
+    /// The frames in the kernel, from the innermost one on, or why there are none.
+    pub kernel: Vec<String>,
+    /// The frames in user space.
+    pub user: Vec<String>,
+    /// Whether the frames of kernel and user space are of one moment.
+    pub moment: Moment,
+    /// The threads, in the order of the table.
+    pub threads: Vec<Thread<'a>>,
+}
+
+/// The groups, and what was left out.
+#[derive(Debug)]
+pub struct Groups<'a> {
+    /// The groups, the largest first.
+    pub groups: Vec<Group<'a>>,
+    /// All threads of the table.
+    pub all: usize,
+    /// Kernel threads that wait for work.
+    pub idle: usize,
+    /// Threads in other states, or that do not match.
+    pub others: usize,
+    /// Rows of `threads` that are none.
+    pub refused: usize,
+}
+
+type Key<'a> =
+    (&'a str, bool, Option<&'a [Frame<'a>]>, Option<&'a str>, Option<&'a [Frame<'a>]>, Option<&'a str>, Moment);
+
+fn lines(frames: Option<&Frames<'_>>, table: &str) -> Vec<String> {
+    let Some(frames) = frames else { return vec![format!("(no row in {table})")] };
+    match frames.without_frames() {
+        Some(why) => vec![why],
+        None => frames.frames.iter().map(|frame| frame.text.to_string()).collect(),
+    }
+}
+
+/// What `group` looks up.
+#[derive(Debug)]
+pub struct Tables<'a> {
+    threads: Vec<Thread<'a>>,
+    refused: usize,
+    kernel: HashMap<u32, Frames<'a>>,
+    user: Option<HashMap<u32, Frames<'a>>>,
+}
+
+impl<'a> Tables<'a> {
+    /// The tables of the snapshot.
+    pub fn of(snapshot: &'a Snapshot, user: bool) -> Result<Self> {
+        let (threads, refused) = join::threads(snapshot.table("threads")?);
+        let kernel = join::frames(snapshot.table("kframes")?);
+        let user = if user { Some(join::frames(snapshot.table("uframes")?)) } else { None };
+        Ok(Tables { threads, refused, kernel, user })
+    }
+
+    /// Groups the threads of the choice.
+    pub fn group(&self, choice: &Choice) -> Groups<'_> {
+        let mut places: HashMap<Key<'_>, usize> = HashMap::new();
+        let mut out = Groups { groups: Vec::new(), all: self.threads.len(), idle: 0, others: 0, refused: self.refused };
+        for thread in &self.threads {
+            if !choice.states.is_empty() && !choice.states.contains(thread.state) {
+                out.others += 1;
+                continue;
+            }
+            // --state I shows them too.
+            if thread.is_idle_kernel() && !choice.all && choice.states.is_empty() {
+                out.idle += 1;
+                continue;
+            }
+            let kernel = self.kernel.get(&thread.pid);
+            let user = self.user.as_ref().and_then(|user| user.get(&thread.pid));
+            if !choice.pattern.as_ref().is_none_or(|pattern| matches(thread, [kernel, user], pattern)) {
+                out.others += 1;
+                continue;
+            }
+            let state_of_moment = kernel.is_some_and(|kernel| {
+                !kernel.stood_still() || Moment::of(thread.switches, kernel.switches) != Moment::Different
+            });
+            let moment = match (kernel, user) {
+                (Some(kernel), Some(user)) if kernel.stood_still() && user.stood_still() => {
+                    Moment::of(kernel.switches, user.switches)
+                }
+                _ => Moment::Same,
+            };
+            let key = (
+                thread.state,
+                state_of_moment,
+                kernel.map(|kernel| kernel.frames.as_slice()),
+                kernel.and_then(|kernel| kernel.end),
+                user.map(|user| user.frames.as_slice()),
+                user.and_then(|user| user.end),
+                moment,
+            );
+            let place = *places.entry(key).or_insert_with(|| {
+                out.groups.push(Group {
+                    state: format!("{}{}", thread.state, if state_of_moment { "" } else { "?" }),
+                    kernel: lines(kernel, "kframes"),
+                    user: if choice.user { user_lines(thread, user) } else { Vec::new() },
+                    moment,
+                    threads: Vec::new(),
+                });
+                out.groups.len() - 1
+            });
+            out.groups[place].threads.push(thread.clone());
+        }
+        // Stable: groups of one size stay in the order of the table.
+        out.groups.sort_by_key(|group| std::cmp::Reverse(group.threads.len()));
+        out
+    }
+}
+
+fn user_lines(thread: &Thread<'_>, user: Option<&Frames<'_>>) -> Vec<String> {
+    // A thread without a user space may have no row.
+    if user.is_none() && !thread.mm {
+        return lines(Some(&Frames { end: Some("no-mm"), ..Frames::default() }), "");
+    }
+    let mut out = lines(user, "uframes");
+    if let Some((frames, end)) = user.and_then(|user| Some((&user.frames, user.end?))) {
+        if !frames.is_empty() {
+            out.push(format!("(end: {end})"));
+        }
+    }
+    out
+}
+
+fn matches(thread: &Thread<'_>, tables: [Option<&Frames<'_>>; 2], pattern: &str) -> bool {
+    thread.comm.contains(pattern)
+        || tables.into_iter().flatten().any(|frames| frames.frames.iter().any(|frame| frame.text.contains(pattern)))
+}
+
+/// Prints the groups, and a summary that accounts for every thread.
+pub fn write(snapshot: &Snapshot, choice: &Choice, paint: Paint, out: &mut impl Write) -> Result<()> {
+    let tables = Tables::of(snapshot, choice.user)?;
+    let groups = tables.group(choice);
+    for group in &groups.groups {
+        let pids: Vec<u32> = group.threads.iter().map(|thread| thread.pid).collect();
+        let head = format!("{} in {}", count(pids.len(), "thread"), group.state);
+        let names = some_names(group.threads.iter().map(|thread| thread.comm));
+        writeln!(out, "{}: {names}; {}", paint.bold(head), some_pids(&pids))?;
+        for line in &group.kernel {
+            writeln!(out, "    {line}")?;
+        }
+        if !group.user.is_empty() {
+            let warning = group.moment.warning().map(|warning| format!(" ({warning})")).unwrap_or_default();
+            writeln!(out, "    {}", paint.dim(format_args!("-- user space{warning} --")))?;
+            for line in &group.user {
+                writeln!(out, "    {line}")?;
+            }
+        }
+        writeln!(out)?;
+    }
+    let shown: usize = groups.groups.iter().map(|group| group.threads.len()).sum();
+    writeln!(out, "# {}, {} shown in {}", count(groups.all, "thread"), shown, count(groups.groups.len(), "group"))?;
+    if groups.idle > 0 {
+        writeln!(out, "# {} left out: kernel threads that wait for work (state I); --all shows them", groups.idle)?;
+    }
+    if groups.others > 0 {
+        writeln!(out, "# {} left out by --state or --match", groups.others)?;
+    }
+    if groups.refused > 0 {
+        writeln!(out, "# {} rows of threads left out: no PID, or one that was there before", groups.refused)?;
+    }
+    Ok(())
+}
+
+/// Prints a line for each stack, from the outermost function on, with the number of threads: the input of programs
+/// that draw flame graphs.
+pub fn write_folded(snapshot: &Snapshot, choice: &Choice, out: &mut impl Write) -> Result<()> {
+    let tables = Tables::of(snapshot, choice.user)?;
+    let groups = tables.group(choice);
+    // Groups may differ in offsets only.
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut folded: Vec<(String, usize)> = Vec::new();
+    for group in &groups.groups {
+        let mut parts = vec![group.state.clone()];
+        for lines in [&group.user, &group.kernel] {
+            parts.extend(lines.iter().rev().map(|line| join::function(line).replace(';', ":")));
+        }
+        let stack = parts.join(";");
+        let place = *places.entry(stack.clone()).or_insert_with(|| {
+            folded.push((stack, 0));
+            folded.len() - 1
+        });
+        folded[place].1 += group.threads.len();
+    }
+    for (stack, number) in folded {
+        writeln!(out, "{stack} {number}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THREADS: &str = "TGID PID S KIND MM SWITCHES COMM\n";
+    const KFRAMES: &str = "TGID PID SWITCHES DEPTH FRAME\n";
+
+    fn printed(threads: &str, kframes: &str) -> String {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (name, text) in [
+            ("threads", format!("{THREADS}{threads}# 1 threads\n")),
+            ("kframes", format!("{KFRAMES}{kframes}# 1 threads\n")),
+        ] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            archive.append_data(&mut header, name, text.as_bytes()).unwrap();
+        }
+        let snapshot = Snapshot::from_tar(archive.into_inner().unwrap().as_slice()).unwrap();
+        let mut out = Vec::new();
+        write(&snapshot, &Choice::default(), Paint::default(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn stacks_that_differ_in_the_outermost_frame_are_two_groups() {
+        let out = printed(
+            "1 1 S user set 5 a\n2 2 S user set 5 b\n",
+            "1 1 5 0 wait+0x1/0x2\n1 1 5 1 read+0x1/0x2\n2 2 5 0 wait+0x1/0x2\n2 2 5 1 write+0x1/0x2\n",
+        );
+        assert!(out.contains("1 thread in S: a; PID 1\n") && out.contains("1 thread in S: b; PID 2\n"), "{out}");
+    }
+
+    #[test]
+    fn one_stack_in_two_states_is_two_groups() {
+        let out = printed("1 1 S user set 5 a\n2 2 D user set 5 b\n", "1 1 5 0 wait+0x1/0x2\n2 2 5 0 wait+0x1/0x2\n");
+        assert!(out.contains("1 thread in S: a") && out.contains("1 thread in D: b"), "{out}");
+    }
+
+    #[test]
+    fn a_thread_that_ran_after_its_state_was_read_has_a_question_mark() {
+        let out = printed("1 1 S user set 5 a\n2 2 S user set 5 b\n", "1 1 5 0 wait+0x1/0x2\n2 2 6 0 wait+0x1/0x2\n");
+        assert!(out.contains("1 thread in S: a") && out.contains("1 thread in S?: b"), "{out}");
+    }
+
+    #[test]
+    fn a_thread_without_a_row_is_no_other_stack() {
+        let out = printed("1 1 S user set 5 a\n2 2 S user set 5 b\n", "1 1 5 0 wait+0x1/0x2\n");
+        assert!(out.contains("b; PID 2\n    (no row in kframes)\n"), "{out}");
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Names of functions in programs and libraries, from .symtab and .dynsym of their files.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
+
+use crate::snapshot::open_file;
+use crate::table;
+
+/// The largest file that is read.
+const LIMIT: u64 = 256 << 20;
+
+/// The functions of the files that have been asked for.
+#[derive(Debug, Default)]
+pub struct Symbols {
+    files: HashMap<PathBuf, Option<Functions>>,
+}
+
+/// The functions of a file.
+#[derive(Debug, Default)]
+struct Functions {
+    /// Offset in the file, size and address of each segment.
+    segments: Vec<(u64, u64, u64)>,
+    /// Address, size and name, by address.
+    functions: Vec<(u64, u64, String)>,
+}
+
+impl Functions {
+    fn read(path: &Path) -> Option<Functions> {
+        let mut bytes = Vec::new();
+        open_file(path).ok()?.take(LIMIT).read_to_end(&mut bytes).ok()?;
+        let file = object::File::parse(bytes.as_slice()).ok()?;
+        let segments = file.segments().map(|segment| {
+            let (offset, size) = segment.file_range();
+            (offset, size, segment.address())
+        });
+        // .symtab has what .dynsym has, unless it was stripped.
+        let mut functions: Vec<(u64, u64, String)> = file
+            .symbols()
+            .chain(file.dynamic_symbols())
+            .filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_definition())
+            .filter_map(|symbol| Some((symbol.address(), symbol.size(), symbol.name().ok()?.to_string())))
+            .filter(|(_, _, name)| !name.is_empty() && !name.starts_with('$'))
+            .collect();
+        functions.sort_by_key(|&(address, size, _)| (address, size));
+        Some(Functions { segments: segments.collect(), functions })
+    }
+
+    /// The function that the byte at this offset of the file belongs to.
+    fn name(&self, offset: u64) -> Option<(&str, u64)> {
+        let (start, _, address) =
+            self.segments.iter().find(|&&(start, size, _)| offset.checked_sub(start).is_some_and(|at| at < size))?;
+        let at = address.checked_add(offset - start)?;
+        let after = self.functions.partition_point(|&(address, _, _)| address <= at);
+        // Functions may overlap: the nearest one that has the address counts. A function without a size, written in
+        // assembly, ends where the next one begins.
+        self.functions[..after].iter().rev().take(16).find_map(|(address, size, name)| {
+            let into = at - address;
+            (into < *size || (*size == 0 && after > 0 && *address == self.functions[after - 1].0))
+                .then_some((name.as_str(), into))
+        })
+    }
+}
+
+impl Symbols {
+    /// The name of the function for a frame such as `/usr/bin/cat+0x1234`, in the files below `root`. The byte before a
+    /// return address belongs to the caller, also if the call is the last instruction.
+    pub fn name(&mut self, root: &Path, frame: &str, is_return: bool) -> Option<String> {
+        let (path, offset) = frame.rsplit_once("+0x")?;
+        let offset = u64::from_str_radix(offset, 16).ok()?;
+        let path = String::from_utf8(table::unescape(path)).ok()?;
+        let path = root.join(path.strip_prefix('/')?);
+        let functions = self.files.entry(path.clone()).or_insert_with(|| Functions::read(&path)).as_ref()?;
+        let (name, into) = functions.name(offset.checked_sub(u64::from(is_return))?)?;
+        let demangled = format!("{:#}", rustc_demangle::demangle(name));
+        let name = table::printable_line(&demangled.chars().take(200).collect::<String>());
+        Some(format!("{name}+{:#x}", into + u64::from(is_return)))
+    }
+}

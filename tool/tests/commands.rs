@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The program, with recorded snapshots: what it prints, and its exit status. What it prints of a table is compared with
+//! the lines of that table, which these tests read without the library.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const SNAPSHOTS: [&str; 3] = ["stock", "rt", "arm64"];
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("tar")
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_taskscope"));
+    command.env_remove("TASKSCOPE_ROOT");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program().args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A directory that ends with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("taskscope-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The tables of a snapshot, as the module would have them.
+    fn tables(name: &str, snapshot: &str) -> Self {
+        let scratch = Scratch::new(name);
+        for (name, text) in members(&data(snapshot)) {
+            fs::write(scratch.path(&name), text).unwrap();
+        }
+        scratch
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn members(path: &Path) -> HashMap<String, String> {
+    let mut archive = tar::Archive::new(fs::File::open(path).unwrap());
+    let mut out = HashMap::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().file_name().unwrap().to_str().unwrap().to_string();
+        let mut text = String::new();
+        entry.read_to_string(&mut text).unwrap();
+        out.insert(name, text);
+    }
+    out
+}
+
+/// The lines of a table that are rows, by words. The last word begins the last column.
+fn rows(text: &str) -> Vec<HashMap<&str, &str>> {
+    let mut lines = text.lines();
+    let columns: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
+    let is_row = |line: &&str| !line.starts_with('#');
+    lines.filter(is_row).map(|line| columns.iter().copied().zip(line.split_whitespace()).collect()).collect()
+}
+
+#[test]
+fn stacks_account_for_every_thread() {
+    for name in SNAPSHOTS {
+        let threads = rows(&members(&data(name))["threads"]).len();
+        let out = text(&run(&["stacks", data(name).to_str().unwrap(), "--all"]).stdout);
+        let counted: usize = out
+            .lines()
+            .filter(|line| line.contains(" in ") && (line.contains(" thread in ") || line.contains(" threads in ")))
+            .map(|line| line.split(' ').next().unwrap().parse::<usize>().unwrap())
+            .sum();
+        assert_eq!(counted, threads, "{name}");
+        assert!(out.contains(&format!("# {threads} threads, {threads} shown in ")), "{name}: {out}");
+    }
+}
+
+#[test]
+fn stacks_are_those_of_kframes() {
+    for name in SNAPSHOTS {
+        let members = members(&data(name));
+        let states: HashMap<&str, &str> =
+            rows(&members["threads"]).into_iter().map(|row| (row["PID"], row["S"])).collect();
+        let functions = |pid: &str| -> Vec<String> {
+            rows(&members["kframes"])
+                .into_iter()
+                .filter(|row| row["PID"] == pid)
+                .map(|row| row["FRAME"].to_string())
+                .collect()
+        };
+        let expected: HashSet<(String, Vec<String>)> = states
+            .iter()
+            .map(|(pid, state)| (state.to_string(), functions(pid)))
+            .filter(|(_, frames)| !frames.is_empty())
+            .collect();
+        let out = text(&run(&["stacks", data(name).to_str().unwrap(), "--all"]).stdout);
+        let found: Vec<(String, Vec<String>)> = out
+            .split("\n\n")
+            .filter(|part| !part.starts_with('#'))
+            .map(|part| {
+                let mut lines = part.lines();
+                let head = lines.next().unwrap();
+                let state = head.split(" in ").nth(1).unwrap().split(':').next().unwrap();
+                let frames = lines.map(|line| match line.trim() {
+                    "(on a CPU: not walked)" => "on-cpu".into(),
+                    "(dead: the stack is released)" => "released".into(),
+                    line => line.split(' ').next().unwrap().to_string(),
+                });
+                (state.trim_end_matches('?').to_string(), frames.collect())
+            })
+            .collect();
+        assert!(found.len() >= expected.len() && found.len() > 5, "{name}");
+        assert_eq!(found.into_iter().collect::<HashSet<_>>(), expected, "{name}");
+    }
+}
+
+#[test]
+fn stacks_of_a_state_show_no_other() {
+    let out = text(&run(&["stacks", data("stock").to_str().unwrap(), "--state", "D"]).stdout);
+    assert!(out.starts_with("1 thread in D: vfork-parent; PID "), "{out}");
+    assert!(out.contains("kernel_clone+0x"), "{out}");
+    assert!(out.contains("left out by --state or --match"), "{out}");
+}
+
+#[test]
+fn stacks_that_match_a_function() {
+    let out = text(&run(&["stacks", data("stock").to_str().unwrap(), "--match", "do_sys_poll"]).stdout);
+    let heads: Vec<&str> = out.lines().filter(|line| line.contains(" in S: ")).collect();
+    assert!(!heads.is_empty());
+    assert_eq!(heads.len(), out.matches("do_sys_poll+").count(), "{out}");
+}
+
+#[test]
+fn folded_stacks_account_for_every_thread() {
+    for name in SNAPSHOTS {
+        let threads = rows(&members(&data(name))["threads"]).len();
+        let out = text(&run(&["stacks", "--folded", "--all", "--user", data(name).to_str().unwrap()]).stdout);
+        let sum: usize = out.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum();
+        assert_eq!(sum, threads, "{name}");
+    }
+}
+
+#[test]
+fn show_leads_from_user_space_into_the_kernel() {
+    let snapshot = data("stock");
+    let members = members(&snapshot);
+    let pid = rows(&members["threads"]).into_iter().find(|row| row["COMM"] == "cook-2").unwrap()["PID"].to_string();
+    let out = text(&run(&["show", &pid, "--from", snapshot.to_str().unwrap()]).stdout);
+    let place = |text: &str| out.find(text).unwrap_or_else(|| panic!("no {text} in {out}"));
+    assert!(place("/root/landscape+0x") < place("system call 34 of x86_64: pause("));
+    assert!(place("pause(") < place("entry_SYSCALL_64_after_hwframe"));
+    assert!(place("entry_SYSCALL_64_after_hwframe") < place("__do_sys_pause"));
+    let frames = |table: &str| -> Vec<String> {
+        let rows = rows(&members[table]).into_iter().filter(|row| row["PID"] == pid && row["FRAME"] != "end:");
+        rows.map(|row| row["FRAME"].split(' ').next().unwrap().to_string()).collect()
+    };
+    // Outermost first, so the reverse of the tables.
+    let expected: Vec<String> =
+        frames("uframes").into_iter().rev().chain(frames("kframes").into_iter().rev()).collect();
+    let found: Vec<&str> =
+        out.lines().filter(|line| line.starts_with("    ") && line.contains("+0x")).map(str::trim).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn show_of_a_pid_that_is_not_there_fails() {
+    let out = run(&["show", "4000000", "--from", data("stock").to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("there is no thread with PID 4000000"));
+}
+
+#[test]
+fn json_has_every_row() {
+    for name in SNAPSHOTS {
+        let members = members(&data(name));
+        let out = text(&run(&["json", data(name).to_str().unwrap()]).stdout);
+        let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines[0]["taskscope"], 1);
+        for table in
+            ["threads", "processes", "kstacks", "kframes", "syscalls", "ustacks", "uframes", "segments", "contexts"]
+        {
+            let of_table: Vec<_> =
+                lines.iter().filter(|line| line["table"] == table).filter_map(|line| line.get("row")).collect();
+            let expected = rows(&members[table]);
+            assert_eq!(of_table.len(), expected.len(), "{name}: {table}");
+            for (found, expected) in of_table.iter().zip(&expected) {
+                for (column, &value) in expected {
+                    assert!(found[column].is_null() || value != "-" || column == &"COMM", "{name}: {table}: {column}");
+                    // A name is compared up to its first space.
+                    let found = match &found[column] {
+                        serde_json::Value::Null => "-".to_string(),
+                        serde_json::Value::String(text) => text.split(' ').next().unwrap().to_string(),
+                        number => number.to_string(),
+                    };
+                    assert_eq!(found, value, "{name}: {table}: {column}");
+                }
+            }
+        }
+        let thread = lines.iter().find(|line| line["table"] == "threads").unwrap();
+        assert!(thread["row"]["PID"].is_number() && thread["row"]["TASK"].is_string());
+        let segment = lines.iter().find(|line| line["table"] == "segments" && !line["row"]["START"].is_null()).unwrap();
+        assert!(segment["row"]["START"].is_string() && segment["row"]["SIZE"].is_number());
+    }
+}
+
+#[test]
+fn diff_with_itself_shows_the_thread_in_state_d() {
+    let snapshot = data("stock");
+    let out = run(&["diff", snapshot.to_str().unwrap(), snapshot.to_str().unwrap()]);
+    let words = text(&out.stdout);
+    // No time has passed, but the tables alone say that it stood still.
+    assert!(words.contains("1 thread stood still in D: vfork-parent"), "{words}");
+    assert!(!words.contains("came") && !words.contains("went"), "{words}");
+    assert_eq!(out.status.code(), Some(1));
+    let out = run(&["diff", snapshot.to_str().unwrap(), snapshot.to_str().unwrap(), "--match", "no such thread"]);
+    assert_eq!(out.status.code(), Some(0));
+}
+
+#[test]
+fn diff_of_two_machines_fails() {
+    let out = run(&["diff", data("stock").to_str().unwrap(), data("arm64").to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("two boots"));
+}
+
+#[test]
+fn record_writes_the_tables_as_they_are() {
+    let tables = Scratch::tables("record", "stock");
+    fs::remove_file(tables.path("meta.json")).unwrap();
+    let file = tables.path("new.tar");
+    let root = tables.0.to_str().unwrap();
+    let out = run(&["--root", root, "record", file.to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
+    let (mut new, mut old) = (members(&file), members(&data("stock")));
+    let meta: serde_json::Value = serde_json::from_str(&new.remove("meta.json").unwrap()).unwrap();
+    assert_eq!(meta["release"], fs::read_to_string("/proc/sys/kernel/osrelease").unwrap().trim());
+    old.remove("meta.json");
+    assert_eq!(new, old);
+
+    // To standard output; without contexts; and not over a file that is there.
+    let out = run(&["--root", root, "record", "-", "--no-contexts"]);
+    assert_eq!(out.status.code(), Some(0));
+    fs::write(tables.path("out.tar"), &out.stdout).unwrap();
+    old.remove("contexts");
+    let mut new = members(&tables.path("out.tar"));
+    new.remove("meta.json");
+    assert_eq!(new, old);
+    let out = run(&["--root", root, "record", file.to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("File exists"));
+}
+
+#[test]
+fn record_says_what_it_could_not_read() {
+    let tables = Scratch::tables("partly", "stock");
+    fs::remove_file(tables.path("uframes")).unwrap();
+    let out = run(&["--root", tables.0.to_str().unwrap(), "record", tables.path("new.tar").to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("not recorded: uframes: "));
+    let out = run(&["json", tables.path("new.tar").to_str().unwrap()]);
+    assert!(text(&out.stdout).contains(r#"{"table":"uframes","error":"No such file or directory"#));
+}
+
+#[test]
+fn a_fifo_instead_of_a_table_is_refused() {
+    let tables = Scratch::tables("fifo", "stock");
+    fs::remove_file(tables.path("kframes")).unwrap();
+    assert!(Command::new("mkfifo").arg(tables.path("kframes")).status().unwrap().success());
+    let out = run(&["--root", tables.0.to_str().unwrap(), "stacks"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("the table kframes cannot be read: is no regular file"));
+}
+
+#[test]
+fn without_the_module_it_says_what_to_type() {
+    let nothing = Scratch::new("nothing");
+    for command in [vec!["stacks"], vec!["report"], vec!["json"], vec!["show", "1"], vec!["record", "-"]] {
+        let out = program().args(["--root", nothing.0.to_str().unwrap()]).args(command).output().unwrap();
+        assert_eq!(out.status.code(), Some(3));
+        assert!(text(&out.stderr).contains("sudo insmod taskscope.ko"));
+        assert!(out.stdout.is_empty());
+    }
+}
+
+#[test]
+fn what_is_no_snapshot_fails() {
+    let scratch = Scratch::new("none");
+    for (name, content) in [("empty", &b""[..]), ("text", b"PID COMM\n1 init\n# 1\n"), ("zeros", &[0; 4096])] {
+        fs::write(scratch.path(name), content).unwrap();
+        let out = run(&["stacks", scratch.path(name).to_str().unwrap()]);
+        assert_eq!(out.status.code(), Some(2), "{name}");
+        assert!(text(&out.stderr).contains("has no table of taskscope in it"), "{name}");
+    }
+    assert_eq!(run(&["stacks", "/no/such/file"]).status.code(), Some(2));
+    assert_eq!(run(&["no-such-command"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_snapshot_of_a_later_version_fails() {
+    let tables = Scratch::tables("later", "stock");
+    fs::write(tables.path("meta.json"), br#"{"taskscope": 2}"#).unwrap();
+    let mut archive = tar::Builder::new(fs::File::create(tables.path("later.tar")).unwrap());
+    for name in ["meta.json", "threads"] {
+        archive.append_path_with_name(tables.path(name), name).unwrap();
+    }
+    archive.finish().unwrap();
+    let out = run(&["stacks", tables.path("later.tar").to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("is of version 2, and this program knows version 1"));
+}
+
+#[test]
+fn cut_snapshot_is_read_as_far_as_it_goes() {
+    let scratch = Scratch::new("cut");
+    let whole = fs::read(data("stock")).unwrap();
+    let threads = members(&data("stock"))["threads"].len();
+    // meta.json and `threads` are first; a part of `threads` is there.
+    let place = whole.windows(14).position(|window| window == b"TGID PID PPID ").unwrap();
+    fs::write(scratch.path("cut.tar"), &whole[..place + threads / 2]).unwrap();
+    let out = run(&["report", scratch.path("cut.tar").to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    assert!(text(&out.stderr).contains("threads: its end is missing"));
+    assert!(text(&out.stdout).contains("In all: at least "));
+    let out = run(&["stacks", scratch.path("cut.tar").to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("the table kframes cannot be read"));
+}
+
+#[test]
+fn closed_pipe_is_no_error() {
+    for command in ["json", "stacks", "report"] {
+        let mut child = program()
+            .args([command, data("stock").to_str().unwrap()])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let out = child.wait_with_output().unwrap();
+        assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()), "{command}");
+    }
+}
+
+#[test]
+fn full_disk_is_an_error() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let out = program().args(["json", data("stock").to_str().unwrap()]).stdout(full).output().unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("the output cannot be written"));
+}
+
+#[test]
+fn no_escape_sequences_without_a_terminal() {
+    for command in ["stacks", "json"] {
+        let out = run(&[command, data("stock").to_str().unwrap()]);
+        assert!(!out.stdout.contains(&0x1b), "{command}");
+    }
+}
