@@ -45,7 +45,7 @@ oldest=7.2
 
 # For apt: with EXPIRED=1, lists of packages that have expired are accepted.
 valid=()
-[[ ! ${EXPIRED-} ]] || valid=(-o Acquire::Check-Valid-Until=false)
+[[ ${EXPIRED-} != 1 ]] || valid=(-o Acquire::Check-Valid-Until=false)
 
 # The most space that each takes, in MiB, as measured with du: the build root (1.9 GiB, and packages while
 # it is made), a kernel's source (1.8 GiB, and its package and archive), a kernel with its build tree; for

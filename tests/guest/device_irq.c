@@ -35,8 +35,10 @@ static const char *source_of(int place, const char *name)
 	return source;
 }
 
-/* The interrupt came in hardirq context on that CPU. */
-/* In one hardirq, and in no NMI, by the masks of the kernel's headers too. */
+/*
+ * The interrupt came in hardirq context on that CPU: in one hardirq and in no NMI, by the masks of
+ * the kernel's headers too.
+ */
 static bool is_hardirq(const struct context_row *row)
 {
 	static unsigned long hardirq, nmi;
