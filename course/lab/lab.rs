@@ -238,7 +238,7 @@ impl Space {
         AddressSpace::of_current().map(Self)
     }
 
-    /// Returns where the parts of the program are, as the kernel has noted it.
+    /// Returns where the parts of the program are, as the kernel has noted it. Task context.
     pub(crate) fn parts(&self) -> Parts {
         self.0.parts()
     }

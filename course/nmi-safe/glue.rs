@@ -104,7 +104,7 @@ const ENOUGH: i64 = 200;
 /// How many words a `publish()` may use, all in all.
 const MOST_WORDS: usize = 256;
 
-/// Of how many accesses of a `read()` is known what they have found.
+/// How many accesses of a `read()` are noted with what they have found.
 const MOST_FOUND: usize = 64;
 
 /// How many NMIs have been sent; how many of them have published their pair.

@@ -308,7 +308,7 @@ int main(void)
 		look_at("whom", "a line of the file", earlier->bad ?: answer->bad,
 			"CPU PID TIMES, for each CPU and PID once", key);
 	loss = first_loss(earlier, answer);
-	/* Who tries to take a lock loses something if the try fails. */
+	/* A handler whose try_lock() fails loses a count. */
 	if (!key && parameter_value("atomic_oracle", "mutexes"))
 		key = "mutex";
 	else if (!key && parameter_value("atomic_oracle", "tries"))

@@ -285,21 +285,6 @@ static void call_leaf(void *returns_to)
 	no_leaf();
 }
 
-/* The stack pointer of a thread in a system call: the last but one field. */
-static uintptr_t stack_pointer(pid_t pid)
-{
-	char path[40], *text, *at;
-	uintptr_t sp;
-
-	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
-	text = slurp(path, NULL);
-	at = strrchr(text, ' ');
-	*at = 0;
-	sp = strtoul(strrchr(text, ' '), NULL, 16);
-	free(text);
-	return sp;
-}
-
 static void measure_leaf(void)
 {
 	volatile uintptr_t *returns_to = must(mmap(NULL, sizeof(*returns_to),
@@ -313,7 +298,7 @@ static void measure_leaf(void)
 
 	wait_until(proc_state(pid, pid) == 'S' && number_of(pid) == SYS_ppoll,
 		   "no thread sleeps in the function");
-	sp = stack_pointer(pid);
+	sp = proc_stack_pointer(pid);
 	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
 	file = must(open(path, O_RDONLY | O_CLOEXEC));
 	must(pread(file, word, sizeof(word), sp));

@@ -164,7 +164,7 @@ static noinline int has_failed(void)
 	return 0;
 }
 
-/* In a row: who tries a few times and then gives up is found, too. */
+/* So many in a row that code which tries a few times and then gives up is found. */
 #define TRIES 100
 
 static int fail_now_and_then(struct pt_regs *regs)
