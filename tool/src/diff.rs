@@ -9,6 +9,7 @@ use crate::args::Filter;
 use crate::join::{self, Frames, KernelStack, Thread, count, some_names, some_pids};
 use crate::paint::Paint;
 use crate::snapshot::Snapshot;
+use crate::table::Table;
 use crate::trouble::{Result, failed};
 
 /// The tables that are read.
@@ -44,21 +45,61 @@ fn recorder(snapshot: &Snapshot) -> Option<u32> {
     snapshot.other("current")?.lines().find_map(|line| line.strip_prefix("pid: ")?.parse().ok())
 }
 
-/// Compares two snapshots.
-pub fn compare<'a>(a: &'a Snapshot, b: &'a Snapshot, filter: &Filter) -> Result<Changes<'a>> {
-    let boots = [a, b].map(|snapshot| snapshot.meta.text("boot_id"));
-    if let [Some(first), Some(second)] = boots {
-        if first != second {
-            return Err(failed("the snapshots are of two boots, or of two machines: no thread is in both"));
-        }
+impl Changes<'_> {
+    /// Whether anything has changed, or stood still.
+    pub fn any(&self) -> bool {
+        [self.came.len(), self.went.len(), self.stood_still.len(), self.kept_running.len()] != [0; 4]
     }
-    let [(mut before, _), (mut after, _)] = [join::threads(a.table("threads")?), join::threads(b.table("threads")?)];
+}
+
+/// A table that must have a row for every thread: one that is missing would look like a thread that went.
+fn whole<'a>(snapshot: &'a Snapshot, name: &str, table: &str) -> Result<&'a Table> {
+    let rows = snapshot.table(table).map_err(|trouble| failed(format!("{name}: {trouble}")))?;
+    if !rows.complete {
+        return Err(failed(format!("the end of {table} is missing in {name}: a thread may be there, or not")));
+    }
+    if rows.chosen().is_some() {
+        return Err(failed(format!("set_pid has left out threads in {name} ({table}): a thread may be there, or not")));
+    }
+    Ok(rows)
+}
+
+/// The boot of a snapshot.
+fn boot(snapshot: &Snapshot, name: &str) -> Result<String> {
+    snapshot
+        .meta
+        .boot_id()
+        .ok_or_else(|| failed(format!("{name} has no boot ID: whether both snapshots are of one boot is not known")))
+}
+
+/// What the user may have mixed up.
+pub fn warnings(a: &Snapshot, b: &Snapshot) -> Vec<String> {
+    match [a, b].map(|snapshot| snapshot.meta.seconds()) {
+        [Some(earlier), Some(later)] if later < earlier => {
+            vec!["B is older than A by its time: the earlier snapshot must be named first".into()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Compares the earlier snapshot with the later one. It is an error if they cannot be compared.
+pub fn compare<'a>(a: &'a Snapshot, b: &'a Snapshot, filter: &Filter) -> Result<Changes<'a>> {
+    if boot(a, "A")? != boot(b, "B")? {
+        return Err(failed("the snapshots are of two boots, or of two machines: no thread is in both"));
+    }
+    let [(mut before, _), (mut after, _)] =
+        [join::threads(whole(a, "A", "threads")?), join::threads(whole(b, "B", "threads")?)];
     before.retain(|thread| Some(thread.pid) != recorder(a));
     after.retain(|thread| Some(thread.pid) != recorder(b));
-    let frames = b.optional("kframes").map(join::frames).unwrap_or_default();
     let stacks_before = a.optional("kstacks").map(join::kernel_stacks).unwrap_or_default();
-    let stacks_after = join::kernel_stacks(b.table("kstacks")?);
-    let chosen = |thread: &Thread<'_>, states: Option<&str>| {
+    let stacks_after = join::kernel_stacks(whole(b, "B", "kstacks")?);
+    if filter.pattern.is_some() {
+        whole(a, "A", "kframes")?;
+        whole(b, "B", "kframes")?;
+    }
+    let [frames_before, frames] =
+        [a, b].map(|snapshot| snapshot.optional("kframes").map(join::frames).unwrap_or_default());
+    let chosen = |thread: &Thread<'_>, frames: &HashMap<u32, Frames<'_>>, states: Option<&str>| {
         states.is_none_or(|states| states.contains(thread.state))
             && filter.pattern.as_ref().is_none_or(|pattern| {
                 thread.comm.contains(pattern)
@@ -73,7 +114,7 @@ pub fn compare<'a>(a: &'a Snapshot, b: &'a Snapshot, filter: &Filter) -> Result<
     let mut kept = Vec::with_capacity(after.len());
     for thread in after {
         let Some(&then) = earlier.get(&identity(&thread)) else {
-            if chosen(&thread, states) {
+            if chosen(&thread, &frames, states) {
                 changes.came.push(thread);
             }
             continue;
@@ -90,19 +131,24 @@ pub fn compare<'a>(a: &'a Snapshot, b: &'a Snapshot, filter: &Filter) -> Result<
             continue;
         }
         // A thread that sleeps stands still because nothing happens; D is what the kernel counts as hung.
-        if stack.stood_still() && chosen(&thread, states.or(Some("D"))) {
+        if stack.stood_still() && chosen(&thread, &frames, states.or(Some("D"))) {
             let frames = frames.get(&thread.pid).cloned();
             changes.stood_still.push((thread, frames));
         } else if stack.valid == "on-cpu" && stack_before.valid == "on-cpu" && stack_before.switches == stack.switches {
             // swapper runs when nothing else does.
-            if thread.kind != "idle" && chosen(&thread, states) {
+            if thread.kind != "idle" && chosen(&thread, &frames, states) {
                 changes.kept_running.push(thread);
             }
         }
     }
+    if changes.both > 0 && changes.unknown == changes.both {
+        return Err(failed("no thread can be compared: threads of A or kstacks of B has no SWITCHES for any of them"));
+    }
     let kept: std::collections::HashSet<Identity<'_>> = kept.into_iter().collect();
-    changes.went =
-        before.into_iter().filter(|thread| !kept.contains(&identity(thread)) && chosen(thread, states)).collect();
+    changes.went = before
+        .into_iter()
+        .filter(|thread| !kept.contains(&identity(thread)) && chosen(thread, &frames_before, states))
+        .collect();
     Ok(changes)
 }
 
@@ -117,9 +163,8 @@ fn list(what: &str, threads: &[Thread<'_>], paint: Paint, out: &mut impl Write) 
     Ok(())
 }
 
-/// Prints the changes, and returns whether there are any.
-pub fn write(a: &Snapshot, b: &Snapshot, filter: &Filter, paint: Paint, out: &mut impl Write) -> Result<bool> {
-    let changes = compare(a, b, filter)?;
+/// Prints the changes.
+pub fn write(changes: &Changes<'_>, paint: Paint, out: &mut impl Write) -> Result<()> {
     list("came", &changes.came, paint, out)?;
     list("went", &changes.went, paint, out)?;
     list("kept running, without being switched away from", &changes.kept_running, paint, out)?;
@@ -150,7 +195,5 @@ pub fn write(a: &Snapshot, b: &Snapshot, filter: &Filter, paint: Paint, out: &mu
     if changes.unknown > 0 {
         writeln!(out, "# {} of them cannot be compared: no SWITCHES", changes.unknown)?;
     }
-    Ok(![changes.came.len(), changes.went.len(), changes.kept_running.len(), changes.stood_still.len()]
-        .iter()
-        .all(|&number| number == 0))
+    Ok(())
 }

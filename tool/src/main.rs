@@ -75,9 +75,16 @@ fn run(cli: Cli) -> Result<u8> {
         }
         Command::Diff { a, b, filter } => {
             let [a, b] = [read(Some(&a), root, &diff::TABLES)?, read(Some(&b), root, &diff::TABLES)?];
-            let different = diff::write(&a, &b, &filter, Paint::for_stdout(), &mut out)?;
-            out.flush()?;
-            return Ok(if different { DIFFERENT } else { 0 });
+            for warning in diff::warnings(&a, &b) {
+                say(&warning);
+            }
+            let changes = diff::compare(&a, &b, &filter)?;
+            // A reader that closes the pipe early changes nothing in the result.
+            match diff::write(&changes, Paint::for_stdout(), &mut out).and_then(|()| Ok(out.flush()?)) {
+                Err(Trouble::ClosedPipe) => {}
+                other => other?,
+            }
+            return Ok(if changes.any() { DIFFERENT } else { 0 });
         }
         Command::Json { snapshot } => {
             let all: Vec<&str> = TABLES.into_iter().chain(OTHERS).collect();

@@ -110,20 +110,38 @@ fn file_of<'a>(frame: &Frame<'a>) -> &'a str {
     frame.text.rsplit_once("+0x").map_or(frame.text, |(file, _)| file)
 }
 
-/// What the end of a chain of frames means for a reader.
-fn end_in_words(frames: &Frames<'_>, has_main: bool, in_program: Option<bool>) -> Option<String> {
+/// The functions that the kernel, or the C library in a new thread, calls first; and main(), before which only these run.
+/// glibc calls the function of a thread in start_thread(), musl main() in libc_start_main_stage2().
+const FIRST: [&str; 10] = [
+    "_start",
+    "_start_c",
+    "__libc_start_main",
+    "__libc_start_main_impl",
+    "__libc_start_call_main",
+    "libc_start_main_stage2",
+    "main",
+    "start_thread",
+    "clone3",
+    "__clone3",
+];
+
+/// What the end of a chain of frames means for a reader; nothing if the chain is whole. `outermost` is the outermost
+/// function that has a name.
+fn end_in_words(frames: &Frames<'_>, outermost: Option<&str>, in_program: Option<bool>) -> Option<String> {
     let end = frames.end?;
     let last = frames.frames.last()?;
-    if has_main {
+    if end == "limit" {
+        return Some("end: limit; callers are missing here".into());
+    }
+    if outermost.is_some_and(|name| FIRST.contains(&name)) {
         return None;
     }
-    if end == "null" && in_program == Some(true) {
-        return Some("end: null; the chain is whole".into());
-    }
-    Some(if in_program == Some(false) {
-        format!("end: {end}; callers may be missing here: {} may have no frame pointers", file_of(last))
-    } else {
-        format!("end: {end}; callers may be missing here")
+    Some(match (end, in_program) {
+        (_, Some(false)) => {
+            format!("end: {end}; callers may be missing here: {} may have no frame pointers", file_of(last))
+        }
+        ("null", _) => "end: null; callers may be missing if the program has no frame pointers".into(),
+        _ => format!("end: {end}; callers may be missing here"),
     })
 }
 
@@ -139,7 +157,9 @@ pub fn write(
     let tables = Tables::of(snapshot);
     let files = match sysroot {
         Some(directory) => Files::Below(directory),
-        None if snapshot.meta.text("boot_id") == Meta::of_this_machine().text("boot_id") => Files::Here,
+        None if snapshot.meta.boot_id().is_some_and(|boot| Meta::of_this_machine().boot_id() == Some(boot)) => {
+            Files::Here
+        }
         None => Files::Elsewhere,
     };
     let mut symbols = Symbols::default();
@@ -259,13 +279,12 @@ fn write_user(
         .enumerate()
         .map(|(depth, frame)| symbols.name(root.as_ref()?, frame.text, depth > 0))
         .collect();
-    // glibc calls the function of a thread in start_thread().
-    let has_main = names.iter().flatten().any(|name| matches!(function(name), "main" | "start_thread"));
+    let outermost = names.iter().flatten().next_back().map(|name| function(name));
     let in_program = user.frames.last().and_then(|frame: &Frame<'_>| {
         let &(start, end) = tables.texts.get(&thread.tgid)?;
         Some((start..end).contains(&frame.address?))
     });
-    if let Some(words) = end_in_words(user, has_main, in_program) {
+    if let Some(words) = end_in_words(user, outermost, in_program) {
         writeln!(out, "    ({words})")?;
     }
     for (depth, (frame, name)) in user.frames.iter().zip(&names).enumerate().rev() {
@@ -280,4 +299,26 @@ fn write_user(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chain_is_whole_if_its_outermost_function_is_one_that_runs_first() {
+        let frames =
+            |end| Frames { frames: vec![Frame { address: None, text: "/bin/x+0x1" }], end: Some(end), switches: None };
+        let words = |end, outermost| end_in_words(&frames(end), outermost, Some(true));
+        for name in ["_start", "main", "start_thread"] {
+            assert_eq!(words("null", Some(name)), None);
+            assert_eq!(words("unaligned", Some(name)), None);
+            // 128 frames were shown: a name cannot say that no more follow.
+            assert_eq!(words("limit", Some(name)).as_deref(), Some("end: limit; callers are missing here"));
+        }
+        let without = "end: null; callers may be missing if the program has no frame pointers";
+        assert_eq!(words("null", Some("read")).as_deref(), Some(without));
+        assert_eq!(words("null", None).as_deref(), Some(without));
+        assert_eq!(words("unmapped", None).as_deref(), Some("end: unmapped; callers may be missing here"));
+    }
 }

@@ -80,9 +80,23 @@ impl Meta {
         (!text.is_empty()).then(|| text.chars().take(200).collect())
     }
 
-    /// When the tables were read, in UTC.
+    /// The boot of the machine; nothing if it is absent, or no UUID.
+    pub fn boot_id(&self) -> Option<String> {
+        let is_uuid = |text: &String| {
+            let groups: Vec<usize> = text.split('-').map(str::len).collect();
+            groups == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+        };
+        self.text("boot_id").filter(is_uuid)
+    }
+
+    /// When the tables were read, in seconds since 1970.
+    pub fn seconds(&self) -> Option<u64> {
+        self.0.get("time")?.as_u64().filter(|&seconds| seconds < 1 << 35)
+    }
+
+    /// The same, in UTC.
     pub fn time(&self) -> Option<String> {
-        let seconds = self.0.get("time")?.as_u64().filter(|&seconds| seconds < 1 << 35)?;
+        let seconds = self.seconds()?;
         Some(humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string())
     }
 

@@ -78,6 +78,6 @@ impl Symbols {
         let (name, into) = functions.name(offset.checked_sub(u64::from(is_return))?)?;
         let demangled = format!("{:#}", rustc_demangle::demangle(name));
         let name = table::printable_line(&demangled.chars().take(200).collect::<String>());
-        Some(format!("{name}+{:#x}", into + u64::from(is_return)))
+        Some(format!("{name}+{:#x}", into.checked_add(u64::from(is_return))?))
     }
 }

@@ -140,6 +140,11 @@ impl Table {
     pub fn summary(&self) -> impl Iterator<Item = &str> {
         self.summary.iter().map(|range| self.text[range.clone()].trim_start_matches('#').trim())
     }
+
+    /// The line of the summary that says that set_pid has left out threads.
+    pub fn chosen(&self) -> Option<&str> {
+        self.summary().find(|line| line.contains("left out by set_pid"))
+    }
 }
 
 impl<'a> Row<'a> {

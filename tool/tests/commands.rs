@@ -73,6 +73,32 @@ fn members(path: &Path) -> HashMap<String, String> {
     out
 }
 
+/// Writes a snapshot with these members.
+fn write_snapshot(path: &Path, members: &HashMap<String, String>) {
+    let mut archive = tar::Builder::new(fs::File::create(path).unwrap());
+    for (name, text) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        archive.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    archive.finish().unwrap();
+}
+
+/// A snapshot of the stock kernel, changed.
+fn changed(scratch: &Scratch, name: &str, change: impl FnOnce(&mut HashMap<String, String>)) -> String {
+    let mut members = members(&data("stock"));
+    change(&mut members);
+    write_snapshot(&scratch.path(name), &members);
+    scratch.path(name).to_str().unwrap().to_string()
+}
+
+/// Changes the text of a table, which must have the old one.
+fn replace(members: &mut HashMap<String, String>, table: &str, old: &str, new: &str) {
+    let text = members.get_mut(table).unwrap();
+    assert!(text.contains(old), "{table} has no {old}");
+    *text = text.replace(old, new);
+}
+
 /// The lines of a table that are rows, by words. The last word begins the last column.
 fn rows(text: &str) -> Vec<HashMap<&str, &str>> {
     let mut lines = text.lines();
@@ -184,6 +210,14 @@ fn show_leads_from_user_space_into_the_kernel() {
 }
 
 #[test]
+fn show_does_not_call_a_chain_whole_that_may_lack_callers() {
+    // busybox has no frame pointers: its one frame ends with "null".
+    let out = text(&run(&["show", "148", "--from", data("stock").to_str().unwrap()]).stdout);
+    assert!(out.contains("    (end: null; callers may be missing if the program has no frame pointers)\n"), "{out}");
+    assert!(!out.contains("whole"), "{out}");
+}
+
+#[test]
 fn show_of_a_pid_that_is_not_there_fails() {
     let out = run(&["show", "4000000", "--from", data("stock").to_str().unwrap()]);
     assert_eq!(out.status.code(), Some(2));
@@ -235,6 +269,87 @@ fn diff_with_itself_shows_the_thread_in_state_d() {
     assert_eq!(out.status.code(), Some(1));
     let out = run(&["diff", snapshot.to_str().unwrap(), snapshot.to_str().unwrap(), "--match", "no such thread"]);
     assert_eq!(out.status.code(), Some(0));
+}
+
+#[test]
+fn diff_into_a_closed_pipe_has_the_status_of_its_result() {
+    let snapshot = data("stock");
+    let mut child = program()
+        .args(["diff", snapshot.to_str().unwrap(), snapshot.to_str().unwrap()])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn diff_fails_if_nothing_can_be_compared() {
+    let scratch = Scratch::new("incomparable");
+    let stock = data("stock").to_str().unwrap().to_string();
+    let switches = changed(&scratch, "switches.tar", |members| replace(members, "kstacks", "SWITCHES", "SWITCHED"));
+    let no_rows = changed(&scratch, "no_rows.tar", |members| {
+        members.insert("kstacks".into(), "TGID PID SWITCHES BASE SIZE USED VALID COMM\n# 0 threads\n".into());
+    });
+    let cut = changed(&scratch, "cut.tar", |members| {
+        let threads = members.get_mut("threads").unwrap();
+        threads.truncate(threads.len() / 2);
+    });
+    let chosen = changed(&scratch, "chosen.tar", |members| {
+        replace(members, "threads", "# 83 threads", "# 83 of 90 threads, the others left out by set_pid");
+    });
+    let no_boot = changed(&scratch, "no_boot.tar", |members| replace(members, "meta.json", "boot_id", "no_id"));
+    let bad_boot = changed(&scratch, "bad_boot.tar", |members| {
+        replace(members, "meta.json", "ff043aff-af6e-4faf-9413-87a188bd365e", "ff043aff");
+    });
+    for (a, b, words) in [
+        (&stock, &switches, "no thread can be compared"),
+        (&stock, &no_rows, "no thread can be compared"),
+        (&cut, &stock, "the end of threads is missing in A"),
+        (&stock, &cut, "the end of threads is missing in B"),
+        (&chosen, &stock, "set_pid has left out threads in A"),
+        (&stock, &chosen, "set_pid has left out threads in B"),
+        (&no_boot, &stock, "A has no boot ID"),
+        (&stock, &bad_boot, "B has no boot ID"),
+        // Not known is not the same.
+        (&no_boot, &no_boot, "A has no boot ID"),
+    ] {
+        let out = run(&["diff", a, b]);
+        assert_eq!(out.status.code(), Some(2), "{a} {b}: {}", text(&out.stderr));
+        assert!(text(&out.stderr).contains(words), "{words}: {}", text(&out.stderr));
+        assert!(out.stdout.is_empty());
+    }
+    let no_frames = changed(&scratch, "no_frames.tar", |members| {
+        members.remove("kframes");
+    });
+    for (a, b) in [(&stock, &no_frames), (&no_frames, &stock)] {
+        assert_eq!(run(&["diff", "--match", "x", a, b]).status.code(), Some(2));
+        assert_eq!(run(&["diff", a, b]).status.code(), Some(1));
+    }
+}
+
+#[test]
+fn diff_says_that_the_later_snapshot_is_the_older_one() {
+    let scratch = Scratch::new("older");
+    let stock = data("stock").to_str().unwrap().to_string();
+    let older = changed(&scratch, "older.tar", |members| replace(members, "meta.json", "1795973629", "1795973628"));
+    assert!(text(&run(&["diff", &stock, &older]).stderr).contains("B is older than A"));
+    assert!(!text(&run(&["diff", &older, &stock]).stderr).contains("older"));
+}
+
+#[test]
+fn diff_finds_a_function_of_a_thread_that_went() {
+    let scratch = Scratch::new("went");
+    let without = changed(&scratch, "without.tar", |members| {
+        for table in ["threads", "kstacks", "kframes"] {
+            let lines = members[table].lines().filter(|line| line.split_whitespace().nth(1) != Some("148"));
+            let text = lines.map(|line| format!("{line}\n")).collect();
+            members.insert(table.into(), text);
+        }
+    });
+    let out = run(&["diff", "--match", "anon_pipe_read", data("stock").to_str().unwrap(), &without]);
+    assert!(text(&out.stdout).contains("1 thread went: base64; PID 148\n"), "{}", text(&out.stdout));
+    assert_eq!(out.status.code(), Some(1));
 }
 
 #[test]

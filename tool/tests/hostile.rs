@@ -6,6 +6,7 @@
 //! `PROPTEST_CASES` says how many files are tried.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use taskscope::args::Filter;
@@ -21,7 +22,8 @@ fn recorded(name: &str) -> Vec<u8> {
 /// A snapshot with these tables.
 fn archive(tables: &[(&str, String)]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
-    for (name, text) in tables {
+    let meta = r#"{"boot_id": "00000000-0000-0000-0000-000000000001"}"#.to_string();
+    for (name, text) in [("meta.json", meta)].iter().chain(tables) {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
         archive.append_data(&mut header, name, text.as_bytes()).unwrap();
@@ -39,7 +41,9 @@ fn try_all(file: &[u8]) -> Result<(), TestCaseError> {
         let _ = stacks::write_folded(&snapshot, &choice, &mut out);
     }
     let _ = json::write(&snapshot, &mut out);
-    let _ = diff::write(&snapshot, &snapshot, &Filter::default(), Paint::default(), &mut out);
+    if let Ok(changes) = diff::compare(&snapshot, &snapshot, &Filter::default()) {
+        let _ = diff::write(&changes, Paint::default(), &mut out);
+    }
     for pid in [0, 1, 7, 100, 119, 129, 133] {
         let _ = show::write(&snapshot, &[pid], Some(Path::new("/nowhere")), Paint::default(), &mut out);
     }
@@ -56,27 +60,91 @@ fn try_all(file: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A file with functions.
-fn program() -> Vec<u8> {
-    use object::write::{Object, StandardSection, Symbol, SymbolSection};
-    use object::{Architecture, BinaryFormat, Endianness, SymbolFlags, SymbolKind, SymbolScope};
-
-    let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
-    let section = object.section_id(StandardSection::Text);
-    for name in ["main", "_RNvCs1234_7mycrate3foo", "_ZN3foo3bar17h0123456789abcdefE"] {
-        let value = object.append_section_data(section, &[0x90; 64], 16);
-        object.add_symbol(Symbol {
-            name: name.into(),
-            value,
-            size: 64,
-            kind: SymbolKind::Text,
-            scope: SymbolScope::Dynamic,
-            weak: false,
-            section: SymbolSection::Section(section),
-            flags: SymbolFlags::None,
-        });
+/// An executable of x86-64 with a PT_LOAD for each (p_offset, p_vaddr, p_filesz), and the functions (st_value, st_size,
+/// name). See the ELF specification for the places of the fields.
+fn program(loads: &[(u64, u64, u64)], functions: &[(u64, u64, &str)]) -> Vec<u8> {
+    let (mut names, mut symbols) = (vec![0_u8], vec![0_u8; 24]);
+    for (value, size, name) in functions {
+        symbols.extend((names.len() as u32).to_le_bytes());
+        // STB_GLOBAL and STT_FUNC, in section 1
+        symbols.extend([0x12, 0, 1, 0]);
+        symbols.extend([*value, *size].map(u64::to_le_bytes).concat());
+        names.extend(name.bytes().chain([0]));
     }
-    object.write().unwrap()
+    let programs = 64;
+    let symbols_at = programs + 56 * loads.len();
+    let names_at = symbols_at + symbols.len();
+    let sections_at = (names_at + names.len()).next_multiple_of(8);
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    // e_entry, e_phoff, e_shoff
+    file.extend([0, programs as u64, sections_at as u64].map(u64::to_le_bytes).concat());
+    file.extend(0_u32.to_le_bytes());
+    // e_ehsize, e_phentsize, e_phnum, e_shentsize, e_shnum, e_shstrndx
+    file.extend([64, 56, loads.len() as u16, 64, 4, 3].map(u16::to_le_bytes).concat());
+    for (offset, address, size) in loads {
+        // PT_LOAD, PF_R and PF_X
+        file.extend([1_u32, 5].map(u32::to_le_bytes).concat());
+        file.extend([*offset, *address, *address, *size, *size, 4096].map(u64::to_le_bytes).concat());
+    }
+    file.extend(&symbols);
+    file.extend(&names);
+    file.resize(sections_at, 0);
+    // sh_name, sh_type, sh_flags, sh_addr, sh_offset, sh_size, sh_link, sh_info, sh_addralign, sh_entsize: none, the code
+    // (SHT_PROGBITS), .symtab, .strtab
+    for (kind, at, size, link, entry) in
+        [(0, 0, 0, 0, 0), (1, 0, 64, 0, 0), (2, symbols_at, symbols.len(), 3, 24), (3, names_at, names.len(), 0, 0)]
+    {
+        file.extend([0_u32, kind].map(u32::to_le_bytes).concat());
+        file.extend([0, 0, at as u64, size as u64].map(u64::to_le_bytes).concat());
+        file.extend([link, u32::from(kind == 2)].map(u32::to_le_bytes).concat());
+        file.extend([1, entry].map(u64::to_le_bytes).concat());
+    }
+    file
+}
+
+/// The name of the function at this offset of a file.
+fn name_in(file: &[u8], offset: u64, is_return: bool) -> Option<String> {
+    let number = PROGRAMS.fetch_add(1, Ordering::Relaxed);
+    let directory = std::env::temp_dir().join(format!("taskscope-program-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("program"), file).unwrap();
+    let name = taskscope::symbols::Symbols::default().name(&directory, &format!("/program+{offset:#x}"), is_return);
+    std::fs::remove_dir_all(&directory).unwrap();
+    name
+}
+
+static PROGRAMS: AtomicUsize = AtomicUsize::new(0);
+
+#[test]
+fn functions_have_their_names() {
+    let file = program(
+        &[(0, 0x40_0000, 0x1000), (0x1000, 0x60_0000, 0x1000)],
+        &[(0x40_0100, 64, "main"), (0x60_0010, 0, "_start"), (0x60_0200, 8, "_ZN3foo3bar17h0123456789abcdefE")],
+    );
+    assert_eq!(name_in(&file, 0x100, false).as_deref(), Some("main+0x0"));
+    assert_eq!(name_in(&file, 0x140, true).as_deref(), Some("main+0x40"));
+    assert_eq!(name_in(&file, 0x140, false), None);
+    assert_eq!(name_in(&file, 0x1020, true).as_deref(), Some("_start+0x10"));
+    assert_eq!(name_in(&file, 0x1200, false).as_deref(), Some("foo::bar+0x0"));
+    assert_eq!(name_in(&file, 0x2000, false), None);
+}
+
+#[test]
+fn addresses_at_the_end_of_64_bits_have_no_overflow() {
+    let file = program(&[(0, u64::MAX, u64::MAX)], &[(0, 0, "main")]);
+    for offset in [0, 1, 2, u64::MAX] {
+        for is_return in [false, true] {
+            name_in(&file, offset, is_return);
+        }
+    }
+}
+
+/// The numbers at which a sum overflows, or nearly.
+fn edge() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        prop::sample::select(vec![0, 1, 64, 4096, u64::MAX / 2, u64::MAX / 2 + 1, u64::MAX - 1, u64::MAX]),
+        any::<u64>()
+    ]
 }
 
 /// A word for a field: those of the tables, and what they never have.
@@ -153,19 +221,25 @@ proptest! {
     }
 
     #[test]
+    fn program_with_any_segments(
+        loads in prop::collection::vec((edge(), edge(), edge()), 0..4),
+        functions in prop::collection::vec((edge(), edge()), 0..8),
+        offset in edge(),
+        is_return in any::<bool>(),
+    ) {
+        let functions: Vec<(u64, u64, &str)> = functions.into_iter().map(|(value, size)| (value, size, "f")).collect();
+        name_in(&program(&loads, &functions), offset, is_return);
+    }
+
+    #[test]
     fn any_file_as_a_program(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..100)) {
-        let directory = std::env::temp_dir().join(format!("taskscope-program-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let mut file = program();
+        let mut file = program(&[(0, 0, 4096)], &[(0, 64, "main"), (64, 64, "_RNvCs1234_7mycrate3foo")]);
         for (place, byte) in changes {
             let place = place.index(file.len());
             file[place] = byte;
         }
-        std::fs::write(directory.join("program"), &file).unwrap();
-        let mut symbols = taskscope::symbols::Symbols::default();
         for offset in [0_u64, 64, 4096, u64::MAX] {
-            symbols.name(&directory, &format!("/program+{offset:#x}"), offset % 2 == 0);
+            name_in(&file, offset, offset % 2 == 0);
         }
-        std::fs::remove_dir_all(&directory).unwrap();
     }
 }
