@@ -101,9 +101,19 @@ pub enum Command {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Filter {
     /// Only threads in one of these states: DR for D and R
-    #[arg(long, value_name = "LETTERS")]
+    #[arg(long, value_name = "LETTERS", value_parser = states)]
     pub state: Option<String>,
     /// Only threads with this text in their name or in a frame
     #[arg(long = "match", value_name = "TEXT")]
     pub pattern: Option<String>,
+}
+
+/// The letters of the states, as in /proc/PID/stat.
+const STATES: &str = "RSDTtXZPI";
+
+fn states(letters: &str) -> Result<String, String> {
+    if letters.is_empty() || !letters.chars().all(|letter| STATES.contains(letter)) {
+        return Err(format!("the states are the letters {STATES}"));
+    }
+    Ok(letters.into())
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{FORMAT, Snapshot};
 use crate::table::Row;
 use crate::trouble::Result;
 
@@ -17,8 +17,8 @@ const NUMBERS: [&str; 15] = [
 ];
 
 fn value(table: &str, column: &str, text: &str) -> Value {
-    // Every thread has a name, which may be "-". In `contexts`, "-" says that there was no thread.
-    if text == "-" && (column != "COMM" || table == "contexts") {
+    // Every thread has a name, which may be "-". In `contexts` and `cpus`, "-" says that there was no thread.
+    if text == "-" && (column != "COMM" || table == "contexts" || table == "cpus") {
         return Value::Null;
     }
     // In `segments`, START is an address.
@@ -39,7 +39,11 @@ fn object(table: &str, row: &Row<'_>) -> Map<String, Value> {
 
 /// Writes a line about the snapshot, and then a line for each row, summary line and missing table.
 pub fn write(snapshot: &Snapshot, out: &mut impl Write) -> Result<()> {
-    writeln!(out, "{}", Value::from(snapshot.meta.values().clone()))?;
+    let mut meta = Map::from_iter([("taskscope".to_string(), Value::from(FORMAT))]);
+    meta.extend(snapshot.meta.values().clone());
+    // The version of these lines, not that of the snapshot
+    meta.insert("taskscope".into(), FORMAT.into());
+    writeln!(out, "{}", Value::from(meta))?;
     for (name, table) in snapshot.tables() {
         let table = match table {
             Ok(table) => table,

@@ -11,7 +11,7 @@ use crate::paint::Paint;
 use crate::snapshot::{Meta, Snapshot};
 use crate::symbols::Symbols;
 use crate::table::Row;
-use crate::trouble::{Result, failed};
+use crate::trouble::Result;
 
 /// The tables that are read.
 pub const TABLES: [&str; 7] = ["threads", "kstacks", "kframes", "syscalls", "ustacks", "uframes", "segments"];
@@ -174,8 +174,12 @@ pub fn write(
             write_thread(thread, &tables, &files, &mut symbols, paint, out)?;
         }
         if !found {
-            return Err(failed(format!("there is no thread with PID {pid}")));
+            return Err(snapshot.absent(pid));
         }
+    }
+    if symbols.are_limited() {
+        writeln!(out)?;
+        writeln!(out, "# Some functions have no names: the files have more functions than fit into memory")?;
     }
     if matches!(files, Files::Elsewhere) {
         writeln!(out)?;

@@ -32,8 +32,15 @@ pub const FORMAT: u64 = 1;
 /// The most that is read of one table. 100,000 threads take 50 MB in the largest.
 const LIMIT: u64 = 512 << 20;
 
-/// `O_NONBLOCK`: opening a FIFO does not wait. The value is that of x86-64 and arm64.
-const O_NONBLOCK: i32 = 0o4000;
+/// The most that is read of a file of `record`.
+const LIMIT_IN_ALL: u64 = 1 << 30;
+
+/// The most that is read of a file that is not a table.
+const LIMIT_OF_OTHERS: u64 = 1 << 20;
+
+/// `O_NONBLOCK`: opening a FIFO does not wait. `O_NOCTTY`: a terminal does not become that of this process. The values are
+/// those of x86-64 and arm64.
+const O_NONBLOCK_O_NOCTTY: i32 = 0o4000 | 0o400;
 
 /// Where tables come from.
 #[derive(Clone, Debug)]
@@ -217,11 +224,16 @@ fn not_permitted(directory: &std::path::Display<'_>) -> String {
     )
 }
 
-/// Opens a regular file, without waiting for anything.
+/// Opens a regular file, without waiting for anything. What is none is not opened: opening a device can start something.
 pub fn open_file(path: &Path) -> io::Result<File> {
-    let file = File::options().read(true).custom_flags(O_NONBLOCK).open(path)?;
+    let refused = || io::Error::other("is no regular file");
+    if !path.symlink_metadata()?.is_file() {
+        return Err(refused());
+    }
+    let file = File::options().read(true).custom_flags(O_NONBLOCK_O_NOCTTY).open(path)?;
+    // Another file may have taken its place.
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("is no regular file"));
+        return Err(refused());
     }
     Ok(file)
 }
@@ -247,9 +259,14 @@ pub fn describe(error: &io::Error) -> String {
 impl Snapshot {
     /// Reads a file of `record`. Nothing in it is trusted.
     pub fn from_tar(file: impl Read) -> Result<Snapshot> {
+        Snapshot::from_tar_within(file, LIMIT_IN_ALL)
+    }
+
+    fn from_tar_within(file: impl Read, limit: u64) -> Result<Snapshot> {
         let mut snapshot = Snapshot::default();
         let mut cut = None;
-        let mut archive = tar::Archive::new(file);
+        let mut file = file.take(limit);
+        let mut archive = tar::Archive::new(&mut file);
         let entries = archive.entries().map_err(|error| failed(format!("cannot be read: {error}")))?;
         for entry in entries {
             let entry = match entry {
@@ -268,8 +285,11 @@ impl Snapshot {
             let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
             let name = String::from_utf8_lossy(name).into_owned();
             let size = entry.size();
+            if (name == META || OTHERS.contains(&name.as_str())) && size > LIMIT_OF_OTHERS {
+                return Err(failed(format!("{name} in it is larger than {} MB", LIMIT_OF_OTHERS >> 20)));
+            }
             let mut bytes = Vec::new();
-            if let Err(error) = entry.take(LIMIT).read_to_end(&mut bytes) {
+            if let Err(error) = entry.take(limit).read_to_end(&mut bytes) {
                 cut = Some(table::printable_line(&error.to_string()));
             }
             if (bytes.len() as u64) < size {
@@ -283,6 +303,9 @@ impl Snapshot {
             if cut.is_some() {
                 break;
             }
+        }
+        if file.limit() == 0 {
+            return Err(failed(format!("is larger than {} MB, the most that is read", limit >> 20)));
         }
         if snapshot.tables.is_empty() {
             return Err(failed(format!(
@@ -338,26 +361,49 @@ impl Snapshot {
         self.others.get(name).map(String::as_str)
     }
 
-    /// What a reader must know of these tables: which are missing, cut short, or not as the module writes them.
+    /// What a reader must know of these tables: whose threads set_pid has chosen; then, a line for each table, which are
+    /// missing, cut short, or not as the module writes them.
     pub fn complaints(&self, names: &[&str]) -> Vec<String> {
         let mut out = Vec::new();
-        for (name, table) in self.tables().filter(|(name, _)| names.contains(name)) {
+        let wanted = || self.tables().filter(|(name, _)| names.contains(name));
+        if let Some((name, line)) = wanted().find_map(|(name, table)| Some((name, table.ok()?.chosen()?))) {
+            let line = line.chars().take(200).collect::<String>();
+            out.push(format!("set_pid has left out threads ({name} says: {line})"));
+        }
+        for (name, table) in wanted() {
+            let mut of_table = Vec::new();
             match table {
-                Err(reason) => out.push(format!("{name}: cannot be read: {reason}")),
+                Err(reason) => of_table.push(format!("cannot be read: {reason}")),
                 Ok(table) => {
                     if !table.complete {
-                        out.push(format!("{name}: its end is missing; numbers are \"at least\""));
+                        of_table.push("its end is missing; numbers are \"at least\"".into());
                     }
                     if table.malformed > 0 {
-                        out.push(format!("{name}: {} lines are no rows, and are left out", table.malformed));
+                        of_table.push(format!("{} lines are no rows, and are left out", table.malformed));
                     }
                     if table.foreign {
-                        out.push(format!("{name}: has bytes that the module never writes; they are escaped"));
+                        of_table.push("has bytes that the module never writes; they are escaped".into());
                     }
                 }
             }
+            if !of_table.is_empty() {
+                out.push(format!("{name}: {}", of_table.join("; ")));
+            }
         }
         out
+    }
+
+    /// The failure of a command that was asked for a PID without a row.
+    pub fn absent(&self, pid: u32) -> Trouble {
+        match self.optional("threads") {
+            Some(threads) if threads.chosen().is_some() => {
+                failed(format!("PID {pid} is not among the threads that set_pid chooses"))
+            }
+            Some(threads) if !threads.complete => {
+                failed(format!("PID {pid} is not in the part of threads that is there"))
+            }
+            _ => failed(format!("there is no thread with PID {pid}")),
+        }
     }
 }
 
@@ -370,6 +416,19 @@ mod tests {
         let mounts = "proc /proc proc rw 0 0\nnone /my\\040debug debugfs rw 0 0\n";
         assert_eq!(mount_point(mounts, "debugfs"), Some(PathBuf::from("/my debug")));
         assert_eq!(mount_point(mounts, "tracefs"), None);
+    }
+
+    #[test]
+    fn snapshot_that_is_too_large_is_refused() {
+        let mut archive = tar::Builder::new(Vec::new());
+        let text = "PID COMM\n1 a\n# 1 threads\n".to_string() + &"# x\n".repeat(1 << 19);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        archive.append_data(&mut header, "threads", text.as_bytes()).unwrap();
+        let file = archive.into_inner().unwrap();
+        let error = Snapshot::from_tar_within(file.as_slice(), 1 << 20).unwrap_err().to_string();
+        assert_eq!(error, "is larger than 1 MB, the most that is read");
+        assert!(Snapshot::from_tar_within(file.as_slice(), 3 << 20).is_ok());
     }
 
     #[test]

@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
 
 use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
 
@@ -14,10 +15,26 @@ use crate::table;
 /// The largest file that is read.
 const LIMIT: u64 = 256 << 20;
 
+/// The most files of which functions are kept. `uframes` has at most 2048 different names.
+const MAX_FILES: usize = 2048;
+/// The most memory for their functions, in bytes.
+const MAX_BYTES: usize = 512 << 20;
+
 /// The functions of the files that have been asked for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Symbols {
-    files: HashMap<PathBuf, Option<Functions>>,
+    /// Device and inode: many processes have one library, below different roots.
+    paths: HashMap<PathBuf, Option<(u64, u64)>>,
+    files: HashMap<(u64, u64), Option<Functions>>,
+    files_left: usize,
+    bytes_left: usize,
+    limited: bool,
+}
+
+impl Default for Symbols {
+    fn default() -> Self {
+        Symbols::within(MAX_FILES, MAX_BYTES)
+    }
 }
 
 /// The functions of a file.
@@ -30,7 +47,9 @@ struct Functions {
 }
 
 impl Functions {
-    fn read(path: &Path) -> Option<Functions> {
+    /// Reads a file. `left` is the memory that its functions may take, and then what is left of it: nothing if it was not
+    /// enough.
+    fn read(path: &Path, left: &mut usize) -> Option<Functions> {
         let mut bytes = Vec::new();
         open_file(path).ok()?.take(LIMIT).read_to_end(&mut bytes).ok()?;
         let file = object::File::parse(bytes.as_slice()).ok()?;
@@ -45,6 +64,12 @@ impl Functions {
             .filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_definition())
             .filter_map(|symbol| Some((symbol.address(), symbol.size(), symbol.name().ok()?.to_string())))
             .filter(|(_, _, name)| !name.is_empty() && !name.starts_with('$'))
+            .map_while(|function| {
+                let size = size_of::<(u64, u64, String)>() + function.2.len();
+                let rest = left.checked_sub(size);
+                *left = rest.unwrap_or(0);
+                rest.map(|_| function)
+            })
             .collect();
         functions.sort_by_key(|&(address, size, _)| (address, size));
         Some(Functions { segments: segments.collect(), functions })
@@ -67,14 +92,49 @@ impl Functions {
 }
 
 impl Symbols {
+    /// For at most so many files, whose functions take at most so many bytes of memory.
+    pub fn within(files: usize, bytes: usize) -> Self {
+        Symbols { paths: HashMap::new(), files: HashMap::new(), files_left: files, bytes_left: bytes, limited: false }
+    }
+
+    /// Whether functions have no name because there were too many files, or too many functions in them.
+    pub fn are_limited(&self) -> bool {
+        self.limited
+    }
+
+    /// The functions of a file.
+    fn functions(&mut self, path: &Path) -> Option<&Functions> {
+        // Opening a device can start something, so it must not be opened to see what it is.
+        let file = *self.paths.entry(path.into()).or_insert_with(|| {
+            let metadata = path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?;
+            Some((metadata.dev(), metadata.ino()))
+        });
+        let file = file?;
+        if !self.files.contains_key(&file) {
+            if self.files_left == 0 || self.bytes_left == 0 {
+                self.limited = true;
+                return None;
+            }
+            self.files_left -= 1;
+            let functions = Functions::read(path, &mut self.bytes_left);
+            self.limited |= self.bytes_left == 0;
+            self.files.insert(file, functions);
+        }
+        self.files.get(&file)?.as_ref()
+    }
+
     /// The name of the function for a frame such as `/usr/bin/cat+0x1234`, in the files below `root`. The byte before a
     /// return address belongs to the caller, also if the call is the last instruction.
     pub fn name(&mut self, root: &Path, frame: &str, is_return: bool) -> Option<String> {
         let (path, offset) = frame.rsplit_once("+0x")?;
         let offset = u64::from_str_radix(offset, 16).ok()?;
         let path = String::from_utf8(table::unescape(path)).ok()?;
-        let path = root.join(path.strip_prefix('/')?);
-        let functions = self.files.entry(path.clone()).or_insert_with(|| Functions::read(&path)).as_ref()?;
+        let path = Path::new(path.strip_prefix('/')?);
+        // Nothing in a snapshot may lead out of the root.
+        if !path.components().all(|part| matches!(part, Component::Normal(_))) {
+            return None;
+        }
+        let functions = self.functions(&root.join(path))?;
         let (name, into) = functions.name(offset.checked_sub(u64::from(is_return))?)?;
         let demangled = format!("{:#}", rustc_demangle::demangle(name));
         let name = table::printable_line(&demangled.chars().take(200).collect::<String>());

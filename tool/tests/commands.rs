@@ -272,6 +272,76 @@ fn diff_with_itself_shows_the_thread_in_state_d() {
 }
 
 #[test]
+fn a_choice_of_set_pid_is_said() {
+    let scratch = Scratch::new("chosen");
+    let chosen = changed(&scratch, "chosen.tar", |members| {
+        replace(members, "threads", "# 83 threads", "# 83 of 90 threads, the others left out by set_pid");
+        replace(members, "uframes", ", 65 without", ", 65 without, 7 left out by set_pid");
+    });
+    let said = "set_pid has left out threads (threads says: 83 of 90 threads, the others left out by set_pid)";
+    for command in [vec!["stacks", &chosen], vec!["json", &chosen], vec!["show", "1", "--from", &chosen]] {
+        let out = run(&command);
+        assert_eq!((out.status.code(), text(&out.stderr).matches("set_pid").count()), (Some(0), 2), "{command:?}");
+        assert!(text(&out.stderr).contains(said), "{}", text(&out.stderr));
+    }
+    for command in [vec!["show", "4000000", "--from", &chosen], vec!["report", "--pid", "4000000", &chosen]] {
+        let out = run(&command);
+        assert_eq!(out.status.code(), Some(2));
+        assert!(
+            text(&out.stderr).contains("PID 4000000 is not among the threads that set_pid chooses"),
+            "{}",
+            text(&out.stderr)
+        );
+        assert!(!text(&out.stderr).contains("there is no thread"));
+    }
+    let cut = changed(&scratch, "cut.tar", |members| {
+        let threads = members.get_mut("threads").unwrap();
+        threads.truncate(threads.len() / 2);
+    });
+    let out = run(&["show", "148", "--from", &cut]);
+    assert!(text(&out.stderr).contains("PID 148 is not in the part of threads that is there"), "{}", text(&out.stderr));
+}
+
+#[test]
+fn states_are_letters_that_the_kernel_has() {
+    for states in ["", "d", "running", "D,S", "Q"] {
+        for command in [vec!["stacks", "-"], vec!["diff", "-", "-"]] {
+            let out = program().args(command).args(["--state", states]).output().unwrap();
+            assert_eq!(out.status.code(), Some(2), "{states}");
+            assert!(text(&out.stderr).contains("for '--state <LETTERS>'"), "{states}: {}", text(&out.stderr));
+        }
+    }
+    assert_eq!(run(&["stacks", data("stock").to_str().unwrap(), "--state", "RSDTtXZPI"]).status.code(), Some(0));
+}
+
+#[test]
+fn json_says_its_version_and_has_null_for_no_name() {
+    let scratch = Scratch::new("json");
+    let changed = changed(&scratch, "changed.tar", |members| {
+        members.insert("meta.json".into(), "no meta".into());
+        members.insert("cpus".into(), "CPU PID COMM\n0 - -\n1 7 a\n# 2 CPUs online\n".into());
+        members.insert("threads".into(), "TGID PID COMM\n9 9 -\n# 1 threads\n".into());
+    });
+    let out = text(&run(&["json", &changed]).stdout);
+    assert!(out.starts_with("{\"taskscope\":1"), "{out}");
+    assert!(out.contains(r#"{"table":"cpus","row":{"CPU":0,"PID":null,"COMM":null}}"#), "{out}");
+    assert!(out.contains(r#"{"table":"threads","row":{"TGID":9,"PID":9,"COMM":"-"}}"#), "{out}");
+}
+
+#[test]
+fn small_files_of_a_snapshot_have_a_limit() {
+    let scratch = Scratch::new("large");
+    for name in ["meta.json", "current", "set_pid"] {
+        let large = changed(&scratch, "large.tar", |members| {
+            members.insert(name.into(), "7\n".repeat(600_000));
+        });
+        let out = run(&["json", &large]);
+        assert_eq!(out.status.code(), Some(2), "{name}");
+        assert!(text(&out.stderr).contains(&format!("{name} in it is larger than 1 MB")), "{}", text(&out.stderr));
+    }
+}
+
+#[test]
 fn diff_into_a_closed_pipe_has_the_status_of_its_result() {
     let snapshot = data("stock");
     let mut child = program()

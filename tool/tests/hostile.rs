@@ -5,13 +5,14 @@
 //!
 //! `PROPTEST_CASES` says how many files are tried.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use taskscope::args::Filter;
 use taskscope::paint::Paint;
 use taskscope::snapshot::Snapshot;
+use taskscope::symbols::Symbols;
 use taskscope::{diff, json, report, show, stacks};
 
 fn recorded(name: &str) -> Vec<u8> {
@@ -102,18 +103,31 @@ fn program(loads: &[(u64, u64, u64)], functions: &[(u64, u64, &str)]) -> Vec<u8>
     file
 }
 
-/// The name of the function at this offset of a file.
-fn name_in(file: &[u8], offset: u64, is_return: bool) -> Option<String> {
-    let number = PROGRAMS.fetch_add(1, Ordering::Relaxed);
-    let directory = std::env::temp_dir().join(format!("taskscope-program-{}-{number}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
-    std::fs::write(directory.join("program"), file).unwrap();
-    let name = taskscope::symbols::Symbols::default().name(&directory, &format!("/program+{offset:#x}"), is_return);
-    std::fs::remove_dir_all(&directory).unwrap();
-    name
+/// A directory that ends with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("taskscope-hostile-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
 }
 
-static PROGRAMS: AtomicUsize = AtomicUsize::new(0);
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The name of the function at this offset of a file.
+fn name_in(file: &[u8], offset: u64, is_return: bool) -> Option<String> {
+    let scratch = Scratch::new();
+    std::fs::write(scratch.0.join("program"), file).unwrap();
+    Symbols::default().name(&scratch.0, &format!("/program+{offset:#x}"), is_return)
+}
 
 #[test]
 fn functions_have_their_names() {
@@ -136,6 +150,74 @@ fn addresses_at_the_end_of_64_bits_have_no_overflow() {
         for is_return in [false, true] {
             name_in(&file, offset, is_return);
         }
+    }
+}
+
+#[test]
+fn no_file_outside_of_the_root_is_opened() {
+    let scratch = Scratch::new();
+    let file = program(&[(0, 0, 4096)], &[(0, 64, "main")]);
+    std::fs::create_dir(scratch.0.join("root")).unwrap();
+    for place in ["root/inside", "outside"] {
+        std::fs::write(scratch.0.join(place), &file).unwrap();
+    }
+    std::os::unix::fs::symlink(scratch.0.join("outside"), scratch.0.join("root/link")).unwrap();
+    let root = scratch.0.join("root");
+    let name = |path: &str| Symbols::default().name(&root, &format!("{path}+0x0"), false);
+    assert_eq!(name("/inside").as_deref(), Some("main+0x0"));
+    // join() takes an absolute path as it is.
+    let absolute = format!("/{}/outside", scratch.0.display());
+    for path in ["/../outside", "/inside/../../outside", &absolute, "/link", "/.", "/"] {
+        assert_eq!(name(path), None, "{path}");
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_not_opened() {
+    use std::io::{Read, Write};
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let scratch = Scratch::new();
+    let fifo = scratch.0.join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // Opening the FIFO to write waits for a reader. If the program were one, the byte would be lost with it.
+    let path = fifo.clone();
+    let writer = std::thread::spawn(move || std::fs::File::options().write(true).open(path)?.write_all(b"x"));
+    for _ in 0..10_000 {
+        assert_eq!(Symbols::default().name(&scratch.0, "/fifo+0x10", false), None);
+    }
+    // O_NONBLOCK: a byte that is lost must not be waited for.
+    let mut reader = std::fs::File::options().read(true).write(true).custom_flags(0o4000).open(&fifo).unwrap();
+    writer.join().unwrap().unwrap();
+    let mut byte = [0];
+    reader.read_exact(&mut byte).unwrap();
+}
+
+#[test]
+fn a_file_with_many_names_is_read_once() {
+    let scratch = Scratch::new();
+    std::fs::write(scratch.0.join("0"), program(&[(0, 0, 4096)], &[(0, 64, "main")])).unwrap();
+    let mut symbols = Symbols::within(2, 1000);
+    for number in 0..100 {
+        if number > 0 {
+            std::fs::hard_link(scratch.0.join("0"), scratch.0.join(number.to_string())).unwrap();
+        }
+        assert_eq!(symbols.name(&scratch.0, &format!("/{number}+0x0"), false).as_deref(), Some("main+0x0"));
+    }
+    assert!(!symbols.are_limited());
+}
+
+#[test]
+fn number_and_size_of_files_have_a_limit() {
+    let scratch = Scratch::new();
+    for number in 0..3 {
+        std::fs::write(scratch.0.join(number.to_string()), program(&[(0, 0, 4096)], &[(0, 64, "main")])).unwrap();
+    }
+    for mut symbols in [Symbols::within(2, 1000), Symbols::within(10, 100)] {
+        let names = [0, 1, 2].map(|number| symbols.name(&scratch.0, &format!("/{number}+0x0"), false));
+        let main = Some("main+0x0".to_string());
+        assert_eq!(names, [main.clone(), main, None]);
+        assert!(symbols.are_limited());
     }
 }
 

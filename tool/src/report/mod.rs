@@ -53,11 +53,6 @@ pub fn page(snapshot: &Snapshot, beside: Option<&Snapshot>, asked: &[u32]) -> Re
 /// What a reader must know before the pictures.
 fn banners(snapshot: &Snapshot, landscape: &Landscape<'_>) -> Vec<String> {
     let mut out = Vec::new();
-    for (name, table) in snapshot.tables() {
-        for line in table.iter().flat_map(|table| table.summary()).filter(|line| line.contains("left out by set_pid")) {
-            out.push(format!("set_pid chooses the threads. {name} says: {}", draw::cut(line, 200)));
-        }
-    }
     out.extend(snapshot.complaints(&TABLES).into_iter().map(|complaint| draw::cut(&complaint, 300)));
     if landscape.refused > 0 {
         out.push(format!(

@@ -142,6 +142,10 @@ pub fn landscape<'a>(snapshot: &'a Snapshot, asked: &[u32]) -> Result<Landscape<
     let user_stacks = snapshot.optional("ustacks").map(join::user_stacks).unwrap_or_default();
     let mut segments = segments(snapshot);
     let threads_in_all = threads.len();
+    if let Some(&pid) = asked.iter().find(|&&pid| !threads.iter().any(|thread| thread.pid == pid || thread.tgid == pid))
+    {
+        return Err(snapshot.absent(pid));
+    }
 
     let mut processes: Vec<Process<'_>> = Vec::new();
     let mut places: HashMap<u32, usize> = HashMap::new();
