@@ -131,7 +131,7 @@ pub fn compare<'a>(a: &'a Snapshot, b: &'a Snapshot, filter: &Filter) -> Result<
             continue;
         }
         // A thread that sleeps stands still because nothing happens; D is what the kernel counts as hung.
-        if stack.stood_still() && chosen(&thread, &frames, states.or(Some("D"))) {
+        if stack.reading().stood_still() && chosen(&thread, &frames, states.or(Some("D"))) {
             let frames = frames.get(&thread.pid).cloned();
             changes.stood_still.push((thread, frames));
         } else if stack.valid == "on-cpu" && stack_before.valid == "on-cpu" && stack_before.switches == stack.switches {
@@ -183,10 +183,7 @@ pub fn write(changes: &Changes<'_>, paint: Paint, out: &mut impl Write) -> Resul
     for (frames, state, threads) in groups {
         let threads: Vec<Thread<'_>> = threads.into_iter().cloned().collect();
         list(&format!("stood still in {state}"), &threads, paint, out)?;
-        let lines = frames.as_ref().map(|frames| match frames.without_frames() {
-            Some(why) => vec![why],
-            None => frames.frames.iter().map(|frame| frame.text.to_string()).collect(),
-        });
+        let lines = frames.as_ref().map(Frames::lines);
         for line in lines.unwrap_or_default() {
             writeln!(out, "    {line}")?;
         }

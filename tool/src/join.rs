@@ -72,30 +72,98 @@ impl Thread<'_> {
     }
 }
 
-/// Whether two rows describe the thread at one moment.
+/// What a row says of the moment at which it was read: SWITCHES, and whether the thread stood still. The description of
+/// the directory, Documentation/ABI/testing/debugfs-taskscope, has the rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    switches: Option<u64>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The module has checked that the thread did not run while it read the row.
+    StoodStill,
+    /// The thread may have run, or stood still.
+    Unchecked,
+    /// The row says that the thread ran, or that it has no stack to stand still on.
+    Ran,
+}
+
+impl Reading {
+    /// Of a row of `kstacks` or a like table. `word` is VALID, or what stands for it.
+    pub fn new(word: &str, switches: Option<u64>) -> Reading {
+        let ran = matches!(word, "on-cpu" | "running" | "exec" | "no-mm" | "released" | "no row" | "?");
+        Reading { switches, kind: if ran { Kind::Ran } else { Kind::StoodStill } }
+    }
+
+    /// Whether the thread stood still.
+    pub fn stood_still(&self) -> bool {
+        self.kind == Kind::StoodStill
+    }
+
+    /// Why a reader must not take this row and a later one for one moment. Two rows that both say that the thread ran have
+    /// nothing in them that could differ.
+    pub fn warning(self, later: Reading) -> Option<&'static str> {
+        let both_ran = self.kind == Kind::Ran && later.kind == Kind::Ran;
+        if both_ran && self.switches.is_some() && self.switches == later.switches {
+            return None;
+        }
+        moment(&[self, later]).warning()
+    }
+}
+
+/// Whether rows describe the thread at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Moment {
-    /// The thread did not run between the two rows.
+    /// The thread did not run between the rows.
     Same,
     /// The thread ran between them.
     Different,
-    /// A row says nothing about it.
+    /// The rows do not say it.
     Unknown,
 }
 
-impl Moment {
-    /// Of a row, and a later row of a thread that stood still.
-    pub fn of(earlier: Option<u64>, later: Option<u64>) -> Moment {
-        match (earlier, later) {
-            (Some(earlier), Some(later)) if earlier == later => Moment::Same,
-            (Some(_), Some(_)) => Moment::Different,
-            _ => Moment::Unknown,
-        }
-    }
+/// Whether the rows of a thread are of one moment. They are in the order in which their tables were read.
+pub fn moment(readings: &[Reading]) -> Moment {
+    let of_two = |pair: &[Reading]| match (pair[0].switches, pair[1].switches) {
+        (Some(earlier), Some(later)) if earlier != later => Moment::Different,
+        // Equal counts prove something only if the later row is of a standstill, and the thread did not run in the other.
+        (Some(_), Some(_)) if pair[0].kind != Kind::Ran && pair[1].stood_still() => Moment::Same,
+        _ => Moment::Unknown,
+    };
+    readings.windows(2).map(of_two).fold(Moment::Same, |all, one| match (all, one) {
+        (Moment::Different, _) | (_, Moment::Different) => Moment::Different,
+        (Moment::Unknown, _) | (_, Moment::Unknown) => Moment::Unknown,
+        _ => Moment::Same,
+    })
+}
 
+impl Moment {
     /// Whether the rows may be of two moments, in words.
     pub fn warning(self) -> Option<&'static str> {
         (self != Moment::Same).then_some("may be of different moments")
+    }
+}
+
+impl Thread<'_> {
+    /// The row of `threads`.
+    pub fn reading(&self) -> Reading {
+        Reading { switches: self.switches, kind: Kind::Unchecked }
+    }
+
+    /// Why the state must not be taken for that of the later frames.
+    pub fn state_warning(&self, frames: Option<&Frames<'_>>) -> Option<&'static str> {
+        let frames = frames?;
+        let fits = match frames.end {
+            Some("on-cpu") => self.state == "R",
+            Some("released") => matches!(self.state, "X" | "Z"),
+            _ => false,
+        };
+        if fits && self.switches.is_some() && self.switches == frames.switches {
+            return None;
+        }
+        self.reading().warning(frames.reading())
     }
 }
 
@@ -126,9 +194,9 @@ impl<'a> KernelStack<'a> {
     /// Of a thread without a row.
     pub const NONE: KernelStack<'static> = KernelStack { valid: "no row", size: None, used: None, switches: None };
 
-    /// Whether the row is of a standstill.
-    pub fn stood_still(&self) -> bool {
-        matches!(self.valid, "ok" | "outside")
+    /// The moment of the row.
+    pub fn reading(&self) -> Reading {
+        Reading::new(self.valid, self.switches)
     }
 }
 
@@ -169,6 +237,11 @@ impl<'a> UserStack<'a> {
     pub const NONE: UserStack<'static> =
         UserStack { valid: "no row", size: None, used: None, limit: None, switches: None };
 
+    /// The moment of the row.
+    pub fn reading(&self) -> Reading {
+        Reading::new(self.valid, self.switches)
+    }
+
     /// Whether the thread has a user space, as far as the table knows.
     pub fn is_there(&self) -> bool {
         self.valid != "no-mm" && self.valid != "no row"
@@ -197,9 +270,17 @@ pub struct Frames<'a> {
     pub frames: Vec<Frame<'a>>,
     /// Why there is no frame, or why there are no more.
     pub end: Option<&'a str>,
+    /// Whether frames of callers are missing: the module shows the innermost ones, or the end of the table is missing.
+    pub cut: bool,
     /// How often the thread had been switched away from.
     pub switches: Option<u64>,
 }
+
+/// Stands where frames of callers are missing.
+pub const CUT: &str = "(cut short: callers are missing)";
+
+/// The most frames that the module shows of a kernel stack.
+const MAX_KERNEL_FRAMES: usize = 64;
 
 /// A frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -213,8 +294,10 @@ pub struct Frame<'a> {
 /// The frames of `kframes` or `uframes`, by PID.
 pub fn frames(table: &Table) -> HashMap<u32, Frames<'_>> {
     let mut map: HashMap<u32, Frames<'_>> = HashMap::new();
+    let mut last = None;
     for row in table.rows() {
         let (Some(pid), Some(text)) = (row.pid("PID"), row.raw("FRAME")) else { continue };
+        last = Some(pid);
         let of_thread =
             map.entry(pid).or_insert_with(|| Frames { switches: row.number("SWITCHES"), ..Frames::default() });
         let end = text.strip_prefix("end: ");
@@ -226,13 +309,28 @@ pub fn frames(table: &Table) -> HashMap<u32, Frames<'_>> {
             of_thread.frames.push(Frame { address: row.address("ADDRESS"), text });
         }
     }
+    // In `uframes` the last row of a thread says where its frames end.
+    let has_ends = table.has("ADDRESS");
+    let some_are_cut = table.summary().any(|line| line.contains("truncated"));
+    for (&pid, of_thread) in &mut map {
+        of_thread.cut = of_thread.end == Some("limit")
+            || of_thread.end.is_none()
+                && (!table.complete && last == Some(pid)
+                    || !has_ends && some_are_cut && of_thread.frames.len() >= MAX_KERNEL_FRAMES);
+    }
     map
 }
 
 impl Frames<'_> {
-    /// Whether the rows are of a standstill, and not of a thread that ran or that has no stack.
-    pub fn stood_still(&self) -> bool {
-        !matches!(self.end, Some("on-cpu" | "released" | "exec" | "no-mm"))
+    /// The moment of the rows.
+    pub fn reading(&self) -> Reading {
+        Reading::new(self.end.unwrap_or_default(), self.switches)
+    }
+
+    /// A line for each frame, from the innermost one on; or why there is none.
+    pub fn lines(&self) -> Vec<String> {
+        let frames = self.frames.iter().map(|frame| frame.text.to_string());
+        self.without_frames().into_iter().chain(frames).chain(self.cut.then(|| CUT.into())).collect()
     }
 
     /// Why there is no frame, in words.
@@ -299,4 +397,26 @@ pub fn some_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
         shown.push(count(more, "other name"));
     }
     shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_counts_are_one_moment_only_with_a_standstill() {
+        let thread = |switches| Reading { switches, kind: Kind::Unchecked };
+        let row = |word, switches| Reading::new(word, switches);
+        assert_eq!(moment(&[thread(Some(5)), row("ok", Some(5)), row("guarded", Some(5))]), Moment::Same);
+        assert_eq!(moment(&[thread(Some(5)), row("ok", Some(5)), row("ok", Some(6))]), Moment::Different);
+        for word in ["on-cpu", "exec", "no-mm", "released", "running"] {
+            assert_eq!(moment(&[thread(Some(5)), row(word, Some(5))]), Moment::Unknown);
+            assert_eq!(moment(&[row("ok", Some(5)), row(word, Some(5))]), Moment::Unknown);
+            assert_eq!(moment(&[row(word, Some(5)), row("ok", Some(5))]), Moment::Unknown);
+            assert_eq!(moment(&[thread(Some(5)), row(word, Some(6))]), Moment::Different);
+        }
+        // In this order the thread may be running again.
+        assert_eq!(moment(&[row("ok", Some(5)), thread(Some(5))]), Moment::Unknown);
+        assert_eq!(moment(&[thread(None), row("ok", Some(5))]), Moment::Unknown);
+    }
 }

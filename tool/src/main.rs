@@ -63,14 +63,14 @@ fn run(cli: Cli) -> Result<u8> {
             show::write(&snapshot, &pids, sysroot.as_deref(), Paint::for_stdout(), &mut out)?;
         }
         Command::Report { snapshot, output, pids, beside } => {
+            let sources: Vec<PathBuf> = [&snapshot, &beside].into_iter().flatten().cloned().collect();
+            let sources: Vec<&Path> = sources.iter().map(PathBuf::as_path).collect();
             let snapshot = read(snapshot.as_deref(), root, &report::TABLES)?;
             let beside = beside.map(|file| read(Some(&file), root, &["contexts"])).transpose()?;
             let page = report::page(&snapshot, beside.as_ref(), &pids)?;
             match output {
                 None => out.write_all(page.as_bytes())?,
-                Some(path) => {
-                    std::fs::write(&path, page).map_err(|error| failed(format!("{}: {error}", path.display())))?
-                }
+                Some(path) => report::write(&path, &page, &sources)?,
             }
         }
         Command::Diff { a, b, filter } => {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::join::{self, Frame, Frames, KernelStack, Moment, Thread, UserStack, function};
+use crate::join::{self, CUT, Frame, Frames, KernelStack, Moment, Reading, Thread, UserStack, function};
 use crate::paint::Paint;
 use crate::snapshot::{Meta, Snapshot};
 use crate::symbols::Symbols;
@@ -21,7 +21,7 @@ pub const TABLES: [&str; 7] = ["threads", "kstacks", "kframes", "syscalls", "ust
 struct Call {
     /// A sentence for people.
     text: String,
-    switches: Option<u64>,
+    reading: Reading,
 }
 
 impl Call {
@@ -40,7 +40,7 @@ impl Call {
             }
             None => "the system call is not known".into(),
         };
-        Call { text, switches: row.number("SWITCHES") }
+        Call { text, reading: Reading::new(row.raw("NR").unwrap_or("?"), row.number("SWITCHES")) }
     }
 }
 
@@ -128,20 +128,20 @@ const FIRST: [&str; 10] = [
 /// What the end of a chain of frames means for a reader; nothing if the chain is whole. `outermost` is the outermost
 /// function that has a name.
 fn end_in_words(frames: &Frames<'_>, outermost: Option<&str>, in_program: Option<bool>) -> Option<String> {
+    if frames.cut {
+        return Some(CUT.into());
+    }
     let end = frames.end?;
     let last = frames.frames.last()?;
-    if end == "limit" {
-        return Some("end: limit; callers are missing here".into());
-    }
     if outermost.is_some_and(|name| FIRST.contains(&name)) {
         return None;
     }
     Some(match (end, in_program) {
         (_, Some(false)) => {
-            format!("end: {end}; callers may be missing here: {} may have no frame pointers", file_of(last))
+            format!("(end: {end}; callers may be missing here: {} may have no frame pointers)", file_of(last))
         }
-        ("null", _) => "end: null; callers may be missing if the program has no frame pointers".into(),
-        _ => format!("end: {end}; callers may be missing here"),
+        ("null", _) => "(end: null; callers may be missing if the program has no frame pointers)".into(),
+        _ => format!("(end: {end}; callers may be missing here)"),
     })
 }
 
@@ -202,15 +202,16 @@ fn write_thread(
     let cpu = thread.cpu.map(|cpu| format!(", CPU {cpu}")).unwrap_or_default();
     let note = thread.note.map(|note| format!(", {note}")).unwrap_or_default();
     let head = format!("PID {} of process {}, {}", thread.pid, thread.tgid, thread.comm);
-    writeln!(out, "{}: {} in {}{note}{cpu}", paint.bold(head), thread.kind, thread.state)?;
-
     let kernel = tables.kernel_frames.get(&thread.pid);
-    // All other rows are compared with the frames in the kernel. A row of a thread that ran is of no standstill.
-    let warning = |switches: Option<u64>, stood_still: bool| {
-        let kernel = kernel.filter(|kernel| kernel.stood_still() && stood_still)?;
-        Moment::of(kernel.switches, switches).warning()
-    };
     let in_parentheses = |warning: Option<&str>| warning.map(|text| format!(" ({text})")).unwrap_or_default();
+    let different = in_parentheses(thread.state_warning(kernel));
+    writeln!(out, "{}: {} in {}{note}{cpu}{different}", paint.bold(head), thread.kind, thread.state)?;
+
+    // Rows of later tables are compared with the frames in the kernel.
+    let warning = |later: Reading| match kernel {
+        Some(kernel) => kernel.reading().warning(later),
+        None => Moment::Unknown.warning(),
+    };
 
     let stack = tables.user_stacks.get(&thread.pid).unwrap_or(&UserStack::NONE);
     if stack.is_there() || thread.mm && !thread.is_kernel() {
@@ -220,16 +221,17 @@ fn write_thread(
             _ => format!("use not known ({})", stack.valid),
         };
         let limit = stack.limit.map(|limit| format!(", limit {limit}")).unwrap_or_default();
-        let different = warning(stack.switches, stack.used.is_some());
+        let different = stack.used.and_then(|_| warning(stack.reading()));
         writeln!(out, "  {}", paint.dim(format_args!("user stack: {size}{limit}{}", in_parentheses(different))))?;
         match tables.user_frames.get(&thread.pid) {
             Some(user) => {
-                write_user(thread, user, tables, files, symbols, warning(user.switches, user.stood_still()), out)?
+                let different = if user.frames.is_empty() { None } else { warning(user.reading()) };
+                write_user(thread, user, tables, files, symbols, different, out)?
             }
             None => writeln!(out, "    (no row in uframes)")?,
         }
         let (call, different) = match tables.calls.get(&thread.pid) {
-            Some(call) => (call.text.as_str(), warning(call.switches, true)),
+            Some(call) => (call.text.as_str(), warning(call.reading)),
             None => ("the system call is not known: no row in syscalls", None),
         };
         writeln!(out, "  {}", paint.dim(format_args!("-- {call}{} --", in_parentheses(different))))?;
@@ -240,13 +242,20 @@ fn write_thread(
         (Some(used), Some(size)) => format!("{used} of {size} bytes in use"),
         _ => format!("use not known ({})", stack.valid),
     };
-    let different = warning(stack.switches, stack.stood_still());
+    // This table was read before the frames.
+    let different = stack.used.and_then(|_| match kernel {
+        Some(kernel) => stack.reading().warning(kernel.reading()),
+        None => Moment::Unknown.warning(),
+    });
     writeln!(out, "  {}", paint.dim(format_args!("kernel stack: {size}{}", in_parentheses(different))))?;
     match kernel {
         None => writeln!(out, "    (no row in kframes)")?,
         Some(frames) => {
             if let Some(why) = frames.without_frames() {
                 writeln!(out, "    {why}")?;
+            }
+            if frames.cut {
+                writeln!(out, "    {CUT}")?;
             }
             let innermost = frames.frames.len().saturating_sub(1);
             for (at, frame) in frames.frames.iter().rev().enumerate() {
@@ -289,7 +298,7 @@ fn write_user(
         Some((start..end).contains(&frame.address?))
     });
     if let Some(words) = end_in_words(user, outermost, in_program) {
-        writeln!(out, "    ({words})")?;
+        writeln!(out, "    {words}")?;
     }
     for (depth, (frame, name)) in user.frames.iter().zip(&names).enumerate().rev() {
         // The function that is called last has no frame if it was built without frame pointers; then its caller is
@@ -311,18 +320,22 @@ mod tests {
 
     #[test]
     fn chain_is_whole_if_its_outermost_function_is_one_that_runs_first() {
-        let frames =
-            |end| Frames { frames: vec![Frame { address: None, text: "/bin/x+0x1" }], end: Some(end), switches: None };
+        let frames = |end| Frames {
+            frames: vec![Frame { address: None, text: "/bin/x+0x1" }],
+            end: Some(end),
+            cut: end == "limit",
+            switches: None,
+        };
         let words = |end, outermost| end_in_words(&frames(end), outermost, Some(true));
         for name in ["_start", "main", "start_thread"] {
             assert_eq!(words("null", Some(name)), None);
             assert_eq!(words("unaligned", Some(name)), None);
             // 128 frames were shown: a name cannot say that no more follow.
-            assert_eq!(words("limit", Some(name)).as_deref(), Some("end: limit; callers are missing here"));
+            assert_eq!(words("limit", Some(name)).as_deref(), Some(CUT));
         }
-        let without = "end: null; callers may be missing if the program has no frame pointers";
+        let without = "(end: null; callers may be missing if the program has no frame pointers)";
         assert_eq!(words("null", Some("read")).as_deref(), Some(without));
         assert_eq!(words("null", None).as_deref(), Some(without));
-        assert_eq!(words("unmapped", None).as_deref(), Some("end: unmapped; callers may be missing here"));
+        assert_eq!(words("unmapped", None).as_deref(), Some("(end: unmapped; callers may be missing here)"));
     }
 }

@@ -101,7 +101,14 @@ impl Meta {
         self.0.get("time")?.as_u64().filter(|&seconds| seconds < 1 << 35)
     }
 
-    /// The same, in UTC.
+    /// How long it took to read these tables, from the first one to the last one, rounded up.
+    pub fn milliseconds(&self, names: &[&str]) -> Option<u64> {
+        let times = self.0.get("microseconds")?.as_object()?;
+        let of = |at: usize| names.iter().filter_map(move |name| times.get(*name)?.get(at)?.as_u64());
+        Some(of(1).max()?.checked_sub(of(0).min()?)?.div_ceil(1000))
+    }
+
+    /// When the tables were read, in UTC.
     pub fn time(&self) -> Option<String> {
         let seconds = self.seconds()?;
         Some(humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string())

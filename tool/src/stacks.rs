@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::io::Write;
 
-use crate::join::{self, Frame, Frames, Moment, Thread, count, some_names, some_pids};
+use crate::join::{self, Frame, Frames, Thread, count, some_names, some_pids};
 use crate::paint::Paint;
 use crate::snapshot::Snapshot;
 use crate::trouble::Result;
@@ -37,8 +37,8 @@ pub struct Group<'a> {
     pub kernel: Vec<String>,
     /// The frames in user space.
     pub user: Vec<String>,
-    /// Whether the frames of kernel and user space are of one moment.
-    pub moment: Moment,
+    /// Why the frames of kernel and user space must not be taken for one moment.
+    pub warning: Option<&'static str>,
     /// The threads, in the order of the table.
     pub threads: Vec<Thread<'a>>,
 }
@@ -58,15 +58,18 @@ pub struct Groups<'a> {
     pub refused: usize,
 }
 
-type Key<'a> =
-    (&'a str, bool, Option<&'a [Frame<'a>]>, Option<&'a str>, Option<&'a [Frame<'a>]>, Option<&'a str>, Moment);
+type Key<'a> = (
+    &'a str,
+    bool,
+    Option<&'a [Frame<'a>]>,
+    Option<&'a str>,
+    Option<&'a [Frame<'a>]>,
+    Option<&'a str>,
+    Option<&'static str>,
+);
 
 fn lines(frames: Option<&Frames<'_>>, table: &str) -> Vec<String> {
-    let Some(frames) = frames else { return vec![format!("(no row in {table})")] };
-    match frames.without_frames() {
-        Some(why) => vec![why],
-        None => frames.frames.iter().map(|frame| frame.text.to_string()).collect(),
-    }
+    frames.map_or_else(|| vec![format!("(no row in {table})")], Frames::lines)
 }
 
 /// What `group` looks up.
@@ -76,6 +79,8 @@ pub struct Tables<'a> {
     refused: usize,
     kernel: HashMap<u32, Frames<'a>>,
     user: Option<HashMap<u32, Frames<'a>>>,
+    /// Whether every table has its end.
+    complete: bool,
 }
 
 impl<'a> Tables<'a> {
@@ -84,7 +89,9 @@ impl<'a> Tables<'a> {
         let (threads, refused) = join::threads(snapshot.table("threads")?);
         let kernel = join::frames(snapshot.table("kframes")?);
         let user = if user { Some(join::frames(snapshot.table("uframes")?)) } else { None };
-        Ok(Tables { threads, refused, kernel, user })
+        let used = if user.is_some() { TABLES_USER.as_slice() } else { TABLES.as_slice() };
+        let complete = used.iter().all(|name| snapshot.optional(name).is_some_and(|table| table.complete));
+        Ok(Tables { threads, refused, kernel, user, complete })
     }
 
     /// Groups the threads of the choice.
@@ -107,14 +114,10 @@ impl<'a> Tables<'a> {
                 out.others += 1;
                 continue;
             }
-            let state_of_moment = kernel.is_some_and(|kernel| {
-                !kernel.stood_still() || Moment::of(thread.switches, kernel.switches) != Moment::Different
-            });
-            let moment = match (kernel, user) {
-                (Some(kernel), Some(user)) if kernel.stood_still() && user.stood_still() => {
-                    Moment::of(kernel.switches, user.switches)
-                }
-                _ => Moment::Same,
+            let state_of_moment = thread.state_warning(kernel).is_none();
+            let warning = match (kernel, user) {
+                (Some(kernel), Some(user)) if user.end != Some("no-mm") => kernel.reading().warning(user.reading()),
+                _ => None,
             };
             let key = (
                 thread.state,
@@ -123,14 +126,14 @@ impl<'a> Tables<'a> {
                 kernel.and_then(|kernel| kernel.end),
                 user.map(|user| user.frames.as_slice()),
                 user.and_then(|user| user.end),
-                moment,
+                warning,
             );
             let place = *places.entry(key).or_insert_with(|| {
                 out.groups.push(Group {
                     state: format!("{}{}", thread.state, if state_of_moment { "" } else { "?" }),
                     kernel: lines(kernel, "kframes"),
                     user: if choice.user { user_lines(thread, user) } else { Vec::new() },
-                    moment,
+                    warning,
                     threads: Vec::new(),
                 });
                 out.groups.len() - 1
@@ -166,16 +169,20 @@ fn matches(thread: &Thread<'_>, tables: [Option<&Frames<'_>>; 2], pattern: &str)
 pub fn write(snapshot: &Snapshot, choice: &Choice, paint: Paint, out: &mut impl Write) -> Result<()> {
     let tables = Tables::of(snapshot, choice.user)?;
     let groups = tables.group(choice);
+    let at_least = if tables.complete { "" } else { "at least " };
     for group in &groups.groups {
         let pids: Vec<u32> = group.threads.iter().map(|thread| thread.pid).collect();
-        let head = format!("{} in {}", count(pids.len(), "thread"), group.state);
+        let head = format!("{at_least}{} in {}", count(pids.len(), "thread"), group.state);
         let names = some_names(group.threads.iter().map(|thread| thread.comm));
         writeln!(out, "{}: {names}; {}", paint.bold(head), some_pids(&pids))?;
+        if group.state.ends_with('?') {
+            writeln!(out, "    {}", paint.dim("(the state and the frames may be of different moments)"))?;
+        }
         for line in &group.kernel {
             writeln!(out, "    {line}")?;
         }
         if !group.user.is_empty() {
-            let warning = group.moment.warning().map(|warning| format!(" ({warning})")).unwrap_or_default();
+            let warning = group.warning.map(|warning| format!(" ({warning})")).unwrap_or_default();
             writeln!(out, "    {}", paint.dim(format_args!("-- user space{warning} --")))?;
             for line in &group.user {
                 writeln!(out, "    {line}")?;
@@ -184,7 +191,13 @@ pub fn write(snapshot: &Snapshot, choice: &Choice, paint: Paint, out: &mut impl 
         writeln!(out)?;
     }
     let shown: usize = groups.groups.iter().map(|group| group.threads.len()).sum();
-    writeln!(out, "# {}, {} shown in {}", count(groups.all, "thread"), shown, count(groups.groups.len(), "group"))?;
+    writeln!(
+        out,
+        "# {at_least}{}, {} shown in {}",
+        count(groups.all, "thread"),
+        shown,
+        count(groups.groups.len(), "group")
+    )?;
     if groups.idle > 0 {
         writeln!(out, "# {} left out: kernel threads that wait for work (state I); --all shows them", groups.idle)?;
     }

@@ -148,11 +148,12 @@ fn stacks_are_those_of_kframes() {
                 let mut lines = part.lines();
                 let head = lines.next().unwrap();
                 let state = head.split(" in ").nth(1).unwrap().split(':').next().unwrap();
-                let frames = lines.map(|line| match line.trim() {
-                    "(on a CPU: not walked)" => "on-cpu".into(),
-                    "(dead: the stack is released)" => "released".into(),
-                    line => line.split(' ').next().unwrap().to_string(),
-                });
+                let frames =
+                    lines.filter(|line| !line.contains("may be of different moments")).map(|line| match line.trim() {
+                        "(on a CPU: not walked)" => "on-cpu".into(),
+                        "(dead: the stack is released)" => "released".into(),
+                        line => line.split(' ').next().unwrap().to_string(),
+                    });
                 (state.trim_end_matches('?').to_string(), frames.collect())
             })
             .collect();
@@ -339,6 +340,155 @@ fn small_files_of_a_snapshot_have_a_limit() {
         assert_eq!(out.status.code(), Some(2), "{name}");
         assert!(text(&out.stderr).contains(&format!("{name} in it is larger than 1 MB")), "{}", text(&out.stderr));
     }
+}
+
+/// The head of the group of a thread, or its first line in `show`, and the lines below it.
+fn part_of(out: &str, name: &str) -> String {
+    let part = out.split("\n\n").find(|part| part.lines().next().unwrap().contains(name));
+    part.unwrap_or_else(|| panic!("no {name} in {out}")).to_string()
+}
+
+#[test]
+fn rows_of_different_moments_are_said() {
+    let scratch = Scratch::new("moments");
+    let words = "may be of different moments";
+    // A thread in state S whose frames say that it ran, with one count; and rows without a count.
+    let ran = changed(&scratch, "ran.tar", |members| {
+        let mut lines: Vec<&str> = members["kframes"].lines().collect();
+        lines.retain(|line| line.split_whitespace().nth(1) != Some("148"));
+        lines.insert(1, "148 148 2 - on-cpu");
+        let text = lines.iter().map(|line| format!("{line}\n")).collect();
+        members.insert("kframes".into(), text);
+    });
+    let no_counts = changed(&scratch, "no_counts.tar", |members| {
+        for table in ["threads", "ustacks"] {
+            replace(members, table, "SWITCHES", "SWITCHED");
+        }
+    });
+    for (file, names) in [(&ran, ["base64", "base64"]), (&no_counts, ["base64", "clerk"])] {
+        for name in names {
+            let stacks = part_of(&text(&run(&["stacks", file]).stdout), name);
+            assert!(stacks.contains(" in S?: ") && stacks.contains(words), "{stacks}");
+        }
+        let show = text(&run(&["show", "148", "--from", file]).stdout);
+        assert!(show.lines().next().unwrap().contains(words), "{show}");
+        assert!(show.lines().find(|line| line.contains("user stack")).unwrap().contains(words), "{show}");
+    }
+    let user = text(&run(&["stacks", "--user", &ran]).stdout);
+    assert!(part_of(&user, "base64").contains("-- user space (may be of different moments) --"), "{user}");
+    // A thread that runs in all tables, and one that stands still in all.
+    let stock = data("stock").to_str().unwrap().to_string();
+    let out = text(&run(&["stacks", "--user", &stock]).stdout);
+    for name in ["runner", "base64"] {
+        assert!(!part_of(&out, name).contains(words), "{out}");
+    }
+    let show = text(&run(&["show", "148", "137", "--from", &stock]).stdout);
+    assert!(!show.contains(words), "{show}");
+}
+
+#[test]
+fn stacks_that_are_cut_short_are_said() {
+    let scratch = Scratch::new("cut-frames");
+    let words = "    (cut short: callers are missing)\n";
+    let cut = changed(&scratch, "cut.tar", |members| {
+        for (table, frame) in [("kframes", "anon_pipe_read"), ("uframes", "/usr/bin/busybox+0xae3f7")] {
+            let text = members.get_mut(table).unwrap();
+            let row = text.rfind(&format!(" {frame}")).unwrap();
+            // Up to the end of this row, and a part of the next one.
+            let end = row + text[row..].find('\n').unwrap();
+            text.truncate(end + 4);
+        }
+    });
+    let deep = changed(&scratch, "deep.tar", |members| {
+        let frames: String = (0..64).map(|depth| format!("148 148 2 {depth} f{depth}+0x1/0x2\n")).collect();
+        let head = members["kframes"].lines().next().unwrap().to_string();
+        let summary = "# 1 threads\n# 64 frames\n# 1 stacks truncated, to the innermost 64 frames";
+        members.insert("kframes".into(), format!("{head}\n{frames}{summary}\n"));
+    });
+    for (file, at_least) in [(&cut, "# at least 83 threads"), (&deep, "# 83 threads")] {
+        let out = text(&run(&["stacks", file, "--match", "base64"]).stdout);
+        assert!(out.contains(words), "{out}");
+        let out = text(&run(&["stacks", file]).stdout);
+        assert!(out.contains(at_least), "{out}");
+        let show = text(&run(&["show", "148", "--from", file]).stdout);
+        let (caller, kernel) = (show.rfind(words).unwrap(), show.find("kernel stack: ").unwrap());
+        assert!(kernel < caller && caller < show.rfind("+0x").unwrap(), "{show}");
+    }
+    let diff = text(&run(&["diff", "--state", "S", &deep, &deep]).stdout);
+    assert!(diff.contains(words), "{diff}");
+    assert!(!text(&run(&["stacks", data("stock").to_str().unwrap()]).stdout).contains("cut short"));
+    let head = part_of(&text(&run(&["stacks", &cut]).stdout), "base64");
+    assert!(head.starts_with("at least 1 thread in S"), "{head}");
+}
+
+#[test]
+fn the_page_says_when_the_tables_were_read() {
+    let out = text(&run(&["report", data("stock").to_str().unwrap()]).stdout);
+    // meta.json: from 74 to 227378 microseconds, with contexts
+    assert!(out.contains("The tables were read one after another, within 228 ms"), "{out}");
+    assert!(!out.contains("one instant"));
+}
+
+#[test]
+fn the_page_has_the_complaints_of_both_snapshots_one_for_each_table() {
+    let scratch = Scratch::new("complaints");
+    let bad = changed(&scratch, "bad.tar", |members| {
+        for table in ["threads", "contexts"] {
+            let text = members.get_mut(table).unwrap();
+            let end = text.rfind("\n#").unwrap();
+            *text = format!("{}\nbad\x07", &text[..end / 2]);
+        }
+    });
+    let stock = data("stock").to_str().unwrap().to_string();
+    let out = text(&run(&["report", &bad, "--beside", &bad]).stdout);
+    let header = out.split("</header>").next().unwrap();
+    let banners: Vec<&str> = header.split("class=\"banner\">").skip(1).collect();
+    let of = |start: &str| banners.iter().filter(|banner| banner.starts_with(start)).count();
+    assert_eq!((of("threads: "), of("contexts: "), of("beside: contexts: ")), (1, 1, 1), "{banners:?}");
+    let out = text(&run(&["report", &stock, "--beside", &bad]).stdout);
+    assert!(out.contains("<p class=\"banner\">beside: contexts: its end is missing"));
+}
+
+#[test]
+fn the_page_is_private_and_replaces_no_snapshot() {
+    let scratch = Scratch::new("page");
+    let snapshot = scratch.path("stock.tar");
+    fs::copy(data("stock"), &snapshot).unwrap();
+    let before = fs::read(&snapshot).unwrap();
+    fs::hard_link(&snapshot, scratch.path("link.tar")).unwrap();
+    for output in ["stock.tar", "link.tar"] {
+        let out = run(&["report", snapshot.to_str().unwrap(), "-o", scratch.path(output).to_str().unwrap()]);
+        assert_eq!(out.status.code(), Some(2));
+        assert!(text(&out.stderr).contains("is the snapshot"), "{}", text(&out.stderr));
+        assert!(fs::read(&snapshot).unwrap() == before);
+    }
+    let page = scratch.path("page.html");
+    fs::write(&page, "old").unwrap();
+    let out = run(&["report", snapshot.to_str().unwrap(), "-o", page.to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    assert_eq!(fs::metadata(&page).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert!(fs::read_to_string(&page).unwrap().ends_with("</html>"));
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 3, "no other file is left");
+    let out = run(&["report", snapshot.to_str().unwrap(), "-o", scratch.path("no/page.html").to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(2));
+}
+
+#[test]
+fn threads_that_were_asked_for_and_are_not_drawn_are_named() {
+    let scratch = Scratch::new("asked");
+    let many = changed(&scratch, "many.tar", |members| {
+        let rows: String =
+            (1..=60).map(|pid| format!("{pid} {pid} 0 0 0 S user set 1 0 5 7 1 1 - name-{pid}\n")).collect();
+        let head = members["threads"].lines().next().unwrap().to_string();
+        members.insert("threads".into(), format!("{head}\n{rows}# 60 threads\n"));
+    });
+    let mut arguments = vec!["report".to_string(), many];
+    (1..=41).for_each(|pid| arguments.extend(["--pid".into(), pid.to_string()]));
+    let out = text(&program().args(&arguments).output().unwrap().stdout);
+    let named = out.split("not drawn, although --pid names it: PID ").nth(1).unwrap().split(';').next().unwrap();
+    let absent: Vec<String> =
+        (1..=41).map(|pid| pid.to_string()).filter(|pid| !out.contains(&format!("data-pid=\"{pid}\""))).collect();
+    assert_eq!(absent, [named]);
 }
 
 #[test]

@@ -320,8 +320,8 @@ pub fn stacks_table(processes: &[Process<'_>]) -> Markup {
                         td {
                             @match stacks.moment {
                                 Moment::Same => "of one moment",
-                                Moment::Different => "may be of different moments",
-                                Moment::Unknown => "the thread ran, or is dead",
+                                Moment::Different => "of different moments: the thread ran in between",
+                                Moment::Unknown => "may be of different moments",
                             }
                         }
                     }

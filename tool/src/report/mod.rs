@@ -6,11 +6,16 @@
 mod draw;
 mod model;
 
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::join::count;
+use crate::join::{count, some_pids};
 use crate::snapshot::Snapshot;
-use crate::trouble::Result;
+use crate::trouble::{Result, failed};
 use model::{Context, FLAGS, Landscape};
 
 /// The tables that are read.
@@ -37,8 +42,12 @@ pub fn page(snapshot: &Snapshot, beside: Option<&Snapshot>, asked: &[u32]) -> Re
                 (draw::patterns())
                 header {
                     h1 { (title) }
-                    p { "One reading of the tables of the kernel module taskscope. The page shows one instant, not a time." }
-                    @for text in banners(snapshot, &landscape) { p.banner { (text) } }
+                    p {
+                        "Tables of the kernel module taskscope. The tables were read one after another"
+                        @if let Some(time) = snapshot.meta.milliseconds(&TABLES) { ", within " (time) " ms" }
+                        "; a thread whose rows may be of different moments has these words in the table of the stacks."
+                    }
+                    @for text in banners(snapshot, beside, &landscape) { p.banner { (text) } }
                 }
                 main {
                     (landscape_section(&landscape))
@@ -51,21 +60,61 @@ pub fn page(snapshot: &Snapshot, beside: Option<&Snapshot>, asked: &[u32]) -> Re
 }
 
 /// What a reader must know before the pictures.
-fn banners(snapshot: &Snapshot, landscape: &Landscape<'_>) -> Vec<String> {
-    let mut out = Vec::new();
-    out.extend(snapshot.complaints(&TABLES).into_iter().map(|complaint| draw::cut(&complaint, 300)));
+fn banners(snapshot: &Snapshot, beside: Option<&Snapshot>, landscape: &Landscape<'_>) -> Vec<String> {
+    let mut out = snapshot.complaints(&TABLES);
+    let mut of_threads = Vec::new();
     if landscape.refused > 0 {
-        out.push(format!(
-            "threads: {} rows have no PID, or one that was there before; they are left out",
-            landscape.refused
-        ));
+        let number = landscape.refused;
+        of_threads.push(format!("{number} rows have no PID, or one that was there before; they are left out"));
     }
-    let Some(threads) = snapshot.optional("threads") else { return out };
-    let summary = threads.summary().next().and_then(|line| line.split(' ').next()?.parse::<usize>().ok());
-    if let Some(number) = summary.filter(|&number| threads.complete && number != threads.len()) {
-        out.push(format!("threads: the summary says {number} rows, but the table has {}", threads.len()));
+    if let Some(threads) = snapshot.optional("threads") {
+        let summary = threads.summary().next().and_then(|line| line.split(' ').next()?.parse::<usize>().ok());
+        if let Some(number) = summary.filter(|&number| threads.complete && number != threads.len()) {
+            of_threads.push(format!("the summary says {number} rows, but the table has {}", threads.len()));
+        }
     }
-    out
+    // A banner for each table
+    if !of_threads.is_empty() {
+        let more = of_threads.join("; ");
+        match out.iter_mut().find(|text| text.starts_with("threads: ")) {
+            Some(text) => *text = format!("{text}; {more}"),
+            None => out.push(format!("threads: {more}")),
+        }
+    }
+    let not_drawn = &landscape.asked_and_not_drawn;
+    if !not_drawn.is_empty() {
+        let names = if not_drawn.len() == 1 { "names it" } else { "names them" };
+        out.push(format!("not drawn, although --pid {names}: {}; the page has no more places", some_pids(not_drawn)));
+    }
+    out.extend(beside.iter().flat_map(|beside| beside.complaints(&["contexts"])).map(|text| format!("beside: {text}")));
+    out.iter().map(|text| draw::cut(text, 400)).collect()
+}
+
+/// Writes the page to a file that its owner alone may read, whole or not at all. `sources` are the snapshots: the page must
+/// not take the place of one.
+pub fn write(path: &Path, page: &str, sources: &[&Path]) -> Result<()> {
+    let file_of = |path: &Path| path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let there = file_of(path);
+    if there.is_some() && sources.iter().any(|source| file_of(source) == there) {
+        return Err(failed(format!("{} is the snapshot", path.display())));
+    }
+    let wrong = |error: io::Error| failed(format!("{}: {error}", path.display()));
+    // Such as /dev/stdout
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return fs::write(path, page).map_err(wrong);
+    }
+    let path = path.canonicalize().unwrap_or_else(|_| path.into());
+    let mut begun = path.clone().into_os_string();
+    begun.push(format!(".{}", std::process::id()));
+    let begun = Path::new(&begun);
+    let file = File::options().write(true).create_new(true).mode(0o600).open(begun);
+    file.and_then(|mut file| {
+        let written = file.write_all(page.as_bytes()).and_then(|()| fs::rename(begun, &path));
+        written.inspect_err(|_| {
+            let _ = fs::remove_file(begun);
+        })
+    })
+    .map_err(wrong)
 }
 
 fn landscape_section(landscape: &Landscape<'_>) -> Markup {

@@ -33,6 +33,8 @@ pub struct Landscape<'a> {
     pub refused: usize,
     /// Whether the table has its end.
     pub complete: bool,
+    /// PIDs that were asked for, and for which there was no place.
+    pub asked_and_not_drawn: Vec<u32>,
     /// Not drawn.
     pub rest: Rest,
 }
@@ -168,7 +170,8 @@ pub fn landscape<'a>(snapshot: &'a Snapshot, asked: &[u32]) -> Result<Landscape<
             None if thread.mm && !thread.is_kernel() => Some(UserStack::NONE),
             _ => None,
         };
-        let moment = moment(&thread, &kernel, user.as_ref());
+        let readings = [Some(thread.reading()), Some(kernel.reading()), user.as_ref().map(UserStack::reading)];
+        let moment = join::moment(&readings.into_iter().flatten().collect::<Vec<_>>());
         processes[place].threads_in_all += 1;
         processes[place].threads.push(Stacks { thread, kernel, user, moment });
     }
@@ -204,21 +207,18 @@ pub fn landscape<'a>(snapshot: &'a Snapshot, asked: &[u32]) -> Result<Landscape<
     }
     // Stable: in the order of the table otherwise.
     out.sort_by_key(|process| process.is_kernel);
-    Ok(Landscape { processes: out, threads_in_all, processes_in_all, refused, complete: table.complete, rest })
-}
-
-/// Whether the rows of a thread are of one standstill. `threads` was read first, then `kstacks`, then `ustacks`.
-fn moment(thread: &Thread<'_>, kernel: &KernelStack<'_>, user: Option<&UserStack<'_>>) -> Moment {
-    if !kernel.stood_still() {
-        return Moment::Unknown;
-    }
-    let moments = [Moment::of(thread.switches, kernel.switches)]
-        .into_iter()
-        .chain(user.map(|user| Moment::of(kernel.switches, user.switches)));
-    moments.fold(Moment::Same, |all, one| match (all, one) {
-        (Moment::Different, _) | (_, Moment::Different) => Moment::Different,
-        (Moment::Unknown, _) | (_, Moment::Unknown) => Moment::Unknown,
-        _ => Moment::Same,
+    let is_drawn = |pid: u32| {
+        out.iter().any(|process| process.tgid == pid || process.threads.iter().any(|stacks| stacks.thread.pid == pid))
+    };
+    let asked_and_not_drawn = asked.iter().copied().filter(|&pid| !is_drawn(pid)).collect();
+    Ok(Landscape {
+        asked_and_not_drawn,
+        processes: out,
+        threads_in_all,
+        processes_in_all,
+        refused,
+        complete: table.complete,
+        rest,
     })
 }
 
