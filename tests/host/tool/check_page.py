@@ -8,6 +8,7 @@
 
 import collections
 import html.parser
+import json
 import re
 import sys
 import tarfile
@@ -53,6 +54,12 @@ def read(path):
             if name not in ("meta.json", "current", "set_pid"):
                 tables[name] = Table(tar.extractfile(member).read())
     return tables
+
+
+def meta(path):
+    with tarfile.open(path) as tar:
+        member = next(member for member in tar if member.name.split("/")[-1] == "meta.json")
+        return json.load(tar.extractfile(member))
 
 
 def number(text):
@@ -201,18 +208,29 @@ class Machine:
         return (-1 if kernel is None else kernel, -1 if user is None else user)
 
     def moment(self, pid):
-        row = self.kernel.get(pid)
-        if not row or row["VALID"] not in ("ok", "outside"):
-            return "the thread ran, or is dead"
-        counts = [number(self.threads[pid]["SWITCHES"]), number(row["SWITCHES"])]
-        pairs = [(counts[0], counts[1])]
-        if self.user_stack(pid):
-            other = self.user.get(pid)
-            pairs.append((counts[1], number(other["SWITCHES"]) if other else None))
-        known = [pair for pair in pairs if None not in pair]
-        if any(a != b for a, b in known):
-            return "may be of different moments"
-        return "of one moment" if len(known) == len(pairs) else "the thread ran, or is dead"
+        """By the rules of the description of the directory, for `threads`, then `kstacks`, then `ustacks`"""
+        # (SWITCHES, whether the module has checked that the thread stood still, whether the row says that it did not)
+        rows = [(number(self.threads[pid]["SWITCHES"]), False, False)]
+        of_user = [self.user.get(pid)] if self.user_stack(pid) else []
+        for row in [self.kernel.get(pid), *of_user]:
+            moved = not row or row["VALID"] in NO_STANDSTILL | {"-"}
+            rows.append((number(row["SWITCHES"]) if row else None, not moved, moved))
+        proved = True
+        for (earlier, _, moved), (later, stood_still, _) in zip(rows, rows[1:]):
+            if None not in (earlier, later) and earlier != later:
+                return "of different moments: the thread ran in between"
+            proved = proved and None not in (earlier, later) and stood_still and not moved
+        return "of one moment" if proved else "may be of different moments"
+
+
+def words_without_standstill():
+    """The words with which a row is not of a standstill, from the description of the directory"""
+    text = " ".join(open("Documentation/ABI/testing/debugfs-taskscope", encoding="utf-8").read().split())
+    said = re.search(r'"uframes" that do not say ([a-z, -]+?), and the rows', text).group(1)
+    return set(re.split(", | or ", said))
+
+
+NO_STANDSTILL = words_without_standstill()
 
 
 def words(stack):
@@ -427,14 +445,24 @@ def check_contexts(page, machines):
                   distinct("COMM"), distinct("SOURCE")])
 
 
-def check_banners(page, tables):
+def check_banners(page, machines, meta):
     banners = [node.text() for node in page.root.all("header")[0].all("p.banner")]
-    chosen = [name for name, table in tables.items() if any("left out by set_pid" in line for line in table.summary)]
-    wanted = [name for name in chosen if name in ("threads", "kstacks", "ustacks", "segments", "contexts")]
-    same("banners of set_pid", sum("set_pid chooses" in text for text in banners), len(wanted))
-    for name in ("threads", "kstacks", "ustacks", "segments", "contexts"):
+    tables = machines[0]
+    names = ("threads", "kstacks", "ustacks", "segments", "contexts")
+    chosen = [name for name in names if name in tables and any("left out by set_pid" in line for line in tables[name].summary)]
+    same("banners of set_pid", sum("set_pid has left out" in text for text in banners), min(len(chosen), 1))
+    for name in names:
+        of_table = [text for text in banners if text.startswith(name + ":")]
+        same(f"{name}: at most one banner", len(of_table) <= 1, True)
         cut_short = name in tables and not tables[name].complete
-        same(f"{name} is said to be cut short", any(text.startswith(f"{name}: its end is missing") for text in banners), cut_short)
+        same(f"{name} is said to be cut short", any("its end is missing" in text for text in of_table), cut_short)
+    for other in machines[1:]:
+        cut_short = "contexts" in other and not other["contexts"].complete
+        same("beside: contexts is said to be cut short", any(text.startswith("beside: contexts: its end") for text in banners), cut_short)
+    times = [meta["microseconds"][name] for name in names if name in meta.get("microseconds", {})]
+    within = re.search(r"within (\d+) ms", page.root.all("header")[0].text())
+    same("time of the reading", within and int(within.group(1)),
+         -((min(time[0] for time in times) - max(time[1] for time in times)) // 1000) if times else None)
 
 
 def main():
@@ -445,7 +473,7 @@ def main():
     check_safety(page, text)
     check_landscape(page, machines[0])
     check_contexts(page, machines)
-    check_banners(page, machines[0])
+    check_banners(page, machines, meta(snapshots[0]))
     print(f"{comparisons} comparisons, {differences} differences; {len(text.encode())} bytes, {page.elements} elements")
     sys.exit(differences > 0)
 
