@@ -53,6 +53,9 @@ pub enum Command {
         /// not time
         #[arg(long)]
         folded: bool,
+        /// With --user: the directory with the programs and libraries of the machine of the snapshot
+        #[arg(long, value_name = "DIR", requires = "user")]
+        sysroot: Option<PathBuf>,
     },
     /// Show threads from main() to the function of the kernel that they are in
     Show {

@@ -47,11 +47,16 @@ fn run(cli: Cli) -> Result<u8> {
     let mut out = BufWriter::new(io::stdout().lock());
     match cli.command {
         Command::Record { file, no_contexts } => return record_command(file, no_contexts, root, out),
-        Command::Stacks { snapshot, filter, user, all, folded } => {
+        Command::Stacks { snapshot, filter, user, all, folded, sysroot } => {
             let tables: &[&str] = if user { &stacks::TABLES_USER } else { &stacks::TABLES };
             let snapshot = read(snapshot.as_deref(), root, tables)?;
-            let choice =
-                stacks::Choice { states: filter.state.unwrap_or_default(), pattern: filter.pattern, user, all };
+            let choice = stacks::Choice {
+                states: filter.state.unwrap_or_default(),
+                pattern: filter.pattern,
+                user,
+                all,
+                sysroot,
+            };
             if folded {
                 stacks::write_folded(&snapshot, &choice, &mut out)?;
             } else {

@@ -4,12 +4,12 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::join::{self, CUT, Frame, Frames, KernelStack, Moment, Reading, Thread, UserStack, function};
 use crate::paint::Paint;
-use crate::snapshot::{Meta, Snapshot};
-use crate::symbols::Symbols;
+use crate::snapshot::Snapshot;
+use crate::symbols::{Files, Symbols, line};
 use crate::table::Row;
 use crate::trouble::Result;
 
@@ -82,29 +82,6 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// Where the files of a thread's program are.
-enum Files<'a> {
-    /// Below this directory.
-    Below(&'a Path),
-    /// On this machine: what the thread sees as its root directory.
-    Here,
-    /// Nowhere: the snapshot is of another boot.
-    Elsewhere,
-}
-
-impl Files<'_> {
-    fn root(&self, thread: &Thread<'_>) -> Option<PathBuf> {
-        match self {
-            Files::Below(directory) => Some(directory.to_path_buf()),
-            Files::Here => {
-                let root = PathBuf::from(format!("/proc/{}/root", thread.tgid));
-                Some(if root.join(".").exists() { root } else { PathBuf::from("/") })
-            }
-            Files::Elsewhere => None,
-        }
-    }
-}
-
 /// The file that a frame in user space lies in.
 fn file_of<'a>(frame: &Frame<'a>) -> &'a str {
     frame.text.rsplit_once("+0x").map_or(frame.text, |(file, _)| file)
@@ -155,13 +132,7 @@ pub fn write(
 ) -> Result<()> {
     let (threads, _) = join::threads(snapshot.table("threads")?);
     let tables = Tables::of(snapshot);
-    let files = match sysroot {
-        Some(directory) => Files::Below(directory),
-        None if snapshot.meta.boot_id().is_some_and(|boot| Meta::of_this_machine().boot_id() == Some(boot)) => {
-            Files::Here
-        }
-        None => Files::Elsewhere,
-    };
+    let files = Files::of(snapshot, sysroot);
     let mut symbols = Symbols::default();
     let mut first = true;
     for &pid in pids {
@@ -177,16 +148,12 @@ pub fn write(
             return Err(snapshot.absent(pid));
         }
     }
-    if symbols.are_limited() {
+    let notes = symbols.notes(&files);
+    if !notes.is_empty() {
         writeln!(out)?;
-        writeln!(out, "# Some functions have no names: the files have more functions than fit into memory")?;
     }
-    if matches!(files, Files::Elsewhere) {
-        writeln!(out)?;
-        writeln!(
-            out,
-            "# The snapshot is of another boot: functions in user space have no names; --sysroot names the files"
-        )?;
+    for note in notes {
+        writeln!(out, "# {note}")?;
     }
     Ok(())
 }
@@ -285,13 +252,7 @@ fn write_user(
     if let Some(why) = user.without_frames() {
         writeln!(out, "    {why}")?;
     }
-    let root = files.root(thread);
-    let names: Vec<Option<String>> = user
-        .frames
-        .iter()
-        .enumerate()
-        .map(|(depth, frame)| symbols.name(root.as_ref()?, frame.text, depth > 0))
-        .collect();
+    let names = symbols.names(files, thread.tgid, &user.frames);
     let outermost = names.iter().flatten().next_back().map(|name| function(name));
     let in_program = user.frames.last().and_then(|frame: &Frame<'_>| {
         let &(start, end) = tables.texts.get(&thread.tgid)?;
@@ -306,10 +267,7 @@ fn write_user(
         if depth == 0 && user.frames.get(1).is_some_and(|caller| file_of(caller) != file_of(frame)) {
             writeln!(out, "    (functions may be missing here: {} may have no frame pointers)", file_of(frame))?;
         }
-        match name {
-            Some(name) => writeln!(out, "    {name:<30} {}", frame.text)?,
-            None => writeln!(out, "    {}", frame.text)?,
-        }
+        writeln!(out, "    {}", line(frame.text, name.as_deref()))?;
     }
     Ok(())
 }

@@ -4,10 +4,12 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::path::PathBuf;
 
 use crate::join::{self, Frame, Frames, Thread, count, some_names, some_pids};
 use crate::paint::Paint;
 use crate::snapshot::Snapshot;
+use crate::symbols::{Files, Symbols, line};
 use crate::trouble::Result;
 
 /// The tables that are read.
@@ -26,6 +28,8 @@ pub struct Choice {
     pub user: bool,
     /// Whether kernel threads that wait for work are shown.
     pub all: bool,
+    /// The directory with the programs of the machine of the snapshot.
+    pub sysroot: Option<PathBuf>,
 }
 
 /// The threads of one group.
@@ -58,15 +62,21 @@ pub struct Groups<'a> {
     pub refused: usize,
 }
 
-type Key<'a> = (
-    &'a str,
-    bool,
-    Option<&'a [Frame<'a>]>,
-    Option<&'a str>,
-    Option<&'a [Frame<'a>]>,
-    Option<&'a str>,
-    Option<&'static str>,
-);
+/// What the threads of a group have in common.
+#[derive(PartialEq, Eq, Hash)]
+struct Key<'a> {
+    state: &'a str,
+    state_of_moment: bool,
+    kernel: Option<(&'a [Frame<'a>], Option<&'a str>, bool)>,
+    user: Option<(&'a [Frame<'a>], Option<&'a str>, bool)>,
+    warning: Option<&'static str>,
+    /// A file in user space may have another content below another root.
+    root: Option<(u64, u64)>,
+}
+
+fn key_of<'a>(frames: &'a Frames<'a>) -> (&'a [Frame<'a>], Option<&'a str>, bool) {
+    (&frames.frames, frames.end, frames.cut)
+}
 
 fn lines(frames: Option<&Frames<'_>>, table: &str) -> Vec<String> {
     frames.map_or_else(|| vec![format!("(no row in {table})")], Frames::lines)
@@ -95,7 +105,7 @@ impl<'a> Tables<'a> {
     }
 
     /// Groups the threads of the choice.
-    pub fn group(&self, choice: &Choice) -> Groups<'_> {
+    pub fn group(&self, choice: &Choice, files: &Files<'_>, symbols: &mut Symbols) -> Groups<'_> {
         let mut places: HashMap<Key<'_>, usize> = HashMap::new();
         let mut out = Groups { groups: Vec::new(), all: self.threads.len(), idle: 0, others: 0, refused: self.refused };
         for thread in &self.threads {
@@ -110,7 +120,7 @@ impl<'a> Tables<'a> {
             }
             let kernel = self.kernel.get(&thread.pid);
             let user = self.user.as_ref().and_then(|user| user.get(&thread.pid));
-            if !choice.pattern.as_ref().is_none_or(|pattern| matches(thread, [kernel, user], pattern)) {
+            if !choice.pattern.as_ref().is_none_or(|pattern| matches(thread, kernel, user, pattern, files, symbols)) {
                 out.others += 1;
                 continue;
             }
@@ -119,20 +129,19 @@ impl<'a> Tables<'a> {
                 (Some(kernel), Some(user)) if user.end != Some("no-mm") => kernel.reading().warning(user.reading()),
                 _ => None,
             };
-            let key = (
-                thread.state,
+            let key = Key {
+                state: thread.state,
                 state_of_moment,
-                kernel.map(|kernel| kernel.frames.as_slice()),
-                kernel.and_then(|kernel| kernel.end),
-                user.map(|user| user.frames.as_slice()),
-                user.and_then(|user| user.end),
+                kernel: kernel.map(key_of),
+                user: user.map(key_of),
                 warning,
-            );
+                root: user.and_then(|_| files.root_of(thread.tgid)),
+            };
             let place = *places.entry(key).or_insert_with(|| {
                 out.groups.push(Group {
                     state: format!("{}{}", thread.state, if state_of_moment { "" } else { "?" }),
                     kernel: lines(kernel, "kframes"),
-                    user: if choice.user { user_lines(thread, user) } else { Vec::new() },
+                    user: if choice.user { user_lines(thread, user, files, symbols) } else { Vec::new() },
                     warning,
                     threads: Vec::new(),
                 });
@@ -146,29 +155,46 @@ impl<'a> Tables<'a> {
     }
 }
 
-fn user_lines(thread: &Thread<'_>, user: Option<&Frames<'_>>) -> Vec<String> {
+fn user_lines(thread: &Thread<'_>, user: Option<&Frames<'_>>, files: &Files<'_>, symbols: &mut Symbols) -> Vec<String> {
     // A thread without a user space may have no row.
     if user.is_none() && !thread.mm {
         return lines(Some(&Frames { end: Some("no-mm"), ..Frames::default() }), "");
     }
     let mut out = lines(user, "uframes");
-    if let Some((frames, end)) = user.and_then(|user| Some((&user.frames, user.end?))) {
-        if !frames.is_empty() {
+    if let Some(user) = user {
+        let names = symbols.names(files, thread.tgid, &user.frames);
+        for ((text, frame), name) in out.iter_mut().zip(&user.frames).zip(&names) {
+            *text = line(frame.text, name.as_deref());
+        }
+        if let Some(end) = user.end.filter(|_| !user.frames.is_empty()) {
             out.push(format!("(end: {end})"));
         }
     }
     out
 }
 
-fn matches(thread: &Thread<'_>, tables: [Option<&Frames<'_>>; 2], pattern: &str) -> bool {
-    thread.comm.contains(pattern)
-        || tables.into_iter().flatten().any(|frames| frames.frames.iter().any(|frame| frame.text.contains(pattern)))
+fn matches(
+    thread: &Thread<'_>,
+    kernel: Option<&Frames<'_>>,
+    user: Option<&Frames<'_>>,
+    pattern: &str,
+    files: &Files<'_>,
+    symbols: &mut Symbols,
+) -> bool {
+    let in_frames = |frames: &Frames<'_>| frames.frames.iter().any(|frame| frame.text.contains(pattern));
+    let mut in_names = |user: &Frames<'_>| {
+        let names = symbols.names(files, thread.tgid, &user.frames);
+        names.iter().flatten().any(|name| name.contains(pattern))
+    };
+    thread.comm.contains(pattern) || kernel.into_iter().chain(user).any(in_frames) || user.is_some_and(&mut in_names)
 }
 
 /// Prints the groups, and a summary that accounts for every thread.
 pub fn write(snapshot: &Snapshot, choice: &Choice, paint: Paint, out: &mut impl Write) -> Result<()> {
     let tables = Tables::of(snapshot, choice.user)?;
-    let groups = tables.group(choice);
+    let files = Files::of(snapshot, choice.sysroot.as_deref());
+    let mut symbols = Symbols::default();
+    let groups = tables.group(choice, &files, &mut symbols);
     let at_least = if tables.complete { "" } else { "at least " };
     for group in &groups.groups {
         let pids: Vec<u32> = group.threads.iter().map(|thread| thread.pid).collect();
@@ -204,6 +230,9 @@ pub fn write(snapshot: &Snapshot, choice: &Choice, paint: Paint, out: &mut impl 
     if groups.others > 0 {
         writeln!(out, "# {} left out by --state or --match", groups.others)?;
     }
+    for note in symbols.notes(&files).iter().filter(|_| choice.user) {
+        writeln!(out, "# {note}")?;
+    }
     if groups.refused > 0 {
         writeln!(out, "# {} rows of threads left out: no PID, or one that was there before", groups.refused)?;
     }
@@ -214,7 +243,9 @@ pub fn write(snapshot: &Snapshot, choice: &Choice, paint: Paint, out: &mut impl 
 /// that draw flame graphs.
 pub fn write_folded(snapshot: &Snapshot, choice: &Choice, out: &mut impl Write) -> Result<()> {
     let tables = Tables::of(snapshot, choice.user)?;
-    let groups = tables.group(choice);
+    let files = Files::of(snapshot, choice.sysroot.as_deref());
+    let mut symbols = Symbols::default();
+    let groups = tables.group(choice, &files, &mut symbols);
     // Groups may differ in offsets only.
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut folded: Vec<(String, usize)> = Vec::new();

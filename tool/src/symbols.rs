@@ -9,8 +9,51 @@ use std::path::{Component, Path, PathBuf};
 
 use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
 
-use crate::snapshot::open_file;
+use crate::join::Frame;
+use crate::snapshot::{Meta, Snapshot, open_file};
 use crate::table;
+
+/// Where the files of the programs are.
+#[derive(Clone, Copy, Debug)]
+pub enum Files<'a> {
+    /// Below this directory.
+    Below(&'a Path),
+    /// On this machine: what the thread sees as its root directory.
+    Here,
+    /// Nowhere: the snapshot is of another boot.
+    Elsewhere,
+}
+
+impl<'a> Files<'a> {
+    /// Of a snapshot, or of the machine whose files are below `sysroot`.
+    pub fn of(snapshot: &Snapshot, sysroot: Option<&'a Path>) -> Self {
+        match sysroot {
+            Some(directory) => Files::Below(directory),
+            None if snapshot.meta.boot_id().is_some_and(|boot| Meta::of_this_machine().boot_id() == Some(boot)) => {
+                Files::Here
+            }
+            None => Files::Elsewhere,
+        }
+    }
+
+    /// The root directory of a process.
+    fn root(&self, tgid: u32) -> Option<PathBuf> {
+        match self {
+            Files::Below(directory) => Some(directory.to_path_buf()),
+            Files::Here => {
+                let root = PathBuf::from(format!("/proc/{tgid}/root"));
+                Some(if root.join(".").exists() { root } else { PathBuf::from("/") })
+            }
+            Files::Elsewhere => None,
+        }
+    }
+
+    /// Tells the root directories of processes apart: a path may be another file below another one.
+    pub fn root_of(&self, tgid: u32) -> Option<(u64, u64)> {
+        let metadata = self.root(tgid)?.metadata().ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    }
+}
 
 /// The largest file that is read.
 const LIMIT: u64 = 256 << 20;
@@ -91,10 +134,39 @@ impl Functions {
     }
 }
 
+/// A line for a frame in user space.
+pub fn line(frame: &str, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("{name:<30} {frame}"),
+        None => frame.into(),
+    }
+}
+
 impl Symbols {
     /// For at most so many files, whose functions take at most so many bytes of memory.
     pub fn within(files: usize, bytes: usize) -> Self {
         Symbols { paths: HashMap::new(), files: HashMap::new(), files_left: files, bytes_left: bytes, limited: false }
+    }
+
+    /// The names of the functions of a thread's frames, from the innermost one on.
+    pub fn names(&mut self, files: &Files<'_>, tgid: u32, frames: &[Frame<'_>]) -> Vec<Option<String>> {
+        let root = files.root(tgid);
+        let frames = frames.iter().enumerate();
+        frames.map(|(depth, frame)| self.name(root.as_ref()?, frame.text, depth > 0)).collect()
+    }
+
+    /// Why functions may have no names.
+    pub fn notes(&self, files: &Files<'_>) -> Vec<&'static str> {
+        let mut out = Vec::new();
+        if self.are_limited() {
+            out.push("Some functions have no names: the files have more functions than fit into memory");
+        }
+        if matches!(files, Files::Elsewhere) {
+            out.push(
+                "The snapshot is of another boot: functions in user space have no names; --sysroot names the files",
+            );
+        }
+        out
     }
 
     /// Whether functions have no name because there were too many files, or too many functions in them.

@@ -223,6 +223,32 @@ fn number_and_size_of_files_have_a_limit() {
     }
 }
 
+#[test]
+fn stacks_names_functions_as_show_does() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.0.join("root")).unwrap();
+    std::fs::write(scratch.0.join("root/landscape"), program(&[(0, 0, 1 << 20)], &[(0, 1 << 20, "of_landscape")]))
+        .unwrap();
+    let snapshot = Snapshot::from_tar(recorded("stock.tar").as_slice()).unwrap();
+    let (mut groups, mut folded, mut thread) = (Vec::new(), Vec::new(), Vec::new());
+    let choice = stacks::Choice {
+        user: true,
+        pattern: Some("of_landscape".into()),
+        sysroot: Some(scratch.0.clone()),
+        ..stacks::Choice::default()
+    };
+    stacks::write(&snapshot, &choice, Paint::default(), &mut groups).unwrap();
+    stacks::write_folded(&snapshot, &choice, &mut folded).unwrap();
+    show::write(&snapshot, &[127], Some(&scratch.0), Paint::default(), &mut thread).unwrap();
+    let [groups, folded, thread] = [groups, folded, thread].map(|text| String::from_utf8(text).unwrap());
+    let names: Vec<&str> = thread.lines().filter(|line| line.contains("of_landscape+0x")).collect();
+    assert!(!names.is_empty(), "{thread}");
+    for line in names {
+        assert!(groups.contains(&format!("{line}\n")), "no {line} in {groups}");
+    }
+    assert!(folded.lines().count() > 3 && folded.lines().all(|line| line.contains(";of_landscape;")), "{folded}");
+}
+
 /// The numbers at which a sum overflows, or nearly.
 fn edge() -> impl Strategy<Value = u64> {
     prop_oneof![
