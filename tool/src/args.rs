@@ -49,8 +49,8 @@ pub enum Command {
         /// Also kernel threads that wait for work (state I)
         #[arg(long)]
         all: bool,
-        /// A line for each stack, as programs that draw flame graphs read them. The counts are threads at one instant,
-        /// not time
+        /// A line for each stack, as programs that draw flame graphs read them. The counts are numbers of
+        /// threads, and not durations
         #[arg(long)]
         folded: bool,
         /// With --user: the directory with the programs and libraries of the machine of the snapshot

@@ -386,7 +386,7 @@ impl Snapshot {
                         of_table.push("its end is missing; numbers are \"at least\"".into());
                     }
                     if table.malformed > 0 {
-                        of_table.push(format!("{} lines are no rows, and are left out", table.malformed));
+                        of_table.push(format!("malformed rows that are left out: {}", table.malformed));
                     }
                     if table.foreign {
                         of_table.push("has bytes that the module never writes; they are escaped".into());
