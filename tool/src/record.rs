@@ -6,11 +6,10 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Instant;
 
 use serde_json::{Map, Value};
 
-use crate::snapshot::{META, Meta, OTHERS, TABLES, describe, read_file, readable};
+use crate::snapshot::{META, Meta, OTHERS, TABLES, Times, describe, read_file, readable};
 use crate::trouble::{Result, failed};
 
 /// Writes a tar of all tables of the directory. Returns the reasons why some are missing. The names of tables in
@@ -19,23 +18,19 @@ pub fn record(directory: &Path, without: &[&str], out: impl Write) -> Result<Vec
     readable(directory)?;
     let mut meta = Meta::of_this_machine();
     let time = meta.values().get("time").and_then(Value::as_u64).unwrap_or_default();
-    let (mut read, mut errors, mut times) = (Vec::new(), Map::new(), Map::new());
-    let start = Instant::now();
+    let (mut read, mut errors, mut times) = (Vec::new(), Map::new(), Times::start());
     for name in TABLES.into_iter().chain(OTHERS).filter(|name| !without.contains(name)) {
-        let begun = start.elapsed();
-        match read_file(&directory.join(name)) {
+        match times.of(name, || read_file(&directory.join(name))) {
             Ok(bytes) => read.push((name, bytes)),
             Err(error) => {
                 errors.insert(name.into(), describe(&error).into());
             }
         }
-        let microseconds = [begun, start.elapsed()].map(|at| u64::try_from(at.as_micros()).unwrap_or(u64::MAX));
-        times.insert(name.into(), microseconds.to_vec().into());
     }
     for name in without {
         errors.insert((*name).into(), "was left out, as record was told".into());
     }
-    meta.set("microseconds", times.into());
+    meta.set_times(times);
     meta.set("errors", errors.clone().into());
 
     let mut archive = tar::Builder::new(out);

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
@@ -126,9 +126,37 @@ impl Meta {
         &self.0
     }
 
+    /// Adds when each table was read.
+    pub fn set_times(&mut self, times: Times) {
+        self.set("microseconds", times.microseconds.into());
+    }
+
     /// Adds a value.
     pub fn set(&mut self, name: &str, value: Value) {
         self.0.insert(name.into(), value);
+    }
+}
+
+/// When each table was read.
+#[derive(Debug)]
+pub struct Times {
+    start: Instant,
+    microseconds: Map<String, Value>,
+}
+
+impl Times {
+    /// From now on.
+    pub fn start() -> Times {
+        Times { start: Instant::now(), microseconds: Map::new() }
+    }
+
+    /// Reads a table, and keeps the times before and after.
+    pub fn of<T>(&mut self, name: &str, read: impl FnOnce() -> T) -> T {
+        let before = self.start.elapsed();
+        let result = read();
+        let times = [before, self.start.elapsed()].map(|at| u64::try_from(at.as_micros()).unwrap_or(u64::MAX));
+        self.microseconds.insert(name.into(), times.to_vec().into());
+        result
     }
 }
 
@@ -178,11 +206,14 @@ impl Source {
             Source::Directory(directory) => {
                 readable(directory)?;
                 let mut snapshot = Snapshot { meta: Meta::of_this_machine(), ..Snapshot::default() };
+                let mut times = Times::start();
+                for name in TABLES.iter().chain(&OTHERS).filter(|name| wanted.contains(name)) {
+                    let bytes = times.of(name, || read_file(&directory.join(name)));
+                    snapshot.put(name, bytes.map_err(|error| describe(&error)));
+                }
+                snapshot.meta.set_times(times);
                 if let Ok(bytes) = read_file(&directory.join(META)) {
                     snapshot.meta = Meta::parse(&bytes).unwrap_or_default();
-                }
-                for name in TABLES.iter().chain(&OTHERS).filter(|name| wanted.contains(name)) {
-                    snapshot.put(name, read_file(&directory.join(name)).map_err(|error| describe(&error)));
                 }
                 Ok(snapshot)
             }

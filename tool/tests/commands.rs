@@ -427,6 +427,11 @@ fn the_page_says_when_the_tables_were_read() {
     // meta.json: from 74 to 227378 microseconds, with contexts
     assert!(out.contains("The tables were read one after another, within 228 ms"), "{out}");
     assert!(!out.contains("one instant"));
+    // A directory says nothing of its tables: the program measures.
+    let tables = Scratch::tables("times", "stock");
+    fs::remove_file(tables.path("meta.json")).unwrap();
+    let out = text(&run(&["--root", tables.0.to_str().unwrap(), "report"]).stdout);
+    assert!(out.contains("one after another, within "), "{out}");
 }
 
 #[test]
