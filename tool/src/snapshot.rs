@@ -276,10 +276,17 @@ pub fn open_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads a table.
+/// Reads a table, or another file of the directory.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let is_table = path.file_name().is_some_and(|name| TABLES.iter().any(|table| name == *table));
+    read_within(path, if is_table { LIMIT } else { LIMIT_OF_OTHERS })
+}
+
+fn read_within(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open_file(path)?.take(LIMIT).read_to_end(&mut bytes)?;
+    if open_file(path)?.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
+        return Err(io::Error::other(format!("is larger than {} MB, the most that is read", limit >> 20)));
+    }
     Ok(bytes)
 }
 
@@ -467,6 +474,17 @@ mod tests {
         let error = Snapshot::from_tar_within(file.as_slice(), 1 << 20).unwrap_err().to_string();
         assert_eq!(error, "is larger than 1 MB, the most that is read");
         assert!(Snapshot::from_tar_within(file.as_slice(), 3 << 20).is_ok());
+    }
+
+    #[test]
+    fn file_that_is_too_large_is_not_read_in_part() {
+        let path = std::env::temp_dir().join(format!("taskscope-large-{}", std::process::id()));
+        fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
+        let error = read_file(&path).map_err(|error| error.to_string());
+        let whole = read_within(&path, (1 << 20) + 1).map(|bytes| bytes.len());
+        fs::remove_file(&path).unwrap();
+        assert_eq!(error, Err("is larger than 1 MB, the most that is read".into()));
+        assert_eq!(whole.unwrap(), (1 << 20) + 1);
     }
 
     #[test]
