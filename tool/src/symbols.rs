@@ -3,6 +3,7 @@
 //! Names of functions in programs and libraries, from .symtab and .dynsym of their files.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -182,17 +183,20 @@ impl Symbols {
             Some((metadata.dev(), metadata.ino()))
         });
         let file = file?;
-        if !self.files.contains_key(&file) {
-            if self.files_left == 0 || self.bytes_left == 0 {
-                self.limited = true;
-                return None;
+        let functions = match self.files.entry(file) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(place) => {
+                if self.files_left == 0 || self.bytes_left == 0 {
+                    self.limited = true;
+                    return None;
+                }
+                self.files_left -= 1;
+                let functions = Functions::read(path, &mut self.bytes_left);
+                self.limited |= self.bytes_left == 0;
+                place.insert(functions)
             }
-            self.files_left -= 1;
-            let functions = Functions::read(path, &mut self.bytes_left);
-            self.limited |= self.bytes_left == 0;
-            self.files.insert(file, functions);
-        }
-        self.files.get(&file)?.as_ref()
+        };
+        functions.as_ref()
     }
 
     /// The name of the function for a frame such as `/usr/bin/cat+0x1234`, in the files below `root`. The byte before a
