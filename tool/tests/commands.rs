@@ -357,7 +357,7 @@ fn rows_of_different_moments_are_said() {
         let mut lines: Vec<&str> = members["kframes"].lines().collect();
         lines.retain(|line| line.split_whitespace().nth(1) != Some("148"));
         lines.insert(1, "148 148 2 - on-cpu");
-        let text = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = lines.join("\n") + "\n";
         members.insert("kframes".into(), text);
     });
     let no_counts = changed(&scratch, "no_counts.tar", |members| {
@@ -400,7 +400,7 @@ fn stacks_that_are_cut_short_are_said() {
         }
     });
     let deep = changed(&scratch, "deep.tar", |members| {
-        let frames: String = (0..64).map(|depth| format!("148 148 2 {depth} f{depth}+0x1/0x2\n")).collect();
+        let frames = (0..64).map(|depth| format!("148 148 2 {depth} f{depth}+0x1/0x2\n")).collect::<Vec<_>>().concat();
         let head = members["kframes"].lines().next().unwrap().to_string();
         let summary = "# 1 threads\n# 64 frames\n# 1 stacks truncated, to the innermost 64 frames";
         members.insert("kframes".into(), format!("{head}\n{frames}{summary}\n"));
@@ -482,8 +482,10 @@ fn the_page_is_private_and_replaces_no_snapshot() {
 fn threads_that_were_asked_for_and_are_not_drawn_are_named() {
     let scratch = Scratch::new("asked");
     let many = changed(&scratch, "many.tar", |members| {
-        let rows: String =
-            (1..=60).map(|pid| format!("{pid} {pid} 0 0 0 S user set 1 0 5 7 1 1 - name-{pid}\n")).collect();
+        let rows = (1..=60)
+            .map(|pid| format!("{pid} {pid} 0 0 0 S user set 1 0 5 7 1 1 - name-{pid}\n"))
+            .collect::<Vec<_>>()
+            .concat();
         let head = members["threads"].lines().next().unwrap().to_string();
         members.insert("threads".into(), format!("{head}\n{rows}# 60 threads\n"));
     });
@@ -568,7 +570,7 @@ fn diff_finds_a_function_of_a_thread_that_went() {
     let without = changed(&scratch, "without.tar", |members| {
         for table in ["threads", "kstacks", "kframes"] {
             let lines = members[table].lines().filter(|line| line.split_whitespace().nth(1) != Some("148"));
-            let text = lines.map(|line| format!("{line}\n")).collect();
+            let text = lines.collect::<Vec<_>>().join("\n") + "\n";
             members.insert(table.into(), text);
         }
     });
