@@ -27,7 +27,7 @@ static char *of = "exercise";
 module_param(of, charp, 0400);
 MODULE_PARM_DESC(of, "The name of the module");
 
-/* Where the next work item of the module waits. The program that has set this sets GOES_ON again. */
+/* Where the next work item of the module waits. The program that sets this sets GOES_ON again. */
 enum { GOES_ON, WAITS_BEFORE, WAITS_AFTER, WAITS };
 static int hold;
 module_param(hold, int, 0600);
