@@ -207,7 +207,11 @@ enum { STARTS, RUNS, INTERRUPTED };
 static void be_interrupted(void *state)
 {
 	stay_on(cpus[online - 1]);
-	be_real_time(98);
+	/*
+	 * Below the thread of the interrupt (50), which PREEMPT_RT may run on this CPU: raise_irq()
+	 * waits for that thread, and this process for raise_irq().
+	 */
+	be_real_time(49);
 	must(prctl(PR_SET_NAME, "interrupted"));
 	*(volatile int *)state = RUNS;
 	while (*(volatile int *)state != INTERRUPTED)
