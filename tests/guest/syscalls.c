@@ -357,6 +357,7 @@ static bool i386_call(void)
 	struct rows *table;
 	bool good;
 
+	wait_until(is_in_call(pid, I386_PAUSE), "the process is not blocked");
 	wait_for_state(pid, pid, "S");
 	table = rows_read("syscalls");
 	good = has(table, pid, "NR", "29") && has(table, pid, "ABI", "i386") &&
