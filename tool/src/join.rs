@@ -91,7 +91,7 @@ enum Kind {
 }
 
 impl Reading {
-    /// Of a row of `kstacks` or a like table. `word` is VALID, or what stands for it.
+    /// Of a row of `kstacks` or a like table. `word` is VALID, or the word that the table has instead of it.
     pub fn new(word: &str, switches: Option<u64>) -> Reading {
         let ran = matches!(word, "on-cpu" | "running" | "exec" | "no-mm" | "released" | "no row" | "?");
         Reading { switches, kind: if ran { Kind::Ran } else { Kind::StoodStill } }
