@@ -96,7 +96,8 @@ impl kernel::Module for Taskscope {
         directory.add::<Kstacks>(c"kstacks", 0o400)?;
         directory.add::<Kframes>(c"kframes", 0o400)?;
         directory.add::<Syscalls>(c"syscalls", 0o400)?;
-        directory.publish::<SetPid>(c"set_pid", 0o600)?;
+        directory.add::<SetPid>(c"set_pid", 0o600)?;
+        directory.publish();
         log("loaded");
 
         Ok(Self {

@@ -10,9 +10,15 @@
 //!
 //! # Loading and unloading
 //!
-//! No file is open while the module is unloaded. The operations of each file name the module as their owner, so
-//! that an open file holds a reference to the module, and `rmmod` fails with `EWOULDBLOCK`. An `open()` that
-//! races with `rmmod` fails with `ENXIO`, or the removal of the directory waits for it.
+//! No file is open while the module is unloaded. An open file holds a reference to the module, so that `rmmod`
+//! fails with `EWOULDBLOCK`. An `open()` that races with `rmmod` fails with `ENXIO`, or the removal of the directory
+//! waits for it.
+//!
+//! `open()` itself takes the reference. debugfs would take it for operations that have an owner, but warns when
+//! that fails and the module is not yet marked as being unloaded: `delete_module()` marks the module only after it
+//! has put the last reference. So a file begins with operations without an owner. `open()` replaces them by the
+//! same operations with an owner, whose reference the kernel puts after `release()`, or after an `open()` that has
+//! failed.
 //!
 //! A module whose load fails is freed although files may be in use. So `open()` fails with `ENXIO` until
 //! [`Directory::publish`] is called, after which loading cannot fail.
@@ -24,9 +30,9 @@
 //! must not change the state of the module, so [`Input::close`] is not called. `flush()` tells the difference:
 //! the kernel calls it when a descriptor of the file is closed, and a refused open never had a descriptor.
 //!
-//! The proxies of debugfs do not forward `flush()`. Hence `debugfs_create_file_unsafe()` makes a file that is
-//! written to: its proxy is used for `open()` only. A proxy protects the operations from the removal of the
-//! file. Here the reference to the module does so: only unloading removes the files.
+//! The full proxies of debugfs do not forward `flush()`. Hence `debugfs_create_file_unsafe()` makes the files: its
+//! proxy is used for `open()` only. A full proxy protects the operations from the removal of the file. Here the
+//! reference to the module does so: only unloading removes the files.
 //!
 //! # Killed readers
 //!
@@ -218,68 +224,52 @@ impl<S: Send + Sync + 'static> Directory<S> {
         })
     }
 
-    /// Adds a file for a table that is only read, with the permission bits `mode`.
+    /// Adds the file of a table, with the permission bits `mode`. It cannot be opened before [`publish`].
     ///
     /// May sleep. Fails, with the error of debugfs, when there is no file afterwards.
-    pub(crate) fn add<T>(&self, name: &'static CStr, mode: u16) -> Result
-    where
-        T: Table<Shared = S, Input = ReadOnly>,
-    {
+    ///
+    /// [`publish`]: Self::publish
+    pub(crate) fn add<T: Table<Shared = S>>(&self, name: &'static CStr, mode: u16) -> Result {
         // SAFETY:
         // - `name` is a NUL-terminated string.
         // - By the type invariant `dentry` is a directory in debugfs, and `files` stays valid until
         //   after this directory with all its files has been removed.
         // - The operations are static, and expect `files` as the private data of the file.
-        from_err_ptr(unsafe {
-            bindings::debugfs_create_file_full(
-                name.as_char_ptr(),
-                mode,
-                self.dentry,
-                self.files,
-                ptr::null(),
-                Ops::<T>::FILE,
-            )
-        })?;
-        Ok(())
-    }
-
-    /// Adds the file of a table that is written to, with the permission bits `mode`, and lets all
-    /// files be opened.
-    ///
-    /// After this, loading the module must not fail: a caller whose `open()` has failed may still
-    /// be about to put its reference to the module, which nothing waits for.
-    ///
-    /// May sleep. Fails, with the error of debugfs, when there is no such file afterwards.
-    pub(crate) fn publish<T: Table<Shared = S>>(&self, name: &'static CStr, mode: u16) -> Result {
-        // SAFETY:
-        // - As in `add`.
         // - Every operation of an open file may run without the protection of debugfs: the file
-        //   holds a reference to the module (`owner`), which therefore cannot be unloaded, and
-        //   so does not remove the file. `open()` is protected.
+        //   holds a reference to the module, which therefore cannot be unloaded, and so does not
+        //   remove the file. `open()`, which takes the reference, is protected.
         from_err_ptr(unsafe {
             bindings::debugfs_create_file_unsafe(
                 name.as_char_ptr(),
                 mode,
                 self.dentry,
                 self.files,
-                Ops::<T>::FILE,
+                Ops::<T>::NEW,
             )
         })?;
+        Ok(())
+    }
+
+    /// Lets all files be opened.
+    ///
+    /// After this, loading the module must not fail: a caller whose `open()` has failed may still
+    /// be about to put its reference to the module, which nothing waits for.
+    pub(crate) fn publish(&self) {
         // SAFETY: By the type invariant `files` comes from `Arc::into_foreign()`, and the reference is given up
         // only when `self` is dropped. It is never borrowed mutably.
         let files = unsafe { Arc::<Files<S>>::borrow(self.files) };
 
         files.published.store(true, Release);
-        Ok(())
     }
 }
 
 impl<S: Send + Sync + 'static> Drop for Directory<S> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant this is a directory in debugfs that we own. Once this
-        // returns, no operation on one of its files is running except `release()`, which does not
-        // use the private data of the file, and none will be called: debugfs sees to that, and in
-        // the case of the file that `publish` has added, that no file is open any more.
+        // returns, no `open()` of one of its files is running, and none will be called: debugfs sees to
+        // that. No other operation is running or will be: an open file holds a reference to the
+        // module, which is dropped only when there is none, or, if loading has failed, before
+        // `publish` has let any file be opened.
         unsafe { bindings::debugfs_remove(self.dentry) };
         // SAFETY: By the type invariant this comes from `Arc::into_foreign()` and is ours. The files
         // that refer to it are gone.
@@ -324,11 +314,15 @@ impl<T: Table> Open<T> {
 struct Ops<T>(PhantomData<T>);
 
 impl<T: Table> Ops<T> {
-    /// The file operations. `read` and not `read_iter`: the proxies of debugfs forward no other.
-    /// `flush` they do not forward either; it is called for a file that is written to.
+    /// The operations of a file that is being opened, until `open` has taken the reference to the module.
+    const NEW: &'static bindings::file_operations = &bindings::file_operations {
+        open: Some(Self::open),
+        ..pin_init::zeroed()
+    };
+
+    /// The operations of an open file.
     const FILE: &'static bindings::file_operations = &bindings::file_operations {
         owner: THIS_MODULE,
-        open: Some(Self::open),
         read: Some(bindings::seq_read),
         write: Some(Self::write),
         llseek: Some(bindings::seq_lseek),
@@ -350,20 +344,30 @@ impl<T: Table> Ops<T> {
     ///
     /// # Safety
     ///
-    /// To be called by debugfs only, for a file that [`Directory::add`] or [`Directory::publish`] has added for `T`.
+    /// To be called by debugfs only, for a file that [`Directory::add`] has added for `T`.
     unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         from_result(|| {
             Capability::SysAdmin.require()?;
             // SAFETY: The inode is that of the file that is being opened, valid meanwhile.
             let private = unsafe { (*inode).i_private };
-            // SAFETY: `add` or `publish` has made the private data what `Arc::into_foreign()` had returned. The
-            // reference is given up only after the file has been removed, which waits for this call. It is never
-            // borrowed mutably.
+            // SAFETY: `add` has made the private data what `Arc::into_foreign()` had returned. The reference is
+            // given up only after the file has been removed, which waits for this call. It is never borrowed
+            // mutably.
             let files = Arc::from(unsafe { Arc::<Files<T::Shared>>::borrow(private) });
 
             if !files.published.load(Acquire) {
                 return Err(ENXIO);
             }
+            // SAFETY: This module exists while one of its functions runs.
+            if !unsafe { bindings::try_module_get(THIS_MODULE) } {
+                return Err(ENXIO);
+            }
+            // SAFETY:
+            // - The file is being opened, so that no other thread uses it. The kernel reads the operations again
+            //   when this function has returned.
+            // - The reference is that of the owner of the new operations. The kernel puts it. The old operations
+            //   had no owner.
+            unsafe { (*file).f_op = Self::FILE };
             // SAFETY: The file is being opened, and its mode is set.
             let writable = unsafe { taskscope_file_writable(file) };
             let input = if writable {
