@@ -17,8 +17,8 @@
 //! `open()` itself takes the reference. debugfs would take it for operations that have an owner, but warns when
 //! that fails and the module is not yet marked as being unloaded: `delete_module()` marks the module only after it
 //! has put the last reference. So a file begins with operations without an owner. `open()` replaces them by the
-//! same operations with an owner, whose reference the kernel puts after `release()`, or after an `open()` that has
-//! failed.
+//! operations of an open file, which have an owner, whose reference the kernel puts after `release()`, or after an
+//! `open()` that has failed. A file whose `open()` fails without the reference has no operations then.
 //!
 //! A module whose load fails is freed although files may be in use. So `open()` fails with `ENXIO` until
 //! [`Directory::publish`] is called, after which loading cannot fail.
@@ -347,6 +347,11 @@ impl<T: Table> Ops<T> {
     /// To be called by debugfs only, for a file that [`Directory::add`] has added for `T`.
     unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         from_result(|| {
+            // After an open that fails, the kernel puts the owner of the file's operations. Without a reference, this
+            // module, which has the operations, may be gone by then. So the file has none.
+            // SAFETY: The file is being opened, so that no other thread uses it. `do_dentry_open()`, which looks at
+            // the operations after an open that has failed, accepts that there are none.
+            unsafe { (*file).f_op = ptr::null() };
             Capability::SysAdmin.require()?;
             // SAFETY: The inode is that of the file that is being opened, valid meanwhile.
             let private = unsafe { (*inode).i_private };
@@ -365,8 +370,7 @@ impl<T: Table> Ops<T> {
             // SAFETY:
             // - The file is being opened, so that no other thread uses it. The kernel reads the operations again
             //   when this function has returned.
-            // - The reference is that of the owner of the new operations. The kernel puts it. The old operations
-            //   had no owner.
+            // - The reference is that of the owner of the operations. The kernel puts it.
             unsafe { (*file).f_op = Self::FILE };
             // SAFETY: The file is being opened, and its mode is set.
             let writable = unsafe { taskscope_file_writable(file) };
