@@ -55,6 +55,9 @@ void load_taskscope(const char *parameters);
 /* Calls delete_module(2), which does not wait. 0 or an errno. */
 int unload_module(const char *name);
 
+/* From here on, the module's KUnit suites do not run when it is loaded, on a kernel with KUnit. */
+void skip_suites(void);
+
 /* All of a file, with a 0 byte appended; size may be NULL. try_slurp(): NULL on an error. */
 char *try_slurp(const char *path, size_t *size);
 char *slurp(const char *path, size_t *size);
