@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * taskscope as it is for a moment in delete_module(): the last reference is put, and the module is not yet marked as
- * being unloaded. This lasts until this module is unloaded.
+ * taskscope as it is for a moment in delete_module(): the last reference is put, and the module is
+ * not yet marked as being unloaded. This lasts until this module is unloaded.
  */
 #include <linux/kobject.h>
 #include <linux/module.h>
