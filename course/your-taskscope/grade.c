@@ -200,11 +200,25 @@ static struct text read_table(const char *id, size_t piece)
 	return text;
 }
 
+static bool has_zero(const struct text *text)
+{
+	return memchr(text->bytes, 0, text->size);
+}
+
 static const char *end_of(const struct text *text)
 {
 	if (text->error)
 		return strerror(text->error);
-	return text->has_end ? "an end" : "no end after 1 MiB";
+	if (!text->has_end)
+		return "no end after 1 MiB";
+	return has_zero(text) ? "an end, and a byte 0 before it" : "an end";
+}
+
+/* The mistake that end_of() tells; NULL if there is none. */
+static const char *key_of_end(const struct text *text)
+{
+	return text->error ? "read-fails" : !text->has_end ? "no-end" :
+	       has_zero(text) ? "zeros" : NULL;
 }
 
 /* A number and an example, or "none". */
@@ -466,7 +480,7 @@ static void look_at_pieces(const struct pieces *pieces, const char *key)
 	char differs[60] = "none";
 
 	look_at("pieces", "a text that is read in small pieces has", end_of(&pieces->cut), "an end",
-		pieces->cut.error ? "read-fails" : key ?: "no-end");
+		pieces->cut.error ? "read-fails" : key ?: key_of_end(&pieces->cut));
 	look_at("pieces", "threads missing, read in small pieces",
 		number_of(pieces->missing, pieces->example), "none", key ?: "row-lost");
 	if (pieces->differs >= 0)
@@ -497,6 +511,8 @@ struct snapshot {
 	size_t missing, dead_missing;
 	pid_t example, dead_example;
 	bool has_born;
+	/* The name of this grader there, which it had at the open, and gave up before the read. */
+	char comm[80];
 	/* In the second one */
 	bool has_dead, has_new;
 };
@@ -518,7 +534,9 @@ static struct snapshot take_snapshots(const struct list *stay)
 	 */
 	young = start_crowd("a-younger-one", 2 * drawn_number("victims"));
 	oracle = ask_oracle();
+	call_itself((void *)drawn("word"));
 	file = open_table("snapshot");
+	call_itself("renamed");
 	early = start_named("born");
 	read_on(file, &first, piece, is_within_victim);
 	end_child(victim);
@@ -546,6 +564,8 @@ static struct snapshot take_snapshots(const struct list *stay)
 			found.example = thread->pid;
 	}
 	found.has_born = list.times[early] || list.times[born];
+	snprintf(found.comm, sizeof(found.comm), "%s",
+		 list.times[getpid()] ? find(&list, getpid())->comm : "no line");
 	free_list(&list);
 	list = parse(second.bytes, true);
 	found.has_dead = list.times[dead];
@@ -569,7 +589,9 @@ static void look_at_snapshots(const struct snapshot *found, const char *key)
 		number_of(found->dead_missing, found->dead_example), "none", key ?: "late");
 	look_at("snapshot", "is a process there that was born after the open?",
 		yes_or_no(found->has_born), "no", key ?: "late");
-	look_at("snapshot", "is that process in the text of the next open?",
+	look_at("snapshot", "COMM of a thread that has another name since the open", found->comm,
+		"${word}", key ?: "late-values");
+	look_at("snapshot", "is a process that was born meanwhile in the text of the next open?",
 		yes_or_no(found->has_new), "yes", key ?: "one-for-all");
 	look_at("snapshot", "is the dead process in the text of the next open?",
 		yes_or_no(found->has_dead), "no", key ?: "one-for-all");
@@ -693,8 +715,8 @@ int main(void)
 	}
 	if (!text.size)
 		key = text.error ? "read-fails" : "nothing-read";
-	else if (!text.has_end)
-		key = text.error ? "read-fails" : "no-end";
+	else if (key_of_end(&text))
+		key = key_of_end(&text);
 	else if (strchr(text.bytes, '\n') && !strstr(text.bytes, "user"))
 		key = "header-only";
 	else if (memmem(text.bytes, text.size, names[0].bytes, strcspn(names[0].bytes, ":") + 1))
@@ -707,6 +729,7 @@ int main(void)
 	else if (!threads)
 		key = "leaders-alone";
 
+	look_at("rows", "the text has", end_of(&text), "an end", key);
 	look_at("rows", "the first line that has not five values", list.bad ?: "none", "none", key);
 	snprintf(number, sizeof(number), "%zu", named);
 	look_at("rows", "threads of the process with many threads, by their name", number,
