@@ -57,7 +57,8 @@ static void be_program(void *unused)
 			shared->piece[i] = (unsigned long)memory + (2 * i + 1) * PAGE;
 	}
 	end = (end + PAGE - 1) & -PAGE;
-	must(brk((void *)(end + heap * PAGE)));
+	/* It ends within a page, the rest of which is mapped too. */
+	must(brk((void *)(end + heap * PAGE + PAGE / 2)));
 	shared->hole = end + PAGE;
 	must(munmap((void *)shared->hole, PAGE));
 	shared->brk = (unsigned long)must(sbrk(0));
@@ -200,6 +201,8 @@ static const char *key_of(const struct program *program, const struct answer *an
 		return "bss";
 	if (want == &program->stack || got == &program->stack)
 		return "stack";
+	if (got && got->high < answer->address && answer->address < got->high + PAGE)
+		return "rounded";
 	if (!want && has(&program->image, answer->address))
 		return "rest-of-the-file";
 	return "inside";
