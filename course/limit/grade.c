@@ -58,18 +58,6 @@ static bool is_dying(void)
 	return false;
 }
 
-static bool is_in_call(void)
-{
-	char path[40], *text;
-	bool is;
-
-	snprintf(path, sizeof(path), "/proc/%d/syscall", program);
-	text = slurp(path, NULL);
-	is = atol(text) >= 0;
-	free(text);
-	return is;
-}
-
 static void read_limits(struct death *death)
 {
 	char path[40], *text, *line, soft[24], hard[24];
@@ -105,7 +93,8 @@ static unsigned long stack_used(void)
 
 static struct death look_at_death(void)
 {
-	struct death death = { .seen = true, .in_call = is_in_call() };
+	struct death death = { .seen = true };
+	struct proc_syscall call;
 	struct mapping *mapping;
 	siginfo_t signal;
 	size_t count = proc_mappings(program, &mapping);
@@ -113,7 +102,10 @@ static struct death look_at_death(void)
 	must(ptrace(PTRACE_GETSIGINFO, program, 0, &signal));
 	death.code = signal.si_code;
 	death.address = (unsigned long)signal.si_addr;
-	death.sp = proc_stack_pointer(program);
+	if (!proc_syscall(program, program, &call))
+		die("the program runs, and is to be traced");
+	death.in_call = call.number >= 0;
+	death.sp = call.sp;
 	death.used = stack_used();
 	read_limits(&death);
 	for (size_t i = 0; i < count; i++)

@@ -37,6 +37,7 @@ static struct moment look_around(void)
 	struct mapping *mapping;
 	size_t count = proc_mappings(program, &mapping);
 	struct proc_thread thread;
+	struct proc_syscall call;
 	struct rows *segments = rows_read("segments");
 	unsigned long page = sysconf(_SC_PAGESIZE);
 
@@ -56,7 +57,7 @@ static struct moment look_around(void)
 	free(mapping);
 	moment.brk = (segment_end(segments, program, "heap") + page - 1) & -page;
 	rows_free(segments);
-	moment.sp = proc_stack_pointer(program);
+	moment.sp = proc_syscall(program, program, &call) ? call.sp : 0;
 	moment.threads = proc_thread(program, program, &thread) ? thread.threads : 0;
 	return moment;
 }
