@@ -202,7 +202,7 @@ static const char *key_of(const struct program *program, const struct answer *an
 		return "bss";
 	if (want == &program->stack || got == &program->stack)
 		return "stack";
-	if (got && got->high < answer->address && answer->address < got->high + PAGE)
+	if (got == &program->heap && got->high < answer->address)
 		return "rounded";
 	if (!want && has(&program->image, answer->address))
 		return "rest-of-the-file";
