@@ -12,6 +12,7 @@
 #include "report.h"
 #include "guest.h"
 #include "rows.h"
+#include "stand.h"
 
 /* What pause() of the C library is. */
 #ifdef SYS_pause
@@ -67,15 +68,10 @@ static void add_frame(struct chain *chain, const char *name)
 /* Whether the first thread of the program sleeps in pause(). */
 static bool is_asleep(void)
 {
-	char path[40], *text;
-	bool is;
+	struct proc_syscall call;
 
-	snprintf(path, sizeof(path), "/proc/%d/syscall", program);
-	text = try_slurp(path, NULL);
-	is = text && strchr(text, ' ') && strtol(text, NULL, 10) == SLEEPS_IN &&
-	     proc_state(program, program) == 'S';
-	free(text);
-	return is;
+	return proc_syscall(program, program, &call) && call.number == SLEEPS_IN &&
+	       proc_state(program, program) == 'S';
 }
 
 /*

@@ -202,7 +202,7 @@ impl Answers {
             preempt: mask(4, first),
             softirq: mask(5, first + 4 + second),
             hardirq: mask(3, first + 9 + second),
-            nmi: mask(1, first + 13 + second),
+            nmi: mask(2, first + 13 + second),
         }
     }
 
@@ -226,6 +226,8 @@ impl Answers {
             ("nmi", disabled | served | nmi | hardirq),
             // As if NMIs counted in no other bits.
             ("nmi-alone", nmi),
+            ("nmi-in-nmi", 2 * nmi | 2 * hardirq),
+            ("full", all),
             ("unknown-bits", unknown),
         ] {
             add(name, what, &Answer::of(count, masks), lines)?;

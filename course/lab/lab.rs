@@ -231,7 +231,8 @@ impl PartialEq for Place<'_> {
 pub(crate) struct Space(AddressSpace);
 
 impl Space {
-    /// Returns the address space in which this code runs: `current->mm` of C; [`None`] if there is none.
+    /// Returns the address space in which this code runs: `current->mm` of C; [`None`] if there is none, or if all
+    /// threads of its program have died.
     ///
     /// In any context but NMI. Does not sleep.
     pub(crate) fn of_current() -> Option<Self> {

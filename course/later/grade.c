@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "report.h"
 #include "guest.h"
@@ -18,19 +19,38 @@ struct line {
 
 static const struct line nothing = { "nothing", "nothing" };
 
-/*
- * The first line of a work item in the log since the last call; if `asked` is not NULL, of one
- * that this PID has asked for.
- */
-static bool take_line(struct line *line, const char *asked)
+/* What the kernel has logged since forget_log(). */
+static char *logged;
+
+static void forget_log(void)
 {
-	char *log = new_log(), *rest = log, *text;
+	free(new_log());
+	free(logged);
+	logged = strdup("");
+}
+
+/*
+ * The first line of a work item in the log since forget_log(); if `asked` is not NULL, of one
+ * that this PID has asked for, and so for `ran`.
+ */
+static bool find_line(struct line *line, const char *asked, const char *ran)
+{
+	char *before = logged, *now = new_log(), *copy, *rest, *text;
+	struct line item;
 	bool found = false;
 
+	must(asprintf(&logged, "%s%s", before, now));
+	free(before);
+	free(now);
+	copy = strdup(logged);
+	rest = copy;
 	while (!found && (text = next_line(&rest)))
-		found = sscanf(text, "exercise: asked by %39[^,], run by %39s", line->asked,
-			       line->ran) == 2 && (!asked || !strcmp(line->asked, asked));
-	free(log);
+		found = sscanf(text, "exercise: asked by %39[^,], run by %39s", item.asked,
+			       item.ran) == 2 && (!asked || !strcmp(item.asked, asked)) &&
+			(!ran || !strcmp(item.ran, ran));
+	free(copy);
+	if (found)
+		*line = item;
 	return found;
 }
 
@@ -39,7 +59,7 @@ static void wait_for_line(struct line *line, const char *asked)
 {
 	time_t end = seconds() + 10 * patience();
 
-	while (!take_line(line, asked) && seconds() < end)
+	while (!find_line(line, asked, NULL) && seconds() < end)
 		usleep(1000);
 }
 
@@ -127,9 +147,17 @@ static const char *ran_since(const struct workers *before, const char *pid)
 	return "yes";
 }
 
-/* What a reader is told. `id` is the check of who has asked. */
-static void read_it(void *id)
+/* A reader. */
+struct reader {
+	const char *id; /* the check of who has asked */
+	char ran[40]; /* who has done it, as the reader is told */
+};
+
+/* What a reader is told. The readers are shared with this process. */
+static void read_it(void *argument)
 {
+	struct reader *reader = argument;
+	const char *id = reader->id;
 	struct workers before = { 0 };
 	const char *kind;
 	char *text, *asked, *ran, *worker;
@@ -141,6 +169,7 @@ static void read_it(void *id)
 	asked = value_in(text, "asked");
 	ran = value_in(text, "ran");
 	worker = value_in(text, "worker");
+	snprintf(reader->ran, sizeof(reader->ran), "%s", ran);
 	snprintf(self, sizeof(self), "%d", getpid());
 	if (!strcmp(asked, ran) && !strcmp(asked, self))
 		key = "done-at-once";
@@ -164,6 +193,20 @@ static void read_it(void *id)
 		look_at("ran", "that worker has run since the file was opened",
 			ran_since(&before, ran), "yes", key ?: "no-item-of-the-reader");
 	shown("thread %s has asked, and thread %s has done the work: %s", asked, ran, kind);
+}
+
+/* The log must say what a reader was told. All items are done. */
+static void look_logged(const struct reader *reader, const char *asked)
+{
+	struct line line = nothing;
+	char want[30];
+
+	if (!find_line(&line, drawn(asked), reader->ran))
+		find_line(&line, drawn(asked), NULL);
+	snprintf(want, sizeof(want), "${%s}", asked);
+	look_at("log", "the log, of an item of a reader: asked by", line.asked, want,
+		"not-logged");
+	look_at("log", "the log, of that item: run by", line.ran, reader->ran, "not-logged");
 }
 
 /* `id` is the check that has failed if the module cannot be loaded. */
@@ -220,10 +263,11 @@ static pid_t load_and_look(struct line *line, long limit)
 		if (i)
 			unload_exercise("unload");
 		*line = nothing;
-		free(new_log());
+		forget_log();
 		run_as(drawn_number("loader"), load, "load");
 		end = monotonic() + limit;
-		while (!(worker = worker_in_item()) && !take_line(line, NULL) && monotonic() < end)
+		while (!(worker = worker_in_item()) && !find_line(line, NULL, NULL) &&
+		       monotonic() < end)
 			usleep(1000);
 		if (!strcmp(line->asked, nothing.asked))
 			break;
@@ -233,19 +277,25 @@ static pid_t load_and_look(struct line *line, long limit)
 
 int main(void)
 {
+	struct reader *reader = must(mmap(NULL, 2 * sizeof(*reader), PROT_READ | PROT_WRITE,
+					  MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	struct line line = nothing;
 	char worker[40] = "the worker that sleeps in it";
 	long limit;
 	pid_t pid;
 	int error;
 
-	take_line(&line, NULL);
+	forget_log();
 	run_as(drawn_number("loader"), load, "asked");
-	run_as(drawn_number("reader"), read_it, "asked");
+	reader[0].id = "asked";
+	run_as(drawn_number("reader"), read_it, &reader[0]);
 	wait_for_line(&line, drawn("loader"));
 	wait_for_idle(atoi(line.ran));
-	run_as(drawn_number("other"), read_it, "again");
+	reader[1].id = "again";
+	run_as(drawn_number("other"), read_it, &reader[1]);
 	unload_exercise("unload");
+	look_logged(&reader[0], "reader");
+	look_logged(&reader[1], "other");
 	look("load", "the log, of the item that was queued at load: asked by", line.asked,
 	     "${loader}");
 
@@ -258,7 +308,7 @@ int main(void)
 	look_at("load", "directly after the load: asleep in the slow item is",
 		pid ? "a worker" : "no worker", "a worker", "no-item");
 	error = unload_module("exercise");
-	take_line(&line, NULL);
+	find_line(&line, NULL, NULL);
 	look_at("unload", "the log when the module is gone, of the slow item: asked by",
 		line.asked, "${loader}",
 		strcmp(line.asked, nothing.asked) ? NULL : "outlives-the-module");

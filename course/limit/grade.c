@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The witnesses are the signal, which is looked at by ptrace(2) when it is about to end the
- * program: the fault's address is in it; and then /proc/PID/limits, /proc/PID/maps and the stack
- * pointer in /proc/PID/syscall.
+ * program: the fault's address is in it; and then /proc/PID/limits, /proc/PID/maps, the pages of
+ * the stack in /proc/PID/smaps, and the stack pointer in /proc/PID/syscall.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -26,11 +26,17 @@
 /* No program has anything mapped below. */
 #define NULL_END (64 * KIB)
 
+/*
+ * The most of its stack that a program does not use when it uses each page on its way down. The
+ * kernel leaves up to 8 KiB free between the strings of the arguments and what main() gets.
+ */
+#define UNUSED (16 * KIB)
+
 /* The program when the signal is about to end it. */
 struct death {
 	bool seen, in_call;
 	int code;	/* SEGV_MAPERR and the like */
-	unsigned long address, sp, start, end, soft, hard;
+	unsigned long address, sp, start, end, used, soft, hard;
 };
 
 static pid_t program;
@@ -52,18 +58,6 @@ static bool is_dying(void)
 	return false;
 }
 
-static bool is_in_call(void)
-{
-	char path[40], *text;
-	bool is;
-
-	snprintf(path, sizeof(path), "/proc/%d/syscall", program);
-	text = slurp(path, NULL);
-	is = atol(text) >= 0;
-	free(text);
-	return is;
-}
-
 static void read_limits(struct death *death)
 {
 	char path[40], *text, *line, soft[24], hard[24];
@@ -81,9 +75,26 @@ static void read_limits(struct death *death)
 	free(text);
 }
 
+/* The bytes of the stack in pages that the program, or execve(), has used. */
+static unsigned long stack_used(void)
+{
+	char path[40], *text, *line;
+	unsigned long used = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps", program);
+	text = slurp(path, NULL);
+	line = strstr(text, "[stack]");
+	line = line ? strstr(line, "\nRss:") : NULL;
+	if (line)
+		used = strtoul(line + strlen("\nRss:"), NULL, 10) * KIB;
+	free(text);
+	return used;
+}
+
 static struct death look_at_death(void)
 {
-	struct death death = { .seen = true, .in_call = is_in_call() };
+	struct death death = { .seen = true };
+	struct proc_syscall call;
 	struct mapping *mapping;
 	siginfo_t signal;
 	size_t count = proc_mappings(program, &mapping);
@@ -91,7 +102,11 @@ static struct death look_at_death(void)
 	must(ptrace(PTRACE_GETSIGINFO, program, 0, &signal));
 	death.code = signal.si_code;
 	death.address = (unsigned long)signal.si_addr;
-	death.sp = proc_stack_pointer(program);
+	if (!proc_syscall(program, program, &call))
+		die("the program runs, and is to be traced");
+	death.in_call = call.number >= 0;
+	death.sp = call.sp;
+	death.used = stack_used();
 	read_limits(&death);
 	for (size_t i = 0; i < count; i++)
 		if (!strcmp(mapping[i].name, "[stack]")) {
@@ -115,6 +130,12 @@ static void show_tables(const struct death *death)
 		      rows_value(ustacks, row, "SP"), rows_value(ustacks, row, "RLIM_CUR"),
 		      rows_value(ustacks, row, "RLIM_MAX"));
 	rows_free(ustacks);
+}
+
+/* Whether the program has gone down without leaving out a part of its stack. */
+static bool is_used(const struct death *death)
+{
+	return death->end - death->start <= death->used + UNUSED;
 }
 
 /* Which mistake explains what was seen. */
@@ -143,7 +164,7 @@ static const char *key_of(const struct death *death)
 	if (death->soft < low || death->soft >= high)
 		return "limit-size";
 	if (death->end - death->sp >= low && death->end - death->sp < high &&
-	    death->end - death->start < low)
+	    (death->end - death->start < low || !is_used(death)))
 		return "jumped";
 	return "pointer";
 }
@@ -169,6 +190,8 @@ static void look_limits(const struct death *death, const char *key)
 		  death->end - death->sp, key);
 	look_size("between", "when the program dies, its stack has", death->end - death->start,
 		  key);
+	look_at("between", "it has used each page of its stack", is_used(death) ? "yes" : "no",
+		"yes", key);
 	look_size("limit", "the soft limit in /proc/PID/limits is", death->soft, key);
 	look_at("limit", "the stack was within the limit",
 		death->end - death->start <= death->soft ? "yes" : "no", "yes", key);

@@ -4,6 +4,7 @@
  * grader makes; and the table segments, which must agree with these.
  */
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,7 +58,8 @@ static void be_program(void *unused)
 			shared->piece[i] = (unsigned long)memory + (2 * i + 1) * PAGE;
 	}
 	end = (end + PAGE - 1) & -PAGE;
-	must(brk((void *)(end + heap * PAGE)));
+	/* It ends within a page, the rest of which is mapped too. */
+	must(brk((void *)(end + heap * PAGE + PAGE / 2)));
 	shared->hole = end + PAGE;
 	must(munmap((void *)shared->hole, PAGE));
 	shared->brk = (unsigned long)must(sbrk(0));
@@ -200,6 +202,8 @@ static const char *key_of(const struct program *program, const struct answer *an
 		return "bss";
 	if (want == &program->stack || got == &program->stack)
 		return "stack";
+	if (got == &program->heap && got->high < answer->address)
+		return "rounded";
 	if (!want && has(&program->image, answer->address))
 		return "rest-of-the-file";
 	return "inside";
@@ -282,13 +286,19 @@ static bool look_program(const char *id, const struct program *program, const ch
 }
 
 /* What a kernel thread is told about the addresses of this grader. */
-static void look_kernel(const char *what, const char *parameters, const char *key)
+static void __attribute__((format(printf, 3, 4)))
+look_kernel(const char *what, const char *key, const char *format, ...)
 {
+	char parameters[120];
+	va_list arguments;
 	struct result result = { 0 };
 	struct program none = { .name = what };
 	struct answer answer;
 	char *text;
 
+	va_start(arguments, format);
+	vsnprintf(parameters, sizeof(parameters), format, arguments);
+	va_end(arguments);
 	free(read_answer());
 	load_module("/tests/kthread_open.ko", parameters);
 	text = read_answer();
@@ -308,6 +318,7 @@ int main(void)
 {
 	struct program program;
 	bool was_right;
+	pid_t dead;
 
 	shared = must(mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0));
@@ -315,9 +326,13 @@ int main(void)
 	program = start_program_of("a program");
 	was_right = look_program(NULL, &program, NULL);
 	end_program_of(&program);
-	look_kernel("a kernel thread without an address space", "path=" ANSWER, "kernel");
-	look_kernel("a kernel thread that has borrowed one", "path=" ANSWER " borrow=1",
-		    "borrowed");
+	look_kernel("a kernel thread without an address space", "kernel", "path=" ANSWER);
+	dead = start_child(NULL, NULL);
+	look_kernel("a kernel thread that has borrowed one, of a program that has been killed",
+		    "borrowed", "path=" ANSWER " borrow=%d dead=1", dead);
+	end_child(dead);
+	look_kernel("a kernel thread that has borrowed one", "borrowed",
+		    "path=" ANSWER " borrow=%d", getpid());
 	/* Its heap begins with more. */
 	must(sbrk(drawn_number("heap") * PAGE));
 	program = start_program_of("another program");

@@ -3,67 +3,19 @@
  * The witness is task_oracle, which finds tasks by their PIDs and not on the lists of
  * threads, and prints their addresses by the kernel's own %p. NTHR is that of /proc/PID/stat.
  */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "report.h"
 #include "guest.h"
+#include "threads.h"
 
 #define OPENS 20
 #define TASK_COMM_LEN 16
-#define PIDS 4194304
 /* The living threads of the process whose first thread has ended. */
-#define KTHREADD 2
 #define SURVIVORS 2
-
-struct thread {
-	pid_t tgid, pid;
-	char nthr[20], task[30], raw[30], comm[64];
-};
-
-struct list {
-	struct thread *thread;
-	size_t count;
-	/* Where each PID is in the list, from 1 on, and how often. */
-	unsigned int *place;
-	unsigned char *times;
-	/* The first line that is none; or NULL */
-	char *bad;
-};
-
-static void add(struct list *list, const struct thread *thread)
-{
-	list->thread = realloc(list->thread, (list->count + 1) * sizeof(*list->thread));
-	list->thread[list->count++] = *thread;
-	list->place[thread->pid] = list->count;
-	if (list->times[thread->pid] < 2)
-		list->times[thread->pid]++;
-}
-
-static struct list empty_list(void)
-{
-	return (struct list) {
-		.place = calloc(PIDS, sizeof(unsigned int)), .times = calloc(PIDS, 1),
-	};
-}
-
-static void free_list(struct list *list)
-{
-	free(list->thread);
-	free(list->place);
-	free(list->times);
-}
-
-/* The row of a thread; NULL if there is none. */
-static const struct thread *find(const struct list *list, pid_t pid)
-{
-	return list->place[pid] ? &list->thread[list->place[pid] - 1] : NULL;
-}
 
 /* An address without the prefix and the zeros before it. */
 static const char *digits(const char *address)
@@ -85,44 +37,11 @@ static struct list read_list(void)
 
 		if (sscanf(line, "%d %d %19s %29s %63[^\n]", &thread.tgid, &thread.pid, thread.nthr,
 			   thread.task, thread.comm) == 5 && thread.pid >= 0 && thread.pid < PIDS)
-			add(&list, &thread);
+			add_thread(&list, &thread);
 		else if (!list.bad)
 			list.bad = strndup(line, 60);
 	}
 	return list;
-}
-
-static struct list ask_oracle(void)
-{
-	struct list list = empty_list();
-	char *text = slurp("/sys/kernel/debug/task_oracle", NULL), *line;
-
-	while ((line = next_line(&text))) {
-		struct thread thread = { 0 };
-
-		if (sscanf(line, "%d %d %29s %29s ", &thread.tgid, &thread.pid, thread.task,
-			   thread.raw) != 4)
-			die("task_oracle has a line that cannot be parsed: '%s'", line);
-		add(&list, &thread);
-	}
-	return list;
-}
-
-static void start_thread(void *(*body)(void *argument), const char *argument)
-{
-	pthread_t thread;
-	pthread_attr_t small;
-
-	pthread_attr_init(&small);
-	pthread_attr_setstacksize(&small, 64 * 1024);
-	if (pthread_create(&thread, &small, body, (void *)argument))
-		die("no thread");
-}
-
-static void have_threads(void *unused)
-{
-	for (long i = 0; i < drawn_number("threads"); i++)
-		start_thread(sleep_under_name, drawn("word"));
 }
 
 static void end_leader(void *unused)
@@ -132,51 +51,6 @@ static void end_leader(void *unused)
 	syscall(SYS_exit, 0);
 }
 
-static size_t threads_named(pid_t tgid, const char *name)
-{
-	struct proc_thread *thread;
-	size_t count = proc_threads(&thread), named = 0;
-
-	for (size_t i = 0; i < count; i++)
-		named += thread[i].tgid == tgid && !strcmp(thread[i].comm, name);
-	free(thread);
-	return named;
-}
-
-/* A number and an example, or "none". */
-static char *number_of(size_t number, pid_t example)
-{
-	char *text;
-
-	if (!number)
-		return strdup("none");
-	must(asprintf(&text, "%zu, PID %d among them", number, example));
-	return text;
-}
-
-static struct shared {
-	atomic_ulong births;
-} *shared;
-
-static void *end_at_once(void *unused)
-{
-	return NULL;
-}
-
-static void storm(void *unused)
-{
-	pthread_t thread[3];
-
-	for (;;) {
-		for (int i = 0; i < 3; i++)
-			if (pthread_create(&thread[i], NULL, end_at_once, NULL))
-				die("no thread");
-		for (int i = 0; i < 3; i++)
-			pthread_join(thread[i], NULL);
-		shared->births += 3;
-	}
-}
-
 /* Opens the file while threads come and go. */
 static void look_in_the_storm(const struct list *stay, const char *key)
 {
@@ -184,10 +58,9 @@ static void look_in_the_storm(const struct list *stay, const char *key)
 	pid_t example = 0;
 
 	for (int i = 0; i < OPENS; i++) {
-		unsigned long before = shared->births;
 		struct list list;
 
-		wait_until(shared->births > before + 6, "no thread is born");
+		wait_for_births();
 		list = read_list();
 		for (size_t j = 0; j < stay->count; j++) {
 			unsigned char times = list.times[stay->thread[j].pid];
@@ -201,7 +74,7 @@ static void look_in_the_storm(const struct list *stay, const char *key)
 	}
 	look_at("storm", "threads missing", number_of(missing, example), "none", key);
 	look_at("storm", "threads listed twice", number_of(twice, example), "none", key ?: "twice");
-	shown("%lu threads were born while your file was opened %d times", shared->births, OPENS);
+	shown("%lu threads were born while your file was opened %d times", births(), OPENS);
 }
 
 /* Compares the columns of the threads of a process. */
@@ -217,7 +90,8 @@ static void look_at_columns(const struct list *list, const struct list *oracle, 
 	snprintf(nthr, sizeof(nthr), "%d", leader.threads);
 	snprintf(less, sizeof(less), "%d", leader.threads - 1);
 	for (size_t i = 0; i < list->count; i++) {
-		const struct thread *row = &list->thread[i], *by_pid = find(oracle, row->pid);
+		const struct thread *row = &list->thread[i];
+		const struct thread *by_pid = find_thread(oracle, row->pid);
 
 		if (!by_pid || by_pid->tgid != tgid)
 			continue;
@@ -237,13 +111,13 @@ static void look_at_columns(const struct list *list, const struct list *oracle, 
 	if (wrong_nthr && !strcmp(wrong_nthr->nthr, less))
 		mistake("nthr", "nthr-without-leader");
 	if (!truth)
-		truth = find(oracle, any->pid);
+		truth = find_thread(oracle, any->pid);
 	snprintf(subject, sizeof(subject), "TASK of PID %d, of %s", truth->pid, process);
 	look("task", subject, digits((wrong_task ?: any)->task), digits(truth->task));
 	if (wrong_task && !strcmp(digits(wrong_task->task), digits(truth->raw)))
 		mistake("task", "raw-address");
-	else if (wrong_task && find(oracle, tgid) &&
-		 !strcmp(digits(wrong_task->task), digits(find(oracle, tgid)->task)))
+	else if (wrong_task && find_thread(oracle, tgid) &&
+		 !strcmp(digits(wrong_task->task), digits(find_thread(oracle, tgid)->task)))
 		mistake("task", "task-of-the-leader");
 	else if (wrong_task)
 		mistake("task", "not-an-address");
@@ -256,7 +130,7 @@ static void look_at_all(const struct list *list, const struct list *stay, const 
 	pid_t example[3] = { 0 };
 
 	for (size_t i = 0; i < stay->count; i++) {
-		const struct thread *truth = &stay->thread[i], *row = find(list, truth->pid);
+		const struct thread *truth = &stay->thread[i], *row = find_thread(list, truth->pid);
 		struct proc_thread thread;
 		size_t length;
 
@@ -291,10 +165,7 @@ int main(void)
 
 	load_exercise("count", "word");
 	load_module("/tests/task_oracle.ko", "");
-	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	many = start_child(have_threads, NULL);
-	wait_until(threads_named(many, drawn("word")) == (size_t)drawn_number("threads"),
-		   "no threads");
+	many = start_threads(drawn("word"), drawn_number("threads"));
 	headless = start_child(end_leader, NULL);
 	wait_until(threads_named(headless, drawn("other")) == SURVIVORS, "no survivors");
 	wait_for_state(headless, headless, "Z");
@@ -308,7 +179,7 @@ int main(void)
 
 		if (!pid || !after.times[pid])
 			continue;
-		add(&stay, &before.thread[i]);
+		add_thread(&stay, &before.thread[i]);
 		if (!list.times[pid] && !missing++)
 			example[0] = pid;
 	}
@@ -351,7 +222,7 @@ int main(void)
 	look_at_all(&list, &stay, key);
 	shown("%zu threads, each with a task_struct of its own; %zu are no leaders", list.count,
 	      threads);
-	start_child(storm, NULL);
+	start_storm();
 	look_in_the_storm(&stay, key);
 	unload_exercise("storm");
 	return 0;

@@ -14,6 +14,7 @@
 #include "report.h"
 #include "guest.h"
 #include "rows.h"
+#include "stand.h"
 
 /* Only root may write here. */
 #define TRACE "/trace"
@@ -54,40 +55,23 @@ static long count_writes(void)
 	return count;
 }
 
-/* The system call that the first thread is in, and its arguments; false if it is in none. */
-static bool read_syscall(long *number, unsigned long argument[6])
-{
-	char path[40], *text;
-	bool is;
-
-	snprintf(path, sizeof(path), "/proc/%d/syscall", program);
-	text = try_slurp(path, NULL);
-	is = text && sscanf(text, "%ld %lx %lx %lx %lx %lx %lx", number, &argument[0],
-			    &argument[1], &argument[2], &argument[3], &argument[4],
-			    &argument[5]) == 7;
-	free(text);
-	return is;
-}
-
 /* Whether it sleeps in the call, with the value that was drawn. */
 static bool is_asleep(const struct call *call)
 {
-	unsigned long argument[6];
-	long number;
+	struct proc_syscall now;
 
-	return read_syscall(&number, argument) && number == call->number &&
-	       argument[call->argument] == (unsigned long)drawn_number("value") &&
+	return proc_syscall(program, program, &now) && now.number == call->number &&
+	       now.argument[call->argument] == (unsigned long)drawn_number("value") &&
 	       proc_state(program, program) == 'S';
 }
 
 /* Waits for that. Reports what the program does instead, and returns whether it sleeps. */
 static bool look_asleep(const struct call *call)
 {
-	unsigned long argument[6];
+	struct proc_syscall now;
 	const char *key;
 	char subject[80], got[120];
 	char state;
-	long number;
 	bool reached = program_reaches(is_asleep(call));
 
 	state = program_has_ended() ? 0 : proc_state(program, program);
@@ -100,8 +84,8 @@ static bool look_asleep(const struct call *call)
 	} else if (state == 'R') {
 		snprintf(got, sizeof(got), "it runs");
 		key = "busy";
-	} else if (read_syscall(&number, argument) && number == call->number) {
-		snprintf(got, sizeof(got), "%ld", (long)argument[call->argument]);
+	} else if (proc_syscall(program, program, &now) && now.number == call->number) {
+		snprintf(got, sizeof(got), "%ld", (long)now.argument[call->argument]);
 		key = "argument";
 	} else {
 		snprintf(got, sizeof(got), "in state %c, in another system call", state);

@@ -15,6 +15,12 @@
 #include "segments.h"
 #include "stand.h"
 
+/*
+ * execve() maps 128 KiB below the arguments, and a part of a page more; STACK is larger. What else
+ * is mapped below the stack pointer, the program has used.
+ */
+#define ROOM (136 * 1024ul)
+
 /* A stop of the program. */
 struct moment {
 	unsigned long heap_start, heap_end, stack_start, stack_end, sp;
@@ -31,6 +37,7 @@ static struct moment look_around(void)
 	struct mapping *mapping;
 	size_t count = proc_mappings(program, &mapping);
 	struct proc_thread thread;
+	struct proc_syscall call;
 	struct rows *segments = rows_read("segments");
 	unsigned long page = sysconf(_SC_PAGESIZE);
 
@@ -50,7 +57,7 @@ static struct moment look_around(void)
 	free(mapping);
 	moment.brk = (segment_end(segments, program, "heap") + page - 1) & -page;
 	rows_free(segments);
-	moment.sp = proc_stack_pointer(program);
+	moment.sp = proc_syscall(program, program, &call) ? call.sp : 0;
 	moment.threads = proc_thread(program, program, &thread) ? thread.threads : 0;
 	return moment;
 }
@@ -82,11 +89,15 @@ static void look_heap(const struct moment *before, const struct moment *after)
 	mistake("heap", "mapped-beside");
 }
 
+static bool is_on_stack(const struct moment *moment)
+{
+	return moment->sp >= moment->stack_start && moment->sp < moment->stack_end;
+}
+
 static void look_stack(const struct moment *before, const struct moment *after)
 {
 	long grown = (long)(before->sp - after->sp);
 	char subject[120];
-	bool inside = after->sp >= after->stack_start && after->sp < after->stack_end;
 
 	snprintf(subject, sizeof(subject),
 		 "the stack pointer went down by %ld bytes: in KiB, rounded down to 16", grown);
@@ -94,9 +105,12 @@ static void look_stack(const struct moment *before, const struct moment *after)
 	mistake("stack", after->threads > 1 ? "another-thread" :
 			 labs(grown) < 8192 ? "tail-call" :
 					      "stack-size");
-	look("stack", "the stack pointer is in [stack] of /proc/PID/maps", inside ? "yes" : "no",
-	     "yes");
-	mistake("stack", "another-stack");
+	look_at("stack", "at the first stop, the stack pointer is in [stack] of /proc/PID/maps",
+		is_on_stack(before) ? "yes" : "no", "yes", "another-stack");
+	look_at("stack", "at the second stop, the stack pointer is in [stack]",
+		is_on_stack(after) ? "yes" : "no", "yes", "another-stack");
+	look_at("stack", "at the first stop, [stack] is as large as execve() has made it",
+		before->sp - before->stack_start <= ROOM ? "yes" : "no", "yes", "grown-before");
 }
 
 static void show_tables(void)

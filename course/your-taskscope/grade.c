@@ -4,74 +4,23 @@
  * with their flags and the bytes of their names; and /proc/PID/status.
  */
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "report.h"
 #include "guest.h"
+#include "threads.h"
 #include "workers.h"
 
 #define DEVICE "/dev/exercise"
 #define HEADER "TGID PID KIND MM COMM"
-#define KTHREADD 2
-/* The guest is told not to give larger PIDs: tables of all PIDs are made often here. */
-#define PIDS 32768
-#define PID_MAX "/proc/sys/kernel/pid_max"
 /* A text that is longer than this has no end. */
 #define LONGEST (1024 * 1024)
 #define OPENS 10
 #define RELOADS 20
-
-struct thread {
-	pid_t tgid, pid;
-	char kind[12], mm[8], comm[80];
-	unsigned long flags;
-};
-
-struct list {
-	struct thread *thread;
-	size_t count;
-	/* Where each PID is in the list, from 1 on, and how often. */
-	unsigned int *place;
-	unsigned char *times;
-	/* The first line that is none; or NULL */
-	char *bad;
-};
-
-static void add(struct list *list, const struct thread *thread)
-{
-	list->thread = realloc(list->thread, (list->count + 1) * sizeof(*list->thread));
-	list->thread[list->count++] = *thread;
-	list->place[thread->pid] = list->count;
-	if (list->times[thread->pid] < 2)
-		list->times[thread->pid]++;
-}
-
-static struct list empty_list(void)
-{
-	return (struct list) {
-		.place = calloc(PIDS, sizeof(unsigned int)), .times = calloc(PIDS, 1),
-	};
-}
-
-static void free_list(struct list *list)
-{
-	free(list->thread);
-	free(list->place);
-	free(list->times);
-	free(list->bad);
-}
-
-static const struct thread *find(const struct list *list, pid_t pid)
-{
-	return list->place[pid] ? &list->thread[list->place[pid] - 1] : NULL;
-}
 
 static bool take_row(struct list *list, const char *line)
 {
@@ -82,7 +31,7 @@ static bool take_row(struct list *list, const char *line)
 		   thread.mm, thread.comm, &end) != 5 || line[end] || thread.pid < 0 ||
 	    thread.pid >= PIDS)
 		return false;
-	add(list, &thread);
+	add_thread(list, &thread);
 	return true;
 }
 
@@ -112,42 +61,18 @@ static struct list parse(const char *text, bool is_whole)
 }
 
 /* What the text of the exercise makes of a name. */
-static void escape(const char *name, size_t length, char *escaped)
+static void escape(const char *name, char *escaped)
 {
-	if (!length)
+	if (!*name)
 		sprintf(escaped, "\\000");
-	for (size_t i = 0; i < length; i++)
-		escaped += sprintf(escaped, name[i] > ' ' && name[i] <= '~' && name[i] != '\\' ?
-				   "%c" : "\\%03o", (unsigned char)name[i]);
+	for (; *name; name++)
+		escaped += sprintf(escaped, *name > ' ' && *name <= '~' && *name != '\\' ?
+				   "%c" : "\\%03o", (unsigned char)*name);
 }
 
 static const char *kind_by_flags(unsigned long flags)
 {
 	return flags & PF_KTHREAD ? "kernel" : flags & PF_USER_WORKER ? "worker" : "user";
-}
-
-static struct list ask_oracle(void)
-{
-	struct list list = empty_list();
-	char *text = slurp("/sys/kernel/debug/task_oracle", NULL), *rest = text, *line;
-
-	while ((line = next_line(&rest))) {
-		struct thread thread = { 0 };
-		char digits[40] = "", name[20];
-		unsigned int byte;
-		size_t length = 0;
-
-		if (sscanf(line, "%d %d %*s %*s %*s %*s %lx %39s", &thread.tgid, &thread.pid,
-			   &thread.flags, digits) < 3)
-			die("task_oracle has a line that cannot be parsed: '%s'", line);
-		while (sscanf(digits + 2 * length, "%2x", &byte) == 1)
-			name[length++] = byte;
-		escape(name, length, thread.comm);
-		snprintf(thread.kind, sizeof(thread.kind), "%s", kind_by_flags(thread.flags));
-		add(&list, &thread);
-	}
-	free(text);
-	return list;
 }
 
 /* Ends the grader if that fails. */
@@ -200,22 +125,25 @@ static struct text read_table(const char *id, size_t piece)
 	return text;
 }
 
+static bool has_zero(const struct text *text)
+{
+	return memchr(text->bytes, 0, text->size);
+}
+
 static const char *end_of(const struct text *text)
 {
 	if (text->error)
 		return strerror(text->error);
-	return text->has_end ? "an end" : "no end after 1 MiB";
+	if (!text->has_end)
+		return "no end after 1 MiB";
+	return has_zero(text) ? "an end, and a byte 0 before it" : "an end";
 }
 
-/* A number and an example, or "none". */
-static char *number_of(size_t number, pid_t example)
+/* The mistake that end_of() tells; NULL if there is none. */
+static const char *key_of_end(const struct text *text)
 {
-	char *text;
-
-	if (!number)
-		return strdup("none");
-	must(asprintf(&text, "%zu, PID %d among them", number, example));
-	return text;
+	return text->error ? "read-fails" : !text->has_end ? "no-end" :
+	       has_zero(text) ? "zeros" : NULL;
 }
 
 /*
@@ -244,52 +172,6 @@ static size_t count_twice(const struct list *list, pid_t *example)
 		if (list->times[list->thread[i].pid] > 1 && !twice++)
 			*example = list->thread[i].pid;
 	return twice;
-}
-
-static void start_thread(void *(*body)(void *argument), const char *argument)
-{
-	pthread_t thread;
-	pthread_attr_t small;
-
-	pthread_attr_init(&small);
-	pthread_attr_setstacksize(&small, 64 * 1024);
-	if (pthread_create(&thread, &small, body, (void *)argument))
-		die("no thread");
-}
-
-struct crowd {
-	const char *name;
-	long count;
-};
-
-static void have_threads(void *crowd)
-{
-	struct crowd *which = crowd;
-
-	for (long i = 0; i < which->count; i++)
-		start_thread(sleep_under_name, which->name);
-}
-
-static long threads_named(pid_t tgid, const char *name)
-{
-	struct proc_thread *thread;
-	size_t count = proc_threads(&thread);
-	long named = 0;
-
-	for (size_t i = 0; i < count; i++)
-		named += thread[i].tgid == tgid && !strcmp(thread[i].comm, name);
-	free(thread);
-	return named;
-}
-
-/* A process with so many threads of this name, besides its leader. */
-static pid_t start_crowd(const char *name, long count)
-{
-	struct crowd crowd = { name, count };
-	pid_t pid = start_child(have_threads, &crowd);
-
-	wait_until(threads_named(pid, name) == count, "no threads");
-	return pid;
 }
 
 static void call_itself(void *name)
@@ -339,11 +221,11 @@ static const char *look_at_names(const struct list *list, const char *key)
 	const char *found = NULL;
 
 	for (size_t i = 0; i < NAMES; i++) {
-		const struct thread *row = find(list, names[i].pid);
+		const struct thread *row = find_thread(list, names[i].pid);
 		char subject[60], want[80];
 
 		snprintf(subject, sizeof(subject), "COMM of PID %d", names[i].pid);
-		escape(names[i].bytes, strlen(names[i].bytes), want);
+		escape(names[i].bytes, want);
 		if (!row || strcmp(row->comm, want))
 			found = found ?: key ?: *names[i].bytes ? "escape" : "empty-name";
 		look_at("names", subject, row ? row->comm : "no line", names[i].want ?: want,
@@ -371,7 +253,7 @@ static void look_at_columns(const struct list *list, const struct list *stay, co
 	pid_t example[3] = { 0 };
 
 	for (size_t i = 0; i < sizeof(special) / sizeof(*special); i++) {
-		const struct thread *row = find(list, special[i].pid);
+		const struct thread *row = find_thread(list, special[i].pid);
 		const char *why = key;
 		char subject[120];
 
@@ -386,18 +268,21 @@ static void look_at_columns(const struct list *list, const struct list *stay, co
 			why ?: "mm-by-kind");
 	}
 	for (size_t i = 0; i < stay->count; i++) {
-		const struct thread *truth = &stay->thread[i], *row = find(list, truth->pid);
+		const struct thread *truth = &stay->thread[i], *row = find_thread(list, truth->pid);
 		struct proc_thread thread;
+		char name[80];
 
 		if (!row)
 			continue;
-		if ((strcmp(row->kind, truth->kind) || row->tgid != truth->tgid) && !kind++)
+		if ((strcmp(row->kind, kind_by_flags(truth->flags)) ||
+		     row->tgid != truth->tgid) && !kind++)
 			example[0] = truth->pid;
 		if (!(truth->flags & (PF_KTHREAD | PF_EXITING)) &&
 		    proc_thread(truth->tgid, truth->pid, &thread) &&
 		    strcmp(row->mm, thread.has_mm ? "set" : "NULL") && !mm++)
 			example[1] = truth->pid;
-		if (strcmp(row->comm, truth->comm) && !comm++)
+		escape(truth->comm, name);
+		if (strcmp(row->comm, name) && !comm++)
 			example[2] = truth->pid;
 	}
 	look_at("columns", "threads whose TGID or KIND is not that of task_oracle",
@@ -466,7 +351,7 @@ static void look_at_pieces(const struct pieces *pieces, const char *key)
 	char differs[60] = "none";
 
 	look_at("pieces", "a text that is read in small pieces has", end_of(&pieces->cut), "an end",
-		pieces->cut.error ? "read-fails" : key ?: "no-end");
+		pieces->cut.error ? "read-fails" : key ?: key_of_end(&pieces->cut));
 	look_at("pieces", "threads missing, read in small pieces",
 		number_of(pieces->missing, pieces->example), "none", key ?: "row-lost");
 	if (pieces->differs >= 0)
@@ -497,6 +382,8 @@ struct snapshot {
 	size_t missing, dead_missing;
 	pid_t example, dead_example;
 	bool has_born;
+	/* The name of this grader there, which it had at the open, and gave up before the read. */
+	char comm[80];
 	/* In the second one */
 	bool has_dead, has_new;
 };
@@ -510,15 +397,17 @@ static struct snapshot take_snapshots(const struct list *stay)
 	int file, other;
 	pid_t early, born, dead, young;
 
-	victim = start_crowd(drawn("other"), drawn_number("victims"));
+	victim = start_threads(drawn("other"), drawn_number("victims"));
 	dead = victim;
 	/*
 	 * It is behind the victim on the list of processes, and its rows are longer than those of
 	 * the victim: who walks the list again still finds something behind an old offset.
 	 */
-	young = start_crowd("a-younger-one", 2 * drawn_number("victims"));
+	young = start_threads("a-younger-one", 2 * drawn_number("victims"));
 	oracle = ask_oracle();
+	call_itself((void *)drawn("word"));
 	file = open_table("snapshot");
+	call_itself("renamed");
 	early = start_named("born");
 	read_on(file, &first, piece, is_within_victim);
 	end_child(victim);
@@ -546,6 +435,8 @@ static struct snapshot take_snapshots(const struct list *stay)
 			found.example = thread->pid;
 	}
 	found.has_born = list.times[early] || list.times[born];
+	snprintf(found.comm, sizeof(found.comm), "%s",
+		 list.times[getpid()] ? find_thread(&list, getpid())->comm : "no line");
 	free_list(&list);
 	list = parse(second.bytes, true);
 	found.has_dead = list.times[dead];
@@ -569,33 +460,12 @@ static void look_at_snapshots(const struct snapshot *found, const char *key)
 		number_of(found->dead_missing, found->dead_example), "none", key ?: "late");
 	look_at("snapshot", "is a process there that was born after the open?",
 		yes_or_no(found->has_born), "no", key ?: "late");
-	look_at("snapshot", "is that process in the text of the next open?",
+	look_at("snapshot", "COMM of a thread that has another name since the open", found->comm,
+		"${word}", key ?: "late-values");
+	look_at("snapshot", "is a process that was born meanwhile in the text of the next open?",
 		yes_or_no(found->has_new), "yes", key ?: "one-for-all");
 	look_at("snapshot", "is the dead process in the text of the next open?",
 		yes_or_no(found->has_dead), "no", key ?: "one-for-all");
-}
-
-static struct shared {
-	atomic_ulong births;
-} *shared;
-
-static void *end_at_once(void *unused)
-{
-	return NULL;
-}
-
-static void storm(void *unused)
-{
-	pthread_t thread[3];
-
-	for (;;) {
-		for (int i = 0; i < 3; i++)
-			if (pthread_create(&thread[i], NULL, end_at_once, NULL))
-				die("no thread");
-		for (int i = 0; i < 3; i++)
-			pthread_join(thread[i], NULL);
-		shared->births += 3;
-	}
 }
 
 /* Reads the file, some bytes at a time, while threads come and go. */
@@ -605,11 +475,10 @@ static void look_in_the_storm(const struct list *stay, const char *key)
 	pid_t example[2] = { 0 };
 
 	for (int i = 0; i < OPENS; i++) {
-		unsigned long before = shared->births;
 		struct text text;
 		struct list list, oracle;
 
-		wait_until(shared->births > before + 6, "no thread is born");
+		wait_for_births();
 		text = read_table("storm", 16 * drawn_number("piece"));
 		oracle = ask_oracle();
 		list = parse(text.bytes, true);
@@ -623,7 +492,7 @@ static void look_in_the_storm(const struct list *stay, const char *key)
 		key ?: "cursor-dead");
 	look_at("storm", "threads listed twice", number_of(twice, example[1]), "none",
 		key ?: "twice");
-	shown("%lu threads were born while your file was opened %d times", shared->births, OPENS);
+	shown("%lu threads were born while your file was opened %d times", births(), OPENS);
 }
 
 /* The module is not loaded before, and is not afterwards. */
@@ -641,7 +510,8 @@ static void look_at_reloads(void)
 		load_exercise("reload", "other");
 		text = read_table("reload", LONGEST);
 		list = parse(text.bytes, true);
-		complete += !list.bad && find(&list, getpid()) && find(&list, names[0].pid);
+		complete += !list.bad && find_thread(&list, getpid()) &&
+			    find_thread(&list, names[0].pid);
 		free_list(&list);
 		free(text.bytes);
 		unload_exercise("reload");
@@ -660,14 +530,11 @@ int main(void)
 	struct pieces pieces;
 	const char *key = NULL;
 	struct text text;
-	char number[20], pids[20];
+	char number[20];
 
-	snprintf(pids, sizeof(pids), "%d", PIDS);
-	write_file(PID_MAX, pids);
 	load_exercise("rows", "word");
 	load_module("/tests/task_oracle.ko", "");
-	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	many = start_crowd(drawn("word"), drawn_number("threads"));
+	many = start_threads(drawn("word"), drawn_number("threads"));
 	zombie = start_zombie();
 	borrower = start_borrower();
 	worker = start_ring_worker();
@@ -679,8 +546,8 @@ int main(void)
 	list = parse(text.bytes, true);
 	for (size_t i = 0; i < before.count; i++)
 		if (before.thread[i].pid && after.times[before.thread[i].pid] &&
-		    !strcmp(before.thread[i].comm, find(&after, before.thread[i].pid)->comm))
-			add(&stay, &before.thread[i]);
+		    !strcmp(before.thread[i].comm, find_thread(&after, before.thread[i].pid)->comm))
+			add_thread(&stay, &before.thread[i]);
 	missing = count_missing(&stay, &list, &after, &example[0]);
 	twice = count_twice(&list, &example[1]);
 	for (size_t i = 0; i < list.count; i++) {
@@ -693,20 +560,21 @@ int main(void)
 	}
 	if (!text.size)
 		key = text.error ? "read-fails" : "nothing-read";
-	else if (!text.has_end)
-		key = text.error ? "read-fails" : "no-end";
+	else if (key_of_end(&text))
+		key = key_of_end(&text);
 	else if (strchr(text.bytes, '\n') && !strstr(text.bytes, "user"))
 		key = "header-only";
 	else if (memmem(text.bytes, text.size, names[0].bytes, strcspn(names[0].bytes, ":") + 1))
 		key = "newline";
-	else if (list.bad && find(&list, names[NAMES - 2].pid) &&
-		 !find(&list, names[NAMES - 1].pid))
+	else if (list.bad && find_thread(&list, names[NAMES - 2].pid) &&
+		 !find_thread(&list, names[NAMES - 1].pid))
 		key = "empty-name";
 	else if (list.bad)
 		key = "format";
 	else if (!threads)
 		key = "leaders-alone";
 
+	look_at("rows", "the text has", end_of(&text), "an end", key);
 	look_at("rows", "the first line that has not five values", list.bad ?: "none", "none", key);
 	snprintf(number, sizeof(number), "%zu", named);
 	look_at("rows", "threads of the process with many threads, by their name", number,
@@ -733,7 +601,7 @@ int main(void)
 		key = "late";
 	look_at_pieces(&pieces, key);
 	look_at_snapshots(&snapshot, key);
-	start_child(storm, NULL);
+	start_storm();
 	look_in_the_storm(&stay, key);
 	shown("%zu threads, %zu of them no leaders, in a text of %zu bytes", list.count, threads,
 	      text.size);

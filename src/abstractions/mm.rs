@@ -223,18 +223,22 @@ impl AddressSpace {
         Some(Self(MmWithUser::into_mmput_async(mm)))
     }
 
-    /// Returns the address space of the current thread; [`None`] if it has none.
+    /// Returns the address space of the current thread; [`None`] if it has none, or one without users.
+    ///
+    /// The latter may happen to a kernel thread that has borrowed an address space, in `kthread_use_mm()`, if all
+    /// threads of the program have died since.
     ///
     /// Any context but NMI. In an interrupt this is the address space of the thread that was interrupted.
     pub(crate) fn of_current() -> Option<Self> {
         let mm = NonNull::new(RcuTask::current(&rcu::read_lock()).mm())?;
 
-        // SAFETY: A thread owns a count of the users of the address space that `mm` points at, or, in
-        // `kthread_use_mm()`, its caller does. It clears or replaces `mm` with interrupts disabled before it gives up
-        // that count (`exit_mm()`, `exec_mmap()`), and this runs in that thread or interrupts it.
-        unsafe { bindings::mmget(mm.as_ptr()) };
-        // SAFETY: `mmget()` has taken a reference to the users of `mm`, which is handed on.
-        let mm = unsafe { ARef::<MmWithUser>::from_raw(mm.cast()) };
+        // SAFETY: The current thread owns a count of the users of the address space that `mm` points at, or, in
+        // `kthread_use_mm()`, a count of the structure (`mmgrab()`). Either keeps the structure allocated. The thread
+        // clears or replaces `mm` with interrupts disabled before it gives up that count (`exit_mm()`, `exec_mmap()`,
+        // `kthread_unuse_mm()`), and this runs in that thread or interrupts it.
+        let mm = unsafe { Mm::from_raw(mm.as_ptr()) };
+        // The caller of `kthread_use_mm()` need not hold a count of the users: `kvm_xen_set_evtchn()` does not.
+        let mm = mm.mmget_not_zero()?;
 
         // INVARIANT: As in `of()`.
         Some(Self(MmWithUser::into_mmput_async(mm)))

@@ -58,17 +58,14 @@ static bool is_on_stack(pid_t pid)
 {
 	struct rows *table = rows_read("ustacks");
 	size_t row = rows_find(table, pid);
-	unsigned long sp, pc;
-	char path[64], *text, start[20], end[20];
+	struct proc_syscall call;
+	char start[20], end[20];
 	struct mapping mapping;
 	bool good;
 
-	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
-	text = slurp(path, NULL);
-	if (sscanf(text, "%*s %*s %*s %*s %*s %*s %*s %lx %lx", &sp, &pc) != 2)
-		die("%s is %s", path, text);
-	free(text);
-	good = proc_mapping(pid, sp, &mapping) && !strcmp(mapping.name, "[stack]");
+	if (!proc_syscall(pid, pid, &call))
+		die("process %d does not sleep", pid);
+	good = proc_mapping(pid, call.sp, &mapping) && !strcmp(mapping.name, "[stack]");
 	snprintf(start, sizeof(start), "%08lx", mapping.start);
 	snprintf(end, sizeof(end), "%08lx", mapping.end);
 	good &= has(table, row, pid, "VALID", "ok") && has(table, row, pid, "START", start) &&

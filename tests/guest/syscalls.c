@@ -21,6 +21,7 @@
 #include "guest.h"
 #include "rows.h"
 #include "spinner.h"
+#include "stand.h"
 #include "workers.h"
 
 #if defined(__x86_64__)
@@ -224,15 +225,9 @@ static void make_call(void *pointer)
 /* Whether a thread is blocked in this call: a process that starts can block elsewhere first. */
 static bool is_in_call(pid_t pid, long number)
 {
-	char path[64], *text;
-	long found;
-	bool is;
+	struct proc_syscall call;
 
-	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
-	text = slurp(path, NULL);
-	is = sscanf(text, "%ld ", &found) == 1 && found == number;
-	free(text);
-	return is;
+	return proc_syscall(pid, pid, &call) && call.number == number;
 }
 
 /* Makes each call in a process of its own, and checks its row. */

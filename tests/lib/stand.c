@@ -76,31 +76,39 @@ static void *go(void *argument)
 	stand(place->sp, place->fp, &place->there);
 }
 
-/* The text of /proc/PID/syscall; "running" for a thread on a CPU. */
-static char *proc_syscall(pid_t tgid, pid_t tid)
+bool proc_syscall(pid_t tgid, pid_t tid, struct proc_syscall *call)
 {
-	char path[64];
+	char path[64], *text;
+	int fields = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", tgid, tid);
-	return slurp(path, NULL);
+	text = try_slurp(path, NULL);
+	*call = (struct proc_syscall){ 0 };
+	if (text)
+		fields = sscanf(text, "%ld %lx %lx %lx %lx %lx %lx %lx %lx", &call->number,
+				&call->argument[0], &call->argument[1], &call->argument[2],
+				&call->argument[3], &call->argument[4], &call->argument[5],
+				&call->sp, &call->pc);
+	free(text);
+	if (fields == 3 && call->number == -1) {
+		call->sp = call->argument[0];
+		call->pc = call->argument[1];
+	}
+	return fields == 3 || fields == 9;
 }
 
 static bool is_off_cpu(pid_t tgid, pid_t tid)
 {
-	char *text = proc_syscall(tgid, tid);
-	bool off = strncmp(text, "running", 7);
+	struct proc_syscall call;
 
-	free(text);
-	return off;
+	return proc_syscall(tgid, tid, &call);
 }
 
 bool is_standing(pid_t tgid, pid_t tid)
 {
-	char *text = proc_syscall(tgid, tid), *pc = strrchr(text, ' ');
-	bool stands = pc && strtoul(pc, NULL, 16) == (unsigned long)stand_pc;
+	struct proc_syscall call;
 
-	free(text);
-	return stands;
+	return proc_syscall(tgid, tid, &call) && call.pc == (unsigned long)stand_pc;
 }
 
 void wait_for_sleep(pid_t tgid, pid_t tid, const char *states)
@@ -180,20 +188,4 @@ unsigned long proc_stat(pid_t pid, int field)
 	value = strtoul(at, NULL, 10);
 	free(text);
 	return value;
-}
-
-unsigned long proc_stack_pointer(pid_t pid)
-{
-	char *text = proc_syscall(pid, pid), *at = strrchr(text, ' ');
-	unsigned long sp = 0;
-
-	/* The last but one field. */
-	if (at) {
-		*at = 0;
-		at = strrchr(text, ' ');
-	}
-	if (at)
-		sp = strtoul(at, NULL, 16);
-	free(text);
-	return sp;
 }

@@ -46,10 +46,13 @@ size_t proc_mappings(pid_t pid, struct mapping **mappings);
  * has exited.
  */
 unsigned long proc_stat(pid_t pid, int field);
-/*
- * The stack pointer in user space of a process's first thread, whether it is in a system call or
- * not; 0 if it runs.
- */
-unsigned long proc_stack_pointer(pid_t pid);
+/* What /proc/PID/syscall says of a thread. */
+struct proc_syscall {
+	long number; /* of the system call; -1 if it is in none, and then it has no arguments */
+	unsigned long argument[6], sp, pc;
+};
+
+/* false if the thread runs, or is gone */
+bool proc_syscall(pid_t tgid, pid_t tid, struct proc_syscall *call);
 
 #endif /* _STAND_H */
