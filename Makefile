@@ -2,14 +2,14 @@
 #
 # The targets that a user types; `make help` lists them. Kbuild is for kbuild.
 
-variables := KERNEL SUITE EXPIRED KDIR CPUS MEMORY LIMIT BOOT BOOT_LIMIT APPEND FILES CMD MODULE PARAMS TESTS MUTANTS LAB MINUTES THOROUGH GUESTS TURNS QUICK \
+variables := KERNEL SUITE EXPIRED KDIR CPUS MEMORY LIMIT BOOT BOOT_LIMIT APPEND FILES CMD MODULE PARAMS TESTS MUTANTS SEED LAB MINUTES THOROUGH GUESTS TURNS QUICK \
 	CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS N SPOIL OFFLINE EXERCISES \
 	DIR OUT STUDENT JOBS COUNT DEBUG COMPILER_LIMIT INSTALL_MOD_PATH SIGN_KEY SIGN_CERT
 # Exported as the user typed them: make would expand a `$` in them.
 $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 export $(variables)
 
-.PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
+.PHONY: all run test soak check mutants mutants-generated shell vm bench bench-check bench-baseline bench-profile bench-loop
 .PHONY: headers update lint doctor book tool report install uninstall clean distclean help
 .PHONY: learn exercise hint watch reset solution course-check course-doc
 .PHONY: class class-job class-merge class-image course-pack
@@ -36,6 +36,9 @@ check:
 
 mutants:
 	@tests/mutants/run
+
+mutants-generated:
+	@tests/mutants/generated
 
 bench:
 	@tests/bench/run bench
