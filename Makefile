@@ -9,7 +9,7 @@ variables := KERNEL SUITE EXPIRED KDIR CPUS MEMORY LIMIT BOOT BOOT_LIMIT APPEND 
 $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 export $(variables)
 
-.PHONY: all run test soak fuzz-readers check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
+.PHONY: all run test soak fuzz-readers check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop mutants-generated
 .PHONY: headers update lint doctor book tool report install uninstall clean distclean help
 .PHONY: learn exercise hint watch reset solution course-check course-doc
 .PHONY: class class-job class-merge class-image course-pack
@@ -39,6 +39,9 @@ check:
 
 mutants:
 	@tests/mutants/run
+
+mutants-generated:
+	@tests/mutants/generated
 
 bench:
 	@tests/bench/run bench

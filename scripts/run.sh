@@ -97,7 +97,7 @@ build_programs() {
 compile() {
 	local sources=''
 	# Another module may include files from anywhere.
-	[[ $2 != "$top" ]] || sources=$(files_in "$top"/{Kbuild,src,scripts/rustc-incremental} "$kernel/complete")
+	[[ $2 != "$top" ]] || sources=$(files_in "$top"/{Kbuild,src,tests/suites,scripts/rustc-incremental} "$kernel/complete")
 	# Nothing in the guest reads debug information, which takes rustc half a second.
 	build "$1" "$sources" "$3" -C "$kernel/build" M="$2" MO="$3" KRUSTFLAGS=-Cdebuginfo=0 "${@:4}" modules
 	grep -E -A 20 '(^|: )warning: ' "$3/log" >&2 || true

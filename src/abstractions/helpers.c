@@ -294,7 +294,7 @@ void taskscope_unregister_nmi_handler(void)
 }
 #endif
 
-#if IS_BUILTIN(CONFIG_KUNIT)
+#if IS_BUILTIN(CONFIG_KUNIT) || defined(WITH_SUITES)
 void taskscope_preempt_count_set(unsigned long count)
 {
 	preempt_count_set(count);

@@ -232,6 +232,26 @@ mod tests {
         assert_eq!(hashes.known.find(1), Some(&mut 1001));
     }
 
+    /// `%p` costs more than the rest of a row: it prints an address once, and then its hash is found.
+    #[test]
+    fn a_shown_address_is_not_hashed_again() {
+        let [a, b, c] = ADDRESSES;
+        let mut hashes = Hashes::new();
+        let mut items = [[a, b], [c, 0]];
+
+        hashes.prepare(ADDRESSES.len());
+        if hashes.show(&mut items) == Shown::Hashes {
+            for (address, hash) in ADDRESSES.into_iter().zip(items.into_iter().flatten()) {
+                assert_eq!(hashes.known.find(address), Some(&mut { hash }));
+                // `%p` would print another one.
+                hashes.known.insert(address, 1001);
+            }
+            items = [[c, a], [0, b]];
+            assert_eq!(hashes.show(&mut items), Shown::Hashes);
+            assert_eq!(items, [[1001, 1001], [0, 1001]]);
+        }
+    }
+
     #[test]
     fn a_full_table_is_begun_anew() {
         let mut hashes = Hashes::new();

@@ -53,6 +53,7 @@ pub(crate) use self::work::{
     WorkItem, //
 };
 
+use kernel::prelude::*;
 use kernel::processor::cpu_relax;
 use kernel::time::delay::fsleep;
 use kernel::time::Delta;
@@ -77,5 +78,41 @@ fn wait_while(is_busy: impl Fn() -> bool) {
         } else {
             fsleep(Delta::from_micros(100));
         }
+    }
+}
+
+#[kunit_tests(taskscope_callbacks)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+    use kernel::time::{
+        Instant,
+        Monotonic, //
+    };
+
+    /// Waits for a callback that is busy for `looks` looks. Returns after how long, and how often it was looked at.
+    fn wait_for(looks: usize) -> (Delta, usize) {
+        let done = Cell::new(0);
+        let began = Instant::<Monotonic>::now();
+
+        wait_while(|| done.replace(done.get() + 1) < looks);
+        (began.elapsed(), done.get())
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_callback() {
+        for looks in [0, 1, 10] {
+            assert_eq!(wait_for(looks).1, looks + 1);
+        }
+    }
+
+    /// A thread that did not sleep would keep its CPU from the callback that it waits for.
+    #[test]
+    fn a_long_wait_sleeps() {
+        let (time, looks) = wait_for(1100);
+
+        assert_eq!(looks, 1101);
+        // The kernel sleeps for at least the time that it is told.
+        assert!(time.as_nanos() >= Delta::from_micros(100 * 100).as_nanos());
     }
 }
