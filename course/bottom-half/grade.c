@@ -145,14 +145,6 @@ static pid_t start_reader(const char *name, int cpu, const char *subject, const 
 	_exit(0);
 }
 
-static bool has_ended(pid_t pid)
-{
-	siginfo_t end = { 0 };
-
-	must(waitid(P_PID, pid, &end, WEXITED | WNOHANG | WNOWAIT));
-	return end.si_pid;
-}
-
 static void look_at_pair(const struct pair *pair)
 {
 	char what[60], subject[100];
@@ -176,14 +168,6 @@ static void look_at_pair(const struct pair *pair)
 	wait_for(held);
 }
 
-static void compare(const char *id, const char *subject, const char *parameter, const char *key)
-{
-	char count[30];
-
-	snprintf(count, sizeof(count), "%lu", parameter_value("atomic_oracle", parameter));
-	look_at(id, subject, count, "0", key);
-}
-
 int main(void)
 {
 	load_module("/tests/callback_oracle.ko", "");
@@ -195,11 +179,12 @@ int main(void)
 	stay_on(1);
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
 		look_at_pair(&pairs[i]);
-	compare("sleeps", "mutexes that were taken where nothing may sleep", "mutexes", "mutex");
-	compare("sleeps", "requests for memory that may sleep, where nothing may",
-		"allocations", "allocation");
-	compare("lock", "locks taken in a softirq, and also while one could come", "locks",
-		"stall");
+	look_at_oracle("sleeps", "mutexes that were taken where nothing may sleep",
+		       "atomic_oracle", "mutexes", "mutex");
+	look_at_oracle("sleeps", "requests for memory that may sleep, where nothing may",
+		       "atomic_oracle", "allocations", "allocation");
+	look_at_oracle("lock", "locks taken in a softirq, and also while one could come",
+		       "atomic_oracle", "locks", "stall");
 	unload_exercise("lock");
 	return 0;
 }

@@ -87,6 +87,15 @@ void look_at(const char *id, const char *subject, const char *got, const char *w
 		mistake(id, key);
 }
 
+void look_at_oracle(const char *id, const char *subject, const char *oracle,
+		    const char *parameter, const char *key)
+{
+	char count[30];
+
+	snprintf(count, sizeof(count), "%lu", parameter_value(oracle, parameter));
+	look_at(id, subject, count, "0", key);
+}
+
 void shown(const char *format, ...)
 {
 	char text[400];

@@ -29,6 +29,9 @@ void mistake(const char *id, const char *key);
 /* Both, if there is a key. */
 void look_at(const char *id, const char *subject, const char *got, const char *want,
 	     const char *key);
+/* Looks at a count of mistakes, which is a parameter of the module `oracle`: it is to be 0. */
+void look_at_oracle(const char *id, const char *subject, const char *oracle,
+		    const char *parameter, const char *key);
 /* What a student sees after the pass, beside the text of the exercise. */
 void shown(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

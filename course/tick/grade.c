@@ -245,15 +245,6 @@ static char *first_loss(const struct counts *earlier, const struct counts *later
 	return strdup("none");
 }
 
-static void compare(const char *id, const char *subject, const char *oracle, const char *parameter,
-		    const char *key)
-{
-	char count[30];
-
-	snprintf(count, sizeof(count), "%lu", parameter_value(oracle, parameter));
-	look_at(id, subject, count, "0", key);
-}
-
 int main(void)
 {
 	struct counts *earlier, *before, *answer, *after;
@@ -302,8 +293,9 @@ int main(void)
 						 "expires again and again",
 			"expires again and again", key);
 	}
-	compare("each", "times that a timer was set to expire after another time than PERIOD",
-		"callback_oracle", "off_period", key ?: "period");
+	look_at_oracle("each",
+		       "times that a timer was set to expire after another time than PERIOD",
+		       "callback_oracle", "off_period", key ?: "period");
 	if (earlier->bad || answer->bad)
 		look_at("whom", "a line of the file", earlier->bad ?: answer->bad,
 			"CPU PID TIMES, for each CPU and PID once", key);
@@ -333,12 +325,13 @@ int main(void)
 	}
 	look_at("all", "the first row that is wrong", first_difference(before, answer, after),
 		"none", key);
-	compare("sleeps", "mutexes that were taken where nothing may sleep", "atomic_oracle",
-		"mutexes", "mutex");
-	compare("sleeps", "requests for memory that may sleep, where nothing may", "atomic_oracle",
-		"allocations", "allocation");
-	compare("lock", "locks that were taken in an interrupt, and also while one could come",
-		"atomic_oracle", "locks", "stall");
+	look_at_oracle("sleeps", "mutexes that were taken where nothing may sleep",
+		       "atomic_oracle", "mutexes", "mutex");
+	look_at_oracle("sleeps", "requests for memory that may sleep, where nothing may",
+		       "atomic_oracle", "allocations", "allocation");
+	look_at_oracle("lock",
+		       "locks that were taken in an interrupt, and also while one could come",
+		       "atomic_oracle", "locks", "stall");
 	/* So that what is wrong so far is known if the kernel does not survive what follows. */
 	fflush(stdout);
 

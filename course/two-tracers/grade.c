@@ -244,14 +244,6 @@ static bool is_traced(pid_t tracer, bool goes_on)
 	return state && (goes_on ? state != 't' && state != 'T' : state == 't');
 }
 
-static bool has_ended(pid_t child)
-{
-	siginfo_t end = { 0 };
-
-	must(waitid(P_PID, child, &end, WEXITED | WNOHANG | WNOWAIT));
-	return end.si_pid;
-}
-
 /* Runs the program under the tracer; what that one prints, or NULL. */
 static char *run_under(const char *name, const char *drawn_call, bool goes_on)
 {
