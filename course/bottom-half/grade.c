@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "report.h"
 #include "guest.h"
@@ -46,20 +45,39 @@ static struct runs count_runs(const struct runs *before)
 	return runs;
 }
 
-/* All values of the lines "all: ", with a space between them. */
+/* The value of the next line "all: "; NULL at the end. The text is cut into lines. */
+static const char *next_entry(char **text)
+{
+	static const char begin[] = "all: ";
+	char *line = next_line(text);
+
+	while (line && strncmp(line, begin, strlen(begin)))
+		line = next_line(text);
+	return line ? line + strlen(begin) : NULL;
+}
+
+/*
+ * All values of the lines "all: ", with a space between them. One that follows itself is named
+ * once, with its number: "11000 12000*300".
+ */
 static char *list_in(const char *text)
 {
+	char *copy = strdup(text ?: ""), *rest = copy, *list;
+	const char *entry = next_entry(&rest), *next;
 	size_t size;
-	char *list;
 	FILE *all = open_memstream(&list, &size);
 
-	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (!strncmp(line, "all: ", 5))
-			fprintf(all, "%s%.*s", ftell(all) ? " " : "",
-				(int)strcspn(line + 5, "\n"), line + 5);
+	for (; entry; entry = next) {
+		int times = 1;
+
+		while ((next = next_entry(&rest)) && !strcmp(next, entry))
+			times++;
+		fprintf(all, ftell(all) ? " %s" : "%s", entry);
+		if (times > 1)
+			fprintf(all, "*%d", times);
 	}
 	fclose(all);
+	free(copy);
 	return list;
 }
 
@@ -145,14 +163,6 @@ static pid_t start_reader(const char *name, int cpu, const char *subject, const 
 	_exit(0);
 }
 
-static bool has_ended(pid_t pid)
-{
-	siginfo_t end = { 0 };
-
-	must(waitid(P_PID, pid, &end, WEXITED | WNOHANG | WNOWAIT));
-	return end.si_pid;
-}
-
 static void look_at_pair(const struct pair *pair)
 {
 	char what[60], subject[100];
@@ -176,12 +186,19 @@ static void look_at_pair(const struct pair *pair)
 	wait_for(held);
 }
 
-static void compare(const char *id, const char *subject, const char *parameter, const char *key)
+/* Reads many times: each time, the list gets an entry more. */
+static void read_often(void *unused)
 {
-	char count[30];
+	char *text = NULL;
 
-	snprintf(count, sizeof(count), "%lu", parameter_value("atomic_oracle", parameter));
-	look_at(id, subject, count, "0", key);
+	for (long times = drawn_number("times"); times; times--) {
+		free(text);
+		text = read_answer();
+	}
+	look_at("all", "the lines \"all\" after a thread has read many times", list_in(text),
+		"${first} ${second} ${third} ${fifth} ${fourth} ${sixth} ${seventh} ${eighth}*${times}",
+		parameter_value("atomic_oracle", "tries") ? "gives-up" : "repeats");
+	free(text);
 }
 
 int main(void)
@@ -195,11 +212,13 @@ int main(void)
 	stay_on(1);
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
 		look_at_pair(&pairs[i]);
-	compare("sleeps", "mutexes that were taken where nothing may sleep", "mutexes", "mutex");
-	compare("sleeps", "requests for memory that may sleep, where nothing may",
-		"allocations", "allocation");
-	compare("lock", "locks taken in a softirq, and also while one could come", "locks",
-		"stall");
+	run_as(drawn_number("eighth"), read_often, NULL);
+	look_at_oracle("sleeps", "mutexes that were taken where nothing may sleep",
+		       "atomic_oracle", "mutexes", "mutex");
+	look_at_oracle("sleeps", "requests for memory that may sleep, where nothing may",
+		       "atomic_oracle", "allocations", "allocation");
+	look_at_oracle("lock", "locks taken in a softirq, and also while one could come",
+		       "atomic_oracle", "locks", "stall");
 	unload_exercise("lock");
 	return 0;
 }

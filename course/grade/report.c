@@ -4,9 +4,11 @@
 #include <grp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -20,6 +22,7 @@
 #include "guest.h"
 
 #define CHALLENGE "/challenge"
+#define MODULE "/exercise.ko"
 
 /* NAME=VALUE, a line each. */
 static char *challenge;
@@ -29,6 +32,36 @@ static __attribute__((constructor)) void take_challenge(void)
 {
 	challenge = slurp(CHALLENGE, NULL);
 	must(unlink(CHALLENGE));
+}
+
+/* What the processes of the grader share, if there is a module: one loads it, others read. */
+static struct shared {
+	atomic_ulong beats; /* how often the process has woken up that does nothing but sleep */
+	char first_check[40]; /* that of load_exercise() */
+} *shared;
+
+#define BEATS_A_SECOND 10
+
+/* Before main(), so that the process ends with the grader, and with no other process. */
+static __attribute__((constructor)) void begin_beats(void)
+{
+	if (access(MODULE, F_OK)) {
+		errno = 0;
+		return;
+	}
+	shared = must(mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	if (fork_child())
+		return;
+	for (;;) {
+		usleep(1000000 / BEATS_A_SECOND);
+		shared->beats++;
+	}
+}
+
+double lived(void)
+{
+	return (double)shared->beats / BEATS_A_SECOND;
 }
 
 const char *drawn(const char *name)
@@ -87,6 +120,15 @@ void look_at(const char *id, const char *subject, const char *got, const char *w
 		mistake(id, key);
 }
 
+void look_at_oracle(const char *id, const char *subject, const char *oracle,
+		    const char *parameter, const char *key)
+{
+	char count[30];
+
+	snprintf(count, sizeof(count), "%lu", parameter_value(oracle, parameter));
+	look_at(id, subject, count, "0", key);
+}
+
 void shown(const char *format, ...)
 {
 	char text[400];
@@ -120,17 +162,14 @@ static void end_on(const char *id, const char *command, int error, const char *k
 	exit(0);
 }
 
-/* That of load_exercise(). */
-static const char *first_check;
-
 void load_exercise(const char *id, const char *word)
 {
-	int file = must(open("/exercise.ko", O_RDONLY | O_CLOEXEC)), error;
+	int file = must(open(MODULE, O_RDONLY | O_CLOEXEC)), error;
 	const char *letters = drawn(word);
 	char parameters[60];
 	unsigned long long number = 0;
 
-	first_check = id;
+	snprintf(shared->first_check, sizeof(shared->first_check), "%s", id);
 	memcpy(&number, letters, strlen(letters));
 	snprintf(parameters, sizeof(parameters), "word=%#llx", number);
 	error = syscall(SYS_finit_module, file, parameters, 0) ? errno : 0;
@@ -145,7 +184,7 @@ void unload_exercise(const char *id)
 
 void end_as_slow(void)
 {
-	look_at(first_check, "the time that the text of the file takes", "many seconds",
+	look_at(shared->first_check, "the time that the text of the file takes", "many seconds",
 		"some milliseconds", "slow");
 	exit(0);
 }
@@ -153,12 +192,12 @@ void end_as_slow(void)
 /* A byte 0, which would end the text, is shown as such. */
 char *read_answer(void)
 {
-	double start = monotonic();
+	double start = lived();
 	size_t size, shown;
 	char *raw = try_slurp(ANSWER, &size), *text;
 	FILE *all;
 
-	if (monotonic() > start + MODULE_LIMIT)
+	if (lived() > start + MODULE_LIMIT)
 		end_as_slow();
 	if (!raw || !memchr(raw, 0, size))
 		return raw;

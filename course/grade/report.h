@@ -29,6 +29,9 @@ void mistake(const char *id, const char *key);
 /* Both, if there is a key. */
 void look_at(const char *id, const char *subject, const char *got, const char *want,
 	     const char *key);
+/* Looks at a count of mistakes, which is a parameter of the module `oracle`: it is to be 0. */
+void look_at_oracle(const char *id, const char *subject, const char *oracle,
+		    const char *parameter, const char *key);
 /* What a student sees after the pass, beside the text of the exercise. */
 void shown(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -48,15 +51,20 @@ char *read_answer(void);
 /* The same, if something else than read_answer() has found that the module takes too long. */
 void end_as_slow(void) __noreturn;
 /*
+ * The seconds in which the guest has run, if there is a module. A host that stands still does not
+ * count: another process of the grader sleeps a tenth of a second each time, and counts.
+ */
+double lived(void);
+/*
  * Waits until the condition is true, and returns whether it is. What a module does takes
- * milliseconds: this gives up after some seconds, more on a slow host.
+ * milliseconds: this gives up after some such seconds, more on a slow host.
  */
 #define MODULE_LIMIT (10 * patience())
 #define module_reaches(condition) ({				\
-	double _end = monotonic() + MODULE_LIMIT;		\
+	double _end = lived() + MODULE_LIMIT;			\
 	bool _is;						\
 								\
-	while (!(_is = (condition)) && monotonic() < _end)	\
+	while (!(_is = (condition)) && lived() < _end)		\
 		usleep(1000);					\
 	_is;							\
 })

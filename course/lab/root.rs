@@ -116,6 +116,7 @@ impl kernel::Module for Loaded {
         )?;
 
         directory.add::<Answer>(c"answer", 0o400)?;
+        // From here on, nothing may fail.
         directory.publish();
         Ok(Self {
             _directory: directory,

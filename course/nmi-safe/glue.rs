@@ -13,11 +13,11 @@ use crate::lab::{
     Exercise,
     Lines, //
 };
-use crate::student::Student;
-use core::{
-    iter,
-    ptr, //
+use crate::student::{
+    publish,
+    read, //
 };
+use core::iter;
 use kernel::cpu::CpuId;
 use kernel::interrupt::local_interrupt_disable;
 use kernel::prelude::*;
@@ -46,34 +46,17 @@ unsafe extern "C" {
     fn lab_send_nmi(cpu: c_uint);
 }
 
-/// Two words, of which an NMI publishes new ones.
-///
-/// One NMI at a time calls `publish()`, on any CPU. Any number of tasks call `read()` meanwhile, on all CPUs; an NMI may
-/// interrupt them.
-pub(crate) trait Latest: Sized + Send + Sync + 'static {
-    /// Makes one in which nothing is published yet. May sleep.
-    fn new() -> impl PinInit<Self, Error>;
-
-    /// Publishes a pair of words. Runs in NMI context: it must never wait.
-    fn publish(&self, pair: [u64; 2]);
-
-    /// Returns a pair that was published when this was called, or since: both words are of one `publish()`. [`None`] if
-    /// nothing has been published. If it has to wait for an NMI on another CPU, it tries again. May be interrupted by any
-    /// number of NMIs. It loads words, and stores none.
-    fn read(&self) -> Option<[u64; 2]>;
-}
-
 /// A word that all contexts may share: an `Atomic<u64>` of the kernel crate. The difference is that the grader can let an
 /// NMI come before each access.
 pub(crate) struct Word(Atomic<u64>);
 
+/// What NMIs and tasks share. All are 0 at first.
+pub(crate) type Words = [Word; 256];
+
+static WORDS: Words = [const { Word(Atomic::new(0)) }; 256];
+
 #[allow(dead_code, reason = "a skeleton uses none")]
 impl Word {
-    /// Returns a word with this value.
-    pub(crate) const fn new(value: u64) -> Self {
-        Self(Atomic::new(value))
-    }
-
     /// Returns the value. As for `Atomic`, the order is [`Relaxed`] or [`Acquire`].
     pub(crate) fn load<Order: AcquireOrRelaxed>(&self, order: Order) -> u64 {
         before_access(self).unwrap_or_else(|| self.0.load(order))
@@ -84,8 +67,6 @@ impl Word {
         before_access(self);
         if !Context::now().nmi {
             READ_HAS_STORED.store(1, Relaxed);
-        } else if LOSES_STORES.load(Relaxed) != 0 {
-            return;
         }
         self.0.store(value, order);
     }
@@ -98,11 +79,10 @@ const NEVER: i64 = -1;
 /// since the latest NMI.
 const MOST_ACCESSES: i64 = 10_000;
 
-/// How many accesses a reader on another CPU may need to see what there is to see of a half-published pair.
+/// How many accesses a reader on another CPU may need to see what there is to see of a half-published pair; and how many it
+/// makes before the last access of one, which are more than those of a reader that gives up some day.
 const ENOUGH: i64 = 200;
-
-/// How many words a `publish()` may use, all in all.
-const MOST_WORDS: usize = 256;
+const PATIENT: i64 = 200_000;
 
 /// How many accesses of a `read()` are noted with what they have found.
 const MOST_FOUND: usize = 64;
@@ -110,9 +90,10 @@ const MOST_FOUND: usize = 64;
 /// How many NMIs have been sent; how many of them have published their pair.
 static SENT: Atomic<i64> = Atomic::new(0);
 static PUBLISHED: Atomic<i64> = Atomic::new(0);
-/// How many accesses the present `publish()` has made; before which one it pauses.
+/// How many accesses the present `publish()` has made; before which one it pauses, and for how many of a reader.
 static PUBLISH_AT: Atomic<i64> = Atomic::new(0);
 static PAUSE_AT: Atomic<i64> = Atomic::new(NEVER);
+static PAUSE_FOR: Atomic<i64> = Atomic::new(0);
 /// How many accesses the present `read()` has made, and how many since the latest NMI; before which one NMIs come, and how many.
 static READ_AT: Atomic<i64> = Atomic::new(0);
 static ALONE: Atomic<i64> = Atomic::new(0);
@@ -121,33 +102,19 @@ static TIMES: Atomic<i64> = Atomic::new(0);
 /// What the accesses of the latest `read()` have found. [`NEVER`], or how many accesses of a `read()` find the same again.
 static FOUND: [Atomic<u64>; MOST_FOUND] = [const { Atomic::new(0) }; MOST_FOUND];
 static FOUND_AGAIN: Atomic<i64> = Atomic::new(NEVER);
-/// The addresses of the words that a `publish()` has used; whether there were too many.
-static WORDS: [Atomic<usize>; MOST_WORDS] = [const { Atomic::new(0) }; MOST_WORDS];
-static HAS_TOO_MANY_WORDS: Atomic<i64> = Atomic::new(0);
-/// Whether what a `publish()` stores is lost.
-static LOSES_STORES: Atomic<i64> = Atomic::new(0);
 /// How many accesses all reads have made, and how many reads have ended.
 static ACCESSES: Atomic<i64> = Atomic::new(0);
 static READS: Atomic<i64> = Atomic::new(0);
-/// `preempt_count()` at the beginning of the present `publish()`.
-static COUNT: Atomic<i64> = Atomic::new(0);
-/// Whether a lock was held in a `publish()`; whether one has waited; whether a read has; whether a read has stored.
-static HAS_LOCKED: Atomic<i64> = Atomic::new(0);
+/// Whether a `publish()` has waited; whether a read has; whether a read has stored.
 static HAS_WAITED: Atomic<i64> = Atomic::new(0);
 static READ_HAS_WAITED: Atomic<i64> = Atomic::new(0);
 static READ_HAS_STORED: Atomic<i64> = Atomic::new(0);
-
-/// Returns `preempt_count()`, which counts the spinlocks that are held, on all kernels but PREEMPT_RT.
-fn preempt_count() -> i64 {
-    // CAST: The count has 32 bits.
-    Context::now().preempt_count as i64
-}
 
 /// Lets happen what is to happen before an access. Returns what a load finds instead of the value of the word: what an
 /// earlier read has found; or a value that ends a loop that waits for something that will not come.
 fn before_access(word: &Word) -> Option<u64> {
     let (accesses, has_waited) = if Context::now().nmi {
-        (before_access_of_publish(word), &HAS_WAITED)
+        (before_access_of_publish(), &HAS_WAITED)
     } else {
         // CAST: It is not negative.
         let at = READ_AT.fetch_add(1, Relaxed) as usize;
@@ -167,28 +134,10 @@ fn before_access(word: &Word) -> Option<u64> {
     Some(accesses as u64 % 2)
 }
 
-/// Notes that a `publish()` uses the word.
-fn note(word: &Word) {
-    let address = ptr::from_ref(word).addr();
-
-    for noted in &WORDS {
-        match noted.load(Relaxed) {
-            0 => return noted.store(address, Relaxed),
-            used if used == address => return,
-            _ => {}
-        }
-    }
-    HAS_TOO_MANY_WORDS.store(1, Relaxed);
-}
-
 /// Returns how many accesses the present `publish()` has made.
-fn before_access_of_publish(word: &Word) -> i64 {
+fn before_access_of_publish() -> i64 {
     let at = PUBLISH_AT.fetch_add(1, Relaxed);
 
-    note(word);
-    if preempt_count() != COUNT.load(Relaxed) {
-        HAS_LOCKED.store(1, Relaxed);
-    }
     if at == PAUSE_AT.load(Relaxed) {
         pause();
     }
@@ -219,7 +168,7 @@ fn before_access_of_read(word: &Word, at: usize) -> i64 {
 
 /// Waits in an NMI until the reader on the other CPU, which has its interrupts disabled, has seen enough.
 fn pause() {
-    let accesses = ACCESSES.load(Relaxed) + ENOUGH;
+    let accesses = ACCESSES.load(Relaxed) + PAUSE_FOR.load(Relaxed);
     let reads = READS.load(Relaxed) + 2;
 
     while ACCESSES.load(Relaxed) < accesses && READS.load(Relaxed) < reads {
@@ -269,7 +218,6 @@ fn pair(number: i64, word: u64) -> [u64; 2] {
 
 /// What the NMI handler calls.
 struct Publisher {
-    student: Arc<Student>,
     word: u64,
 }
 
@@ -283,15 +231,13 @@ impl Record for Publisher {
         }
 
         PUBLISH_AT.store(0, Relaxed);
-        COUNT.store(preempt_count(), Relaxed);
-        self.student.publish(pair(next, self.word));
+        publish(&WORDS, pair(next, self.word));
         PUBLISHED.store(next, Release);
         true
     }
 }
 
 pub(crate) struct Answers {
-    student: Arc<Student>,
     word: u64,
     _handler: Handler,
 }
@@ -326,7 +272,7 @@ impl Answers {
     fn read_since(&self, begin: i64) -> Seen {
         READ_AT.store(0, Relaxed);
         ALONE.store(0, Relaxed);
-        let found = self.student.read();
+        let found = read(&WORDS);
         READS.fetch_add(1, Relaxed);
 
         // The next one may be complete, and not be counted yet.
@@ -353,8 +299,8 @@ impl Answers {
         seen
     }
 
-    /// Reads while an NMI of another CPU pauses before an access of its `publish()`.
-    fn read_beside(&self, at: i64) -> Result<Seen> {
+    /// Reads while an NMI of another CPU pauses before an access of its `publish()`, for so many accesses.
+    fn read_beside(&self, at: i64, accesses: i64) -> Result<Seen> {
         // Nothing waits for this CPU, and this CPU waits for nothing but the NMI.
         let _interrupts = local_interrupt_disable();
         let this = CpuId::current();
@@ -364,6 +310,7 @@ impl Answers {
         let before = PUBLISHED.load(Acquire);
         let mut worst = Seen::Whole;
 
+        PAUSE_FOR.store(accesses, Relaxed);
         PAUSE_AT.store(at, Relaxed);
         send(other);
         loop {
@@ -379,16 +326,6 @@ impl Answers {
         }
         PAUSE_AT.store(NEVER, Relaxed);
         Ok(worst)
-    }
-
-    /// Returns whether an NMI of which nothing is stored changes what is read nevertheless.
-    fn shares_more_than_words(&self) -> bool {
-        let before = self.student.read();
-
-        LOSES_STORES.store(1, Relaxed);
-        interrupt(CpuId::current());
-        LOSES_STORES.store(0, Relaxed);
-        self.student.read() != before
     }
 
     /// Returns what reads have seen before whose access there came one NMI, two, and so on, up to `most`.
@@ -447,16 +384,10 @@ impl Exercise for Answers {
 
         letters[..word.len()].copy_from_slice(word.as_bytes());
         let word = u64::from_le_bytes(letters);
-        let student = Arc::pin_init(Student::new(), GFP_KERNEL)?;
-        let publisher = Publisher {
-            student: student.clone(),
-            word,
-        };
 
         Ok(Self {
-            student,
             word,
-            _handler: Handler::register(Arc::new(publisher, GFP_KERNEL)?)?,
+            _handler: Handler::register(Arc::new(Publisher { word }, GFP_KERNEL)?)?,
         })
     }
 
@@ -474,7 +405,7 @@ impl Exercise for Answers {
 
         READ_AT.store(0, Relaxed);
         ALONE.store(0, Relaxed);
-        match self.student.read() {
+        match read(&WORDS) {
             Some([first, second]) => {
                 lines.add(fmt!("first: {}", Letters(first)))?;
                 lines.add(fmt!("second: {}", Letters(second)))?;
@@ -494,13 +425,6 @@ impl Exercise for Answers {
         add(lines, "latest", &mut quiet)?;
         lines.add(fmt!("accesses: {accesses} {reads}"))?;
 
-        let locks = self.shares_more_than_words() || HAS_LOCKED.load(Relaxed) != 0;
-
-        lines.add(fmt!("locks: {}", if locks { "yes" } else { "no" }))?;
-        if locks {
-            // An NMI that interrupts the one who holds the lock never ends.
-            return Ok(());
-        }
         add(
             lines,
             "reader",
@@ -514,16 +438,22 @@ impl Exercise for Answers {
                 .map(|(at, times)| Ok((at, self.read_interrupted(at, times)))),
         )?;
         add(lines, "wraps", iter::once(Ok(self.read_lapped(many))))?;
-        lines.add(fmt!("too-many-words: {}", HAS_TOO_MANY_WORDS.load(Relaxed)))?;
         add(
             lines,
             "writer",
-            (0..accesses).map(|at| Ok((at, self.read_beside(at)?))),
+            (0..accesses).map(|at| {
+                let is_last = at + 1 == accesses;
+
+                Ok((
+                    at,
+                    self.read_beside(at, if is_last { PATIENT } else { ENOUGH })?,
+                ))
+            }),
         )?;
         add(
             lines,
             "beside",
-            (0..200).map(|number| Ok((number, self.read_beside(NEVER)?))),
+            (0..200).map(|number| Ok((number, self.read_beside(NEVER, 0)?))),
         )?;
         lines.add(fmt!("waits: {}", HAS_WAITED.load(Relaxed)))?;
         lines.add(fmt!("read-waits: {}", READ_HAS_WAITED.load(Relaxed)))?;

@@ -33,8 +33,6 @@ int main(void)
 		die("the module has not counted its accesses");
 	if (!strcmp(first, "nothing"))
 		key = "nothing";
-	else if (!strcmp(value_in(text, "locks"), "yes"))
-		key = "spinlock";
 	else if (!strcmp(value_in(text, "waits"), "1"))
 		key = "waits";
 	else if (!strcmp(value_in(text, "read-waits"), "1"))
@@ -50,15 +48,11 @@ int main(void)
 		key);
 	compare("latest", "20 reads, each after another NMI", "latest", "whole",
 		key ?: "not-latest");
-	compare("lock", "has the NMI taken a lock, or shared something else than words?", "locks",
-		"no", key);
 	compare("lock", "did the NMI wait for something that does not come?", "waits", "0", key);
 	compare("reader", "reads that an NMI interrupts", "reader", "whole", key ?: "torn");
 	compare("lapped", "reads that several NMIs interrupt", "lapped", "whole", key ?: "lapped");
 	compare("lapped", "reads that any number of NMIs up to tens of thousands interrupts",
 		"wraps", "whole", key ?: "lapped");
-	compare("lapped", "does an NMI use more than 256 words?", "too-many-words", "0",
-		key ?: "too-many-words");
 	compare("reader", "did a read store something in a word?", "read-stores", "0",
 		key ?: "read-stores");
 	half = strncmp(value_in(text, "writer"), "nothing", 7) ? "half-written" : "gave-up";

@@ -1,10 +1,6 @@
 //! nmi-safe: two words that an NMI publishes, and that are never torn.
 
-use crate::glue::{
-    Latest,
-    Word, //
-};
-use kernel::prelude::*;
+use crate::glue::Words;
 //> begin
 use kernel::sync::atomic::{
     Acquire,
@@ -18,58 +14,46 @@ use kernel::sync::barrier::{
 };
 //> end
 
-pub(crate) struct Student {
+/// Publishes a pair of words. Runs in an NMI: it must never wait.
+pub(crate) fn publish(words: &Words, pair: [u64; 2]) {
+    //| let [_first, _second, ..] = words;
+    //| let _ = pair;
     //> begin
-    /// 0 at first, odd while a pair is being written.
-    sequence: Word,
+    // The sequence is 0 at first, and odd while a pair is being written.
+    let [sequence, first, second, ..] = words;
+    let number = sequence.load(Relaxed);
+
+    sequence.store(number + 1, Relaxed);
+    // The odd number is seen before any of what follows.
+    smp_mb(Write);
+    first.store(pair[0], Relaxed);
+    second.store(pair[1], Relaxed);
+    // What precedes is seen before the even number.
+    sequence.store(number + 2, Release);
     //> end
-    first: Word,
-    second: Word,
 }
 
-impl Latest for Student {
-    fn new() -> impl PinInit<Self, Error> {
-        Ok(Self {
-            //> begin
-            sequence: Word::new(0),
-            //> end
-            first: Word::new(0),
-            second: Word::new(0),
-        })
-    }
+/// Returns a pair that was published when this was called, or since; [`None`] if nothing has been published. Runs in
+/// tasks. It loads words, and stores none.
+pub(crate) fn read(words: &Words) -> Option<[u64; 2]> {
+    //| let _ = words;
+    //| None
+    //> begin
+    let [sequence, first, second, ..] = words;
 
-    fn publish(&self, pair: [u64; 2]) {
-        //| let _ = (&self.first, &self.second, pair);
-        //> begin
-        let sequence = self.sequence.load(Relaxed);
+    loop {
+        let number = sequence.load(Acquire);
 
-        self.sequence.store(sequence + 1, Relaxed);
-        // The odd number is seen before any of what follows.
-        smp_mb(Write);
-        self.first.store(pair[0], Relaxed);
-        self.second.store(pair[1], Relaxed);
-        // What precedes is seen before the even number.
-        self.sequence.store(sequence + 2, Release);
-        //> end
-    }
-
-    fn read(&self) -> Option<[u64; 2]> {
-        //| None
-        //> begin
-        loop {
-            let sequence = self.sequence.load(Acquire);
-
-            if sequence == 0 {
-                return None;
-            }
-
-            let pair = [self.first.load(Relaxed), self.second.load(Relaxed)];
-
-            smp_mb(Read);
-            if sequence % 2 == 0 && self.sequence.load(Relaxed) == sequence {
-                return Some(pair);
-            }
+        if number == 0 {
+            return None;
         }
-        //> end
+
+        let pair = [first.load(Relaxed), second.load(Relaxed)];
+
+        smp_mb(Read);
+        if number % 2 == 0 && sequence.load(Relaxed) == number {
+            return Some(pair);
+        }
     }
+    //> end
 }

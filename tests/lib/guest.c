@@ -341,6 +341,14 @@ void end_child(pid_t pid)
 	must(waitpid(pid, NULL, __WALL));
 }
 
+bool has_ended(pid_t pid)
+{
+	siginfo_t end = { 0 };
+
+	must(waitid(P_PID, pid, &end, WEXITED | WNOHANG | WNOWAIT));
+	return end.si_pid;
+}
+
 int wait_for(pid_t pid)
 {
 	int status;

@@ -81,6 +81,8 @@ pid_t fork_child(void);
  */
 pid_t start_child(void (*body)(void *argument), void *argument);
 void end_child(pid_t pid);
+/* Whether the child has ended; it can still be waited for. */
+bool has_ended(pid_t pid);
 /* Waits until the child has ended; the status of waitpid(). */
 int wait_for(pid_t pid);
 /* A child that sleeps, with a PID of the test's choice; the kernel refuses one that is in use. */

@@ -7,7 +7,8 @@
  *
  * KIND is work or hrtimer, CONTEXT is task, softirq or hardirq, and PID is that of `current`.
  *
- * It can also have a work item wait, and find out whether timers have a period.
+ * It can also have a work item wait, and find out whether timers have a period, and whether a CPU
+ * has one timer.
  */
 #include <linux/debugfs.h>
 #include <linux/hrtimer.h>
@@ -40,6 +41,10 @@ MODULE_PARM_DESC(period, "What the period of the timers is to be, in nanoseconds
 static unsigned long off_period;
 module_param(off_period, ulong, 0400);
 MODULE_PARM_DESC(off_period, "How often a timer was set to expire at another time");
+
+static unsigned long second_timers;
+module_param(second_timers, ulong, 0400);
+MODULE_PARM_DESC(second_timers, "How often another timer than the first one of a CPU has expired");
 
 static struct entry {
 	const char *kind, *context;
@@ -109,12 +114,20 @@ struct running {
 };
 
 static DEFINE_PER_CPU(struct running, running);
+/* The timer of the module that has expired first on this CPU. */
+static DEFINE_PER_CPU(struct hrtimer *, first_timer);
 
 static void count_timer(void *unused, struct hrtimer *timer, ktime_t now)
 {
+	struct hrtimer **first = this_cpu_ptr(&first_timer);
+
 	if (!is_of_module(ACCESS_PRIVATE(timer, function)))
 		return;
 	count("hrtimer");
+	if (!*first)
+		*first = timer;
+	else if (*first != timer)
+		WRITE_ONCE(second_timers, second_timers + 1);
 	*this_cpu_ptr(&running) = (struct running){ timer, hrtimer_get_softexpires(timer) };
 }
 

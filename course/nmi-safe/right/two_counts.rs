@@ -1,10 +1,6 @@
 //! nmi-safe: one count before the words are written, one after.
 
-use crate::glue::{
-    Latest,
-    Word, //
-};
-use kernel::prelude::*;
+use crate::glue::Words;
 use kernel::sync::atomic::{
     Acquire,
     Relaxed,
@@ -15,44 +11,32 @@ use kernel::sync::barrier::{
     Full, //
 };
 
-pub(crate) struct Student {
-    begun: Word,
-    words: [Word; 2],
-    done: Word,
+/// Which word has the number of the pair that is begun, and which that of the pair that is done.
+const BEGUN: usize = 0;
+const DONE: usize = 3;
+
+pub(crate) fn publish(words: &Words, pair: [u64; 2]) {
+    let number = words[DONE].load(Relaxed) + 1;
+
+    words[BEGUN].store(number, Relaxed);
+    smp_mb(Full);
+    for (word, value) in words[1..].iter().zip(pair) {
+        word.store(value, Relaxed);
+    }
+    words[DONE].store(number, Release);
 }
 
-impl Latest for Student {
-    fn new() -> impl PinInit<Self, Error> {
-        init!(Self {
-            begun: Word::new(0),
-            words: [Word::new(0), Word::new(0)],
-            done: Word::new(0),
-        }? Error)
-    }
+pub(crate) fn read(words: &Words) -> Option<[u64; 2]> {
+    let mut done = words[DONE].load(Acquire);
 
-    fn publish(&self, pair: [u64; 2]) {
-        let number = self.done.load(Relaxed) + 1;
+    while done != 0 {
+        let pair = [1, 2].map(|at: usize| words[at].load(Acquire));
 
-        self.begun.store(number, Relaxed);
         smp_mb(Full);
-        for (word, value) in self.words.iter().zip(pair) {
-            word.store(value, Relaxed);
+        if words[BEGUN].load(Relaxed) == done {
+            return Some(pair);
         }
-        self.done.store(number, Release);
+        done = words[DONE].load(Acquire);
     }
-
-    fn read(&self) -> Option<[u64; 2]> {
-        let mut done = self.done.load(Acquire);
-
-        while done != 0 {
-            let pair = [0, 1].map(|at: usize| self.words[at].load(Acquire));
-
-            smp_mb(Full);
-            if self.begun.load(Relaxed) == done {
-                return Some(pair);
-            }
-            done = self.done.load(Acquire);
-        }
-        None
-    }
+    None
 }
