@@ -2,7 +2,7 @@
 #
 # The targets that a user types; `make help` lists them. Kbuild is for kbuild.
 
-variables := KERNEL SUITE EXPIRED KDIR CPUS MEMORY LIMIT BOOT BOOT_LIMIT APPEND FILES CMD MODULE PARAMS TESTS MUTANTS LAB MINUTES THOROUGH GUESTS TURNS QUICK \
+variables := KERNEL SUITE EXPIRED KDIR CPUS MEMORY LIMIT BOOT BOOT_LIMIT APPEND FILES CMD MODULE PARAMS TESTS MUTANTS LAB MINUTES SEED THOROUGH GUESTS TURNS QUICK \
 	CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS N SPOIL OFFLINE EXERCISES \
 	DIR OUT STUDENT JOBS COUNT DEBUG COMPILER_LIMIT INSTALL_MOD_PATH SIGN_KEY SIGN_CERT
 # Exported as the user typed them: make would expand a `$` in them.
@@ -10,7 +10,7 @@ $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eva
 export $(variables)
 
 .PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
-.PHONY: headers update lint doctor book tool report install uninstall clean distclean help
+.PHONY: headers update lint doctor book tool fuzz-tool report install uninstall clean distclean help
 .PHONY: learn exercise hint watch reset solution course-check course-doc
 .PHONY: class class-job class-merge class-image course-pack
 
@@ -85,6 +85,9 @@ uninstall:
 
 tool:
 	@scripts/in-root scripts/tool build
+
+fuzz-tool:
+	@scripts/in-root scripts/tool fuzz
 
 report:
 	@scripts/report
