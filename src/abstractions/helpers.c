@@ -7,6 +7,7 @@
 
 #include <linux/cred.h>
 #include <linux/fs.h>
+#include <linux/hung_task.h>
 #include <linux/irq.h>
 #include <linux/irq_work.h>
 #include <linux/irqflags.h>
@@ -46,6 +47,11 @@ MODULE_VERSION("0.4.0");
 /* As arm64 calls it. Of a task other than current, without registers of its own. */
 #define thread_saved_sp(task) ((unsigned long)get_stack_pointer(task, NULL))
 #endif
+
+/* blocker.rs has these numbers. */
+static_assert(BLOCKER_TYPE_MUTEX == 0 && BLOCKER_TYPE_SEM == 1 &&
+	      BLOCKER_TYPE_RWSEM_READER == 2 && BLOCKER_TYPE_RWSEM_WRITER == 3 &&
+	      BLOCKER_TYPE_MASK == 3);
 
 const struct cred *taskscope_task_cred(struct task_struct *task)
 {

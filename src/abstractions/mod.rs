@@ -18,6 +18,7 @@
     reason = "structures of C that are passed by pointer contain types that are empty in some configurations"
 )]
 
+pub(crate) mod blocker;
 pub(crate) mod callbacks;
 pub(crate) mod capability;
 pub(crate) mod compat;

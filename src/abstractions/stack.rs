@@ -19,6 +19,7 @@
 //! C headers: [`include/linux/sched/task_stack.h`](srctree/include/linux/sched/task_stack.h),
 //! [`include/linux/stacktrace.h`](srctree/include/linux/stacktrace.h).
 
+use crate::abstractions::blocker::Lock;
 use crate::abstractions::registers::{
     self,
     RegisterBuffer, //
@@ -72,14 +73,20 @@ pub(crate) struct KernelStack {
 }
 
 impl KernelStack {
-    /// Returns the stack of `task`, and the switch count of `task` when the pointer was read. Does not sleep.
+    /// Returns the stack of `task`, the lock that `task` waits for, and the switch count of `task` when both were read. Does
+    /// not sleep.
     #[inline]
-    pub(crate) fn of(task: RcuTask<'_>) -> (SwitchCount, Self) {
+    pub(crate) fn of(task: RcuTask<'_>) -> (SwitchCount, Self, Option<Lock>) {
         let base = task.stack().map_or(0, |stack| stack.addr().get());
-        // It is old while the task runs.
-        let (switches, pointer) = switched_out(task, || saved_stack_pointer(task));
+        // The pointer is old while the task runs, and the lock may be gone.
+        let (switches, seen) = switched_out(task, || (saved_stack_pointer(task), Lock::of(task)));
+        let lock = seen.ok().and_then(|(_, lock)| lock);
 
-        (switches, Self::new(base, pointer))
+        (
+            switches,
+            Self::new(base, seen.map(|(pointer, _)| pointer)),
+            lock,
+        )
     }
 
     /// Makes it of a base, and of a pointer that was read after the base. A released stack has neither.

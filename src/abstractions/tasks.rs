@@ -493,6 +493,23 @@ impl<'g> RcuTask<'g> {
         taskscope_task_cpu(self)
     }
 
+    /// Returns the thread that has this PID in the initial PID namespace at this moment: `find_task_by_pid_ns()`. An
+    /// idle task has none that can be looked up. Any context but NMI. Does not sleep.
+    pub(super) fn thread_with_pid(self, pid: Pid) -> Option<RcuTask<'g>> {
+        // SAFETY: `init_pid_ns` exists forever. By the type invariant `'g` lies within an RCU read-side critical section,
+        // which the look-up needs.
+        let pid = unsafe { bindings::find_pid_ns(pid, &raw mut bindings::init_pid_ns) };
+        // SAFETY: `pid` is null, which is permitted, or a `struct pid` that the critical section keeps.
+        let task = unsafe { bindings::pid_task(pid, bindings::pid_type_PIDTYPE_PID) };
+
+        // INVARIANT: A thread that a `struct pid` leads to stays allocated until a grace period has ended after it was released
+        // (`put_task_struct_rcu_user()`), which is after `'g`.
+        NonNull::new(task).map(|task| RcuTask {
+            task,
+            _guard: self._guard,
+        })
+    }
+
     /// Returns whether the thread has not been released: `pid_alive()`.
     #[inline]
     fn is_hashed(self) -> bool {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `kstacks` shows of a thread: its kernel stack, and how much of it is in use.
+//! What `kstacks` shows of a thread: its kernel stack, how much of it is in use, and the lock that it waits for.
 
+use crate::abstractions::blocker::Kind;
 use crate::abstractions::stack::{
     self,
     Absent,
@@ -20,6 +21,7 @@ use crate::text::value::{
     Cell,
     Value, //
 };
+use core::num::NonZero;
 use kernel::prelude::*;
 
 /// What `kstacks` shows of a thread.
@@ -32,6 +34,8 @@ pub(crate) struct KernelStackRecord {
     pub(crate) size: u32,
     /// How many bytes of it are in use, or why that is unknown.
     pub(crate) used: Used,
+    /// The lock that the thread waits for.
+    pub(crate) blocked_by: Option<BlockedBy>,
     /// The lowest address, or what is shown for it.
     pub(crate) base: [usize; 1],
     /// The name of the thread.
@@ -84,11 +88,35 @@ impl Cell for Used {
     }
 }
 
+/// The lock that a thread waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BlockedBy {
+    kind: Kind,
+    /// The PID of the thread that the lock records as its holder.
+    holder: Option<NonZero<u32>>,
+}
+
+/// The value in BLOCKED_BY.
+impl Cell for BlockedBy {
+    #[inline(always)]
+    fn value(self) -> Value {
+        let word = match self.kind {
+            Kind::Mutex => "mutex",
+            Kind::Semaphore => "semaphore",
+            Kind::RwsemReader => "rwsem-reader",
+            Kind::RwsemWriter => "rwsem-writer",
+            Kind::Rwsem => "rwsem",
+        };
+
+        Value::Numbered(word, self.holder.map(NonZero::get))
+    }
+}
+
 impl KernelStackRecord {
     /// Records the stack of `task`, whose numbers are `id`. Does not sleep.
     #[inline]
     pub(crate) fn new(id: ThreadId, task: RcuTask<'_>) -> Self {
-        let (switches, stack) = KernelStack::of(task);
+        let (switches, stack, lock) = KernelStack::of(task);
         let size = stack::thread_size();
 
         Self {
@@ -97,6 +125,10 @@ impl KernelStackRecord {
             // CAST: A kernel stack is small.
             size: size as u32,
             used: Used::of(&stack, size),
+            blocked_by: lock.map(|lock| BlockedBy {
+                kind: lock.kind,
+                holder: lock.holder(task),
+            }),
             base: [stack.base],
             name: name_of(task),
         }

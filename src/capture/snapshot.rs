@@ -62,6 +62,9 @@ pub(crate) trait Recorder {
     /// preemptible RCU no other thread runs on the CPU meanwhile.
     const SECTION: usize = 1024;
 
+    /// A line of the summary after the number of tasks: what the table cannot show on this kernel.
+    const MISSING: Option<&'static str> = None;
+
     /// Refuses a caller that may not see what is recorded. `open()` asks for `CAP_SYS_ADMIN` in any case.
     fn permit() -> Result {
         Ok(())

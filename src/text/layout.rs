@@ -12,6 +12,7 @@ use crate::text::name::Name;
 use crate::text::number;
 use crate::text::row_text::RowText;
 use crate::text::value::{
+    numbered_width,
     write_text, //
     Cell,
     Side,
@@ -67,6 +68,9 @@ impl Width {
             Value::PaddedHexadecimal(number) => self.padded = self.padded.max(number | 1),
             Value::KernelAddress(_) => self.text = self.text.max(ADDRESS_DIGITS),
             Value::Word(word) => self.text = self.text.max(word.len()),
+            Value::Numbered(word, number) => {
+                self.text = self.text.max(numbered_width(word, number));
+            }
             Value::Name(name) => self.text = self.text.max(name.word_len()),
         }
     }

@@ -4,6 +4,7 @@
 
 use crate::text::hexadecimal::ADDRESS_DIGITS;
 use crate::text::kernel_address::KernelAddress;
+use crate::text::line::Line;
 use crate::text::name::{
     self,
     Name, //
@@ -38,6 +39,8 @@ pub(crate) enum Value {
     Letter(u8),
     /// A word.
     Word(&'static str),
+    /// A word, a colon, and a number in decimal if it is known.
+    Numbered(&'static str, Option<u32>),
     /// The name of a thread, in which spaces are escaped.
     Name(Name),
 }
@@ -62,6 +65,7 @@ impl Value {
             },
             Self::Letter(letter) => write_text(field, side, &[letter]),
             Self::Word(word) => write_text(field, side, word.as_bytes()),
+            Self::Numbered(word, number) => write_numbered(field, side, word, number),
             Self::Name(name) => {
                 let mut text = [0; name::LINE_MAX];
                 let len = name.write_word(&mut text);
@@ -70,6 +74,25 @@ impl Value {
             }
         }
     }
+}
+
+/// Returns how many bytes [`Value::Numbered`] has.
+pub(super) fn numbered_width(word: &str, number: Option<u32>) -> usize {
+    word.len() + 1 + number.map_or(NOTHING.len(), |number| number::decimal_width(number.into()))
+}
+
+/// Writes [`Value::Numbered`] into `field`, on its side.
+fn write_numbered(field: &mut [u8], side: Side, word: &str, number: Option<u32>) {
+    let mut text = [0; 64];
+    let mut line = Line::new(&mut text);
+
+    line.bytes(word.as_bytes());
+    line.byte(b':');
+    match number {
+        Some(number) => write!(line, "{number}"),
+        None => line.bytes(NOTHING.as_bytes()),
+    }
+    write_text(field, side, line.as_bytes());
 }
 
 /// Writes text into `field`, on its side. The rest of the field, which may have a word from before, becomes blank.

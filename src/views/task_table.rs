@@ -128,6 +128,9 @@ where
 
     fn summary(&self, line: &mut Line<'_>) {
         add_tasks(line, &self.snapshot, Self::SCOPE.noun(), self.selected);
+        if let Some(missing) = R::MISSING {
+            writeln!(line, "# {missing}");
+        }
     }
 }
 

@@ -97,6 +97,9 @@ pub enum Command {
     Json {
         /// A snapshot; by default the running kernel
         snapshot: Option<PathBuf>,
+        /// Of the running kernel, leave out `contexts`, whose reading provokes every execution context
+        #[arg(long, conflicts_with = "snapshot")]
+        no_contexts: bool,
     },
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::table::{Row, Table};
+use crate::table::{Row, Table, pid};
 
 /// A row of `threads`.
 #[derive(Clone, Debug)]
@@ -178,6 +178,42 @@ pub struct KernelStack<'a> {
     pub used: Option<u64>,
     /// How often the thread had been switched away from.
     pub switches: Option<u64>,
+    /// The lock that the thread waits for.
+    pub blocked_by: Option<BlockedBy<'a>>,
+    /// The name of the thread.
+    pub comm: &'a str,
+}
+
+/// A lock that a thread waits for: BLOCKED_BY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlockedBy<'a> {
+    /// The kind of the lock, and whether a reader or a writer holds it.
+    pub lock: &'a str,
+    /// The PID of the thread that the lock records as its holder.
+    pub holder: Option<u32>,
+}
+
+impl<'a> BlockedBy<'a> {
+    fn new(row: &Row<'a>) -> Option<Self> {
+        let (lock, holder) = row.value("BLOCKED_BY")?.split_once(':')?;
+        Some(BlockedBy { lock, holder: pid(holder) })
+    }
+
+    /// The lock in words, with the holder if it is known.
+    fn words(&self, holder: Option<&str>) -> String {
+        let (lock, held, unknown) = match self.lock {
+            "mutex" => ("a mutex", "held by", "whose holder is not known"),
+            "semaphore" => ("a semaphore", "last taken by", "whose last holder is not known"),
+            "rwsem-writer" => ("an rw-semaphore", "held by the writer", "whose writer is not known"),
+            "rwsem-reader" => ("an rw-semaphore", "held by readers, the last of them", "held by readers"),
+            "rwsem" => ("an rw-semaphore", "held by", "whose holder is not known"),
+            other => (other, "held by", "whose holder is not known"),
+        };
+        match holder {
+            Some(holder) => format!("{lock} {held} {holder}"),
+            None => format!("{lock} {unknown}"),
+        }
+    }
 }
 
 /// THREAD_SIZE is 16 KiB, twice that with KASAN, and 64 KiB with pages of 64 KiB.
@@ -188,16 +224,40 @@ impl<'a> KernelStack<'a> {
         let size = row.number("SIZE").filter(|size| (1..=MAX_KERNEL_STACK).contains(size));
         let valid = row.value("VALID").unwrap_or("?");
         let used = row.number("USED").filter(|used| valid == "ok" && size.is_some_and(|size| *used <= size));
-        KernelStack { valid, size, used, switches: row.number("SWITCHES") }
+        KernelStack {
+            valid,
+            size,
+            used,
+            switches: row.number("SWITCHES"),
+            blocked_by: BlockedBy::new(row),
+            comm: row.raw("COMM").unwrap_or("?"),
+        }
     }
 
     /// Of a thread without a row.
-    pub const NONE: KernelStack<'static> = KernelStack { valid: "no row", size: None, used: None, switches: None };
+    pub const NONE: KernelStack<'static> =
+        KernelStack { valid: "no row", size: None, used: None, switches: None, blocked_by: None, comm: "?" };
 
     /// The moment of the row.
     pub fn reading(&self) -> Reading {
         Reading::new(self.valid, self.switches)
     }
+
+    /// The lock that the thread waits for, if that and the frames are of one standstill.
+    pub fn lock(&self, frames: Option<&Frames<'_>>) -> Option<BlockedBy<'a>> {
+        self.blocked_by
+            .filter(|_| frames.is_some_and(|frames| moment(&[self.reading(), frames.reading()]) == Moment::Same))
+    }
+}
+
+/// What a thread waits for, with the PID and the name of the thread that holds it. The name is of the table that says so.
+pub fn lock_in_words(lock: BlockedBy<'_>, stacks: &HashMap<u32, KernelStack<'_>>) -> String {
+    lock.words(lock.holder.map(|pid| name_of(pid, stacks)).as_deref())
+}
+
+/// The PID and the name of a thread.
+pub fn name_of(pid: u32, stacks: &HashMap<u32, KernelStack<'_>>) -> String {
+    stacks.get(&pid).map_or_else(|| format!("PID {pid}"), |stack| format!("PID {pid}, {}", stack.comm))
 }
 
 /// The rows of `kstacks`, by PID.

@@ -91,8 +91,9 @@ fn run(cli: Cli) -> Result<u8> {
             }
             return Ok(if changes.any() { DIFFERENT } else { 0 });
         }
-        Command::Json { snapshot } => {
-            let all: Vec<&str> = TABLES.into_iter().chain(OTHERS).collect();
+        Command::Json { snapshot, no_contexts } => {
+            let all = TABLES.into_iter().chain(OTHERS).filter(|name| !(no_contexts && *name == "contexts"));
+            let all: Vec<&str> = all.collect();
             let snapshot = read(snapshot.as_deref(), root, &all)?;
             json::write(&snapshot, &mut out)?;
         }

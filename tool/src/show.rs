@@ -232,6 +232,9 @@ fn write_thread(
                     writeln!(out, "    {}", frame.text)?;
                 }
             }
+            if let Some(lock) = stack.lock(Some(frames)) {
+                writeln!(out, "    (waits for {})", join::lock_in_words(lock, &tables.kernel_stacks))?;
+            }
         }
     }
     Ok(())

@@ -2,20 +2,23 @@
 
 //! `stacks`: threads with the same state and the same frames, counted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::join::{self, Frame, Frames, Thread, count, some_names, some_pids};
+use crate::join::{self, BlockedBy, Frame, Frames, KernelStack, Thread, count, some_names, some_pids};
 use crate::paint::Paint;
 use crate::snapshot::Snapshot;
 use crate::symbols::{Files, Symbols, line};
 use crate::trouble::Result;
 
 /// The tables that are read.
-pub const TABLES: [&str; 2] = ["threads", "kframes"];
+pub const TABLES: [&str; 3] = ["threads", "kstacks", "kframes"];
 /// The tables that are read with `--user`.
-pub const TABLES_USER: [&str; 3] = ["threads", "kframes", "uframes"];
+pub const TABLES_USER: [&str; 4] = ["threads", "kstacks", "kframes", "uframes"];
+
+/// So begins a line of the summary of `kstacks` if the kernel does not record who holds a lock.
+const UNKNOWN: &str = "BLOCKED_BY is not known";
 
 /// Which threads are shown, and how.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +44,8 @@ pub struct Group<'a> {
     pub kernel: Vec<String>,
     /// The frames in user space.
     pub user: Vec<String>,
+    /// The lock that the threads wait for.
+    pub blocked_by: Option<BlockedBy<'a>>,
     /// Why the frames of kernel and user space must not be taken for one moment.
     pub warning: Option<&'static str>,
     /// The threads, in the order of the table.
@@ -69,6 +74,7 @@ struct Key<'a> {
     state_of_moment: bool,
     kernel: Option<(&'a [Frame<'a>], Option<&'a str>, bool)>,
     user: Option<(&'a [Frame<'a>], Option<&'a str>, bool)>,
+    blocked_by: Option<BlockedBy<'a>>,
     warning: Option<&'static str>,
     /// A file in user space may have another content below another root.
     root: Option<(u64, u64)>,
@@ -87,6 +93,7 @@ fn lines(frames: Option<&Frames<'_>>, table: &str) -> Vec<String> {
 pub struct Tables<'a> {
     threads: Vec<Thread<'a>>,
     refused: usize,
+    stacks: HashMap<u32, KernelStack<'a>>,
     kernel: HashMap<u32, Frames<'a>>,
     user: Option<HashMap<u32, Frames<'a>>>,
     /// Whether every table has its end.
@@ -97,11 +104,21 @@ impl<'a> Tables<'a> {
     /// The tables of the snapshot.
     pub fn of(snapshot: &'a Snapshot, user: bool) -> Result<Self> {
         let (threads, refused) = join::threads(snapshot.table("threads")?);
+        let stacks = snapshot.optional("kstacks").map(join::kernel_stacks).unwrap_or_default();
         let kernel = join::frames(snapshot.table("kframes")?);
         let user = if user { Some(join::frames(snapshot.table("uframes")?)) } else { None };
         let used = if user.is_some() { TABLES_USER.as_slice() } else { TABLES.as_slice() };
-        let complete = used.iter().all(|name| snapshot.optional(name).is_some_and(|table| table.complete));
-        Ok(Tables { threads, refused, kernel, user, complete })
+        // Without `kstacks` only the locks are not known.
+        let complete = used.iter().all(|name| match snapshot.optional(name) {
+            Some(table) => table.complete,
+            None => *name == "kstacks",
+        });
+        Ok(Tables { threads, refused, stacks, kernel, user, complete })
+    }
+
+    /// Why the frames of a thread that holds a lock must not be taken for those of the moment at which it held the lock.
+    fn warning_of(&self, pid: u32) -> Option<&'static str> {
+        self.stacks.get(&pid)?.reading().warning(self.kernel.get(&pid)?.reading())
     }
 
     /// Groups the threads of the choice.
@@ -129,11 +146,13 @@ impl<'a> Tables<'a> {
                 (Some(kernel), Some(user)) if user.end != Some("no-mm") => kernel.reading().warning(user.reading()),
                 _ => None,
             };
+            let blocked_by = self.stacks.get(&thread.pid).and_then(|stack| stack.lock(kernel));
             let key = Key {
                 state: thread.state,
                 state_of_moment,
                 kernel: kernel.map(key_of),
                 user: user.map(key_of),
+                blocked_by,
                 warning,
                 root: user.and_then(|_| files.root_of(thread.tgid)),
             };
@@ -142,6 +161,7 @@ impl<'a> Tables<'a> {
                     state: format!("{}{}", thread.state, if state_of_moment { "" } else { "?" }),
                     kernel: lines(kernel, "kframes"),
                     user: if choice.user { user_lines(thread, user, files, symbols) } else { Vec::new() },
+                    blocked_by,
                     warning,
                     threads: Vec::new(),
                 });
@@ -196,9 +216,14 @@ pub fn write(snapshot: &Snapshot, choice: &Choice, paint: Paint, out: &mut impl 
     let mut symbols = Symbols::default();
     let groups = tables.group(choice, &files, &mut symbols);
     let at_least = if tables.complete { "" } else { "at least " };
+    let mut holders = HashSet::new();
     for group in &groups.groups {
         let pids: Vec<u32> = group.threads.iter().map(|thread| thread.pid).collect();
-        let head = format!("{at_least}{} in {}", count(pids.len(), "thread"), group.state);
+        let mut head = format!("{at_least}{} in {}", count(pids.len(), "thread"), group.state);
+        if let Some(lock) = group.blocked_by {
+            let verb = if pids.len() == 1 { "waits" } else { "wait" };
+            head += &format!(" {verb} for {}", join::lock_in_words(lock, &tables.stacks));
+        }
         let names = some_names(group.threads.iter().map(|thread| thread.comm));
         writeln!(out, "{}: {names}; {}", paint.bold(head), some_pids(&pids))?;
         if group.state.ends_with('?') {
@@ -212,6 +237,19 @@ pub fn write(snapshot: &Snapshot, choice: &Choice, paint: Paint, out: &mut impl 
             writeln!(out, "    {}", paint.dim(format_args!("-- user space{warning} --")))?;
             for line in &group.user {
                 writeln!(out, "    {line}")?;
+            }
+        }
+        // A thread that waits for itself is in the group.
+        if let Some(pid) = group.blocked_by.and_then(|lock| lock.holder).filter(|pid| !pids.contains(pid)) {
+            let name = join::name_of(pid, &tables.stacks);
+            if holders.insert(pid) {
+                let warning = tables.warning_of(pid).map(|warning| format!(" ({warning})")).unwrap_or_default();
+                writeln!(out, "    {}", paint.dim(format_args!("-- the holder, {name}{warning} --")))?;
+                for line in lines(tables.kernel.get(&pid), "kframes") {
+                    writeln!(out, "    {line}")?;
+                }
+            } else {
+                writeln!(out, "    {}", paint.dim(format_args!("-- the holder, {name}: its frames are above --")))?;
             }
         }
         writeln!(out)?;
@@ -232,6 +270,11 @@ pub fn write(snapshot: &Snapshot, choice: &Choice, paint: Paint, out: &mut impl 
     }
     for note in symbols.notes(&files).iter().filter(|_| choice.user) {
         writeln!(out, "# {note}")?;
+    }
+    if let Some(line) =
+        snapshot.optional("kstacks").and_then(|table| table.summary().find(|line| line.starts_with(UNKNOWN)))
+    {
+        writeln!(out, "# {line}")?;
     }
     if groups.refused > 0 {
         writeln!(out, "# {} rows of threads left out: no PID, or one that was there before", groups.refused)?;
@@ -272,12 +315,18 @@ mod tests {
     use super::*;
 
     const THREADS: &str = "TGID PID S KIND MM SWITCHES COMM\n";
+    const KSTACKS: &str = "TGID PID SWITCHES BASE SIZE USED VALID BLOCKED_BY COMM\n";
     const KFRAMES: &str = "TGID PID SWITCHES DEPTH FRAME\n";
 
     fn printed(threads: &str, kframes: &str) -> String {
+        printed_with(threads, "", "# 1 threads\n", kframes)
+    }
+
+    fn printed_with(threads: &str, kstacks: &str, summary: &str, kframes: &str) -> String {
         let mut archive = tar::Builder::new(Vec::new());
         for (name, text) in [
             ("threads", format!("{THREADS}{threads}# 1 threads\n")),
+            ("kstacks", format!("{KSTACKS}{kstacks}{summary}")),
             ("kframes", format!("{KFRAMES}{kframes}# 1 threads\n")),
         ] {
             let mut header = tar::Header::new_gnu();
@@ -315,5 +364,82 @@ mod tests {
     fn a_thread_without_a_row_is_no_other_stack() {
         let out = printed("1 1 S user set 5 a\n2 2 S user set 5 b\n", "1 1 5 0 wait+0x1/0x2\n");
         assert!(out.contains("b; PID 2\n    (no row in kframes)\n"), "{out}");
+    }
+
+    const OF_FIVE: &str =
+        "1 1 D user set 5 a\n2 2 D user set 5 b\n3 3 D user set 5 c\n7 7 S user set 9 h\n8 8 R user set 9 g\n";
+    const FRAMES_OF_FIVE: &str =
+        "1 1 5 0 write+0x1/0x2\n2 2 5 0 write+0x1/0x2\n3 3 5 0 write+0x1/0x2\n7 7 9 0 sleep+0x1/0x2\n8 8 9 - on-cpu\n";
+    const HOLDERS: &str = "7 7 9 1 16384 8 ok - h\n8 8 9 1 16384 - on-cpu - g\n";
+
+    /// The groups, with these values of BLOCKED_BY for the threads 1, 2 and 3.
+    fn blocked_by(locks: [&str; 3]) -> String {
+        let mut rows: String = (1..).zip("abc".chars()).zip(locks).fold(String::new(), |rows, ((pid, name), lock)| {
+            format!("{rows}{pid} {pid} 5 1 16384 8 ok {lock} {name}\n")
+        });
+        rows += HOLDERS;
+        printed_with(OF_FIVE, &rows, "# 1 threads\n", FRAMES_OF_FIVE)
+    }
+
+    #[test]
+    fn threads_that_wait_for_a_lock_are_a_line_with_the_holder_and_its_frames() {
+        let out = blocked_by(["mutex:7"; 3]);
+        let expected = "3 threads in D wait for a mutex held by PID 7, h: a, b, c; PIDs 1, 2, 3\n    write+0x1/0x2\n    \
+                        -- the holder, PID 7, h --\n    sleep+0x1/0x2\n\n";
+        assert!(out.starts_with(expected), "{out}");
+    }
+
+    #[test]
+    fn each_kind_of_lock_has_its_words() {
+        for (lock, words) in [
+            ("semaphore:7", "a semaphore last taken by PID 7, h:"),
+            ("semaphore:-", "a semaphore whose last holder is not known:"),
+            ("rwsem-writer:7", "an rw-semaphore held by the writer PID 7, h:"),
+            ("rwsem-reader:7", "an rw-semaphore held by readers, the last of them PID 7, h:"),
+            ("rwsem-reader:-", "an rw-semaphore held by readers:"),
+            ("rwsem:-", "an rw-semaphore whose holder is not known:"),
+            ("mutex:99", "a mutex held by PID 99:"),
+            ("mutex:1", "a mutex held by PID 1, a:"),
+            ("mutex:99999999", "a mutex whose holder is not known:"),
+            ("future:8", "future held by PID 8, g:"),
+        ] {
+            let out = blocked_by([lock; 3]);
+            assert!(out.contains(&format!("3 threads in D wait for {words} a, b, c;")), "{lock}: {out}");
+        }
+        let out = blocked_by(["-", "what", "-"]);
+        assert!(out.contains("3 threads in D: a, b, c;"), "{out}");
+    }
+
+    #[test]
+    fn two_holders_are_two_groups_and_a_holder_that_runs_has_no_frames() {
+        let out = blocked_by(["mutex:7", "mutex:8", "mutex:8"]);
+        assert!(out.contains("1 thread in D waits for a mutex held by PID 7, h: a;"), "{out}");
+        assert!(out.contains("2 threads in D wait for a mutex held by PID 8, g: b, c;"), "{out}");
+        assert!(out.contains("-- the holder, PID 8, g --\n    (on a CPU: not walked)\n"), "{out}");
+    }
+
+    #[test]
+    fn frames_of_a_holder_are_shown_once() {
+        let out = blocked_by(["mutex:7", "mutex:7", "semaphore:7"]);
+        assert_eq!(out.matches("-- the holder, PID 7, h --\n    sleep").count(), 1, "{out}");
+        assert_eq!(out.matches("-- the holder, PID 7, h: its frames are above --").count(), 1, "{out}");
+    }
+
+    #[test]
+    fn a_lock_of_another_moment_than_the_frames_is_not_shown() {
+        let kstacks = "1 1 5 1 16384 8 ok mutex:7 a\n2 2 4 1 16384 8 ok mutex:7 b\n3 3 5 1 16384 - on-cpu mutex:7 c\n7 7 8 1 16384 8 ok - h\n";
+        let out = printed_with(OF_FIVE, kstacks, "# 1 threads\n", FRAMES_OF_FIVE);
+        assert!(out.contains("1 thread in D waits for a mutex held by PID 7, h: a;"), "{out}");
+        assert!(out.contains("2 threads in D: b, c;"), "{out}");
+        // The holder has run since.
+        assert!(out.contains("-- the holder, PID 7, h (may be of different moments) --"), "{out}");
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_record_locks_is_said() {
+        let summary = "# 1 threads\n# BLOCKED_BY is not known: the kernel has no CONFIG_X\n";
+        let out = printed_with(OF_FIVE, "", summary, FRAMES_OF_FIVE);
+        assert!(out.ends_with("# BLOCKED_BY is not known: the kernel has no CONFIG_X\n"), "{out}");
+        assert!(!blocked_by(["-"; 3]).contains("BLOCKED_BY"));
     }
 }

@@ -172,14 +172,19 @@ impl<'a> Row<'a> {
 
     /// A PID; nothing if it is none.
     pub fn pid(&self, column: &str) -> Option<u32> {
-        // PID_MAX_LIMIT
-        self.raw(column)?.parse().ok().filter(|&pid| pid < 4_194_304)
+        pid(self.raw(column)?)
     }
 
     /// The values with the names of their columns, in the order of the table.
     pub fn values(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.columns.iter().map(String::as_str).zip(self.fields.iter().copied())
     }
+}
+
+/// A PID; nothing if the text is none.
+pub fn pid(text: &str) -> Option<u32> {
+    // PID_MAX_LIMIT
+    text.parse().ok().filter(|&pid| pid < 4_194_304)
 }
 
 /// The fields of a line, of which the last one runs to its end; nothing if there are too few.

@@ -330,6 +330,19 @@ fn json_says_its_version_and_has_null_for_no_name() {
 }
 
 #[test]
+fn json_of_the_running_kernel_can_leave_out_contexts() {
+    let scratch = Scratch::tables("json-live", "stock");
+    let root = scratch.0.to_str().unwrap();
+    let lines = |arguments: &[&str]| text(&run(&[&["--root", root, "json"], arguments].concat()).stdout);
+    assert!(lines(&[]).contains(r#"{"table":"contexts","row""#));
+    let without = lines(&["--no-contexts"]);
+    assert!(without.contains(r#"{"table":"cpus""#) || without.contains(r#"{"table":"segments""#), "{without}");
+    assert!(!without.contains(r#""table":"contexts""#), "{without}");
+    let snapshot = data("stock");
+    assert_eq!(run(&["json", snapshot.to_str().unwrap(), "--no-contexts"]).status.code(), Some(2));
+}
+
+#[test]
 fn small_files_of_a_snapshot_have_a_limit() {
     let scratch = Scratch::new("large");
     for name in ["meta.json", "current", "set_pid"] {

@@ -3,7 +3,7 @@
 //! Nothing in a snapshot is trusted: whatever a file has in it, each command ends without a panic, and prints nothing that
 //! a terminal or a browser would act on.
 //!
-//! `PROPTEST_CASES` says how many files are tried.
+//! `PROPTEST_CASES` says how many files are tried, and `PROPTEST_RNG_SEED` which.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -264,7 +264,7 @@ fn word() -> impl Strategy<Value = String> {
             "-", "ok", "on-cpu", "released", "outside", "exec", "no-mm", "locked", "guarded", "pieces", "unmapped", "user",
             "kernel", "idle", "worker", "set", "NULL", "exiting", "borrowed-mm", "pre-exec", "S", "D", "R", "Z", "yes", "no",
             "task", "irq", "nmi", "other", "text", "data", "heap", "stack", "running", "-1", "unlimited", "end: null",
-            "end: limit", "/bin/x+0x10", "f+0x1/0x2", "18446744073709551615", "9223372036854775808",
+            "end: limit", "mutex:7", "mutex:-", "semaphore:100", "rwsem-reader:-", "rwsem-writer:4194304", ":", "/bin/x+0x10", "f+0x1/0x2", "18446744073709551615", "9223372036854775808",
         ]).prop_map(str::to_string),
         4 => (0_u64..120).prop_map(|number| number.to_string()),
         2 => any::<u64>().prop_map(|number| number.to_string()),
@@ -276,7 +276,7 @@ fn word() -> impl Strategy<Value = String> {
 
 const COLUMNS: [(&str, &str); 8] = [
     ("threads", "TGID PID PPID UID EUID S KIND MM NTHR CPU SWITCHES START TASK STACK NOTE COMM"),
-    ("kstacks", "TGID PID SWITCHES BASE SIZE USED VALID COMM"),
+    ("kstacks", "TGID PID SWITCHES BASE SIZE USED VALID BLOCKED_BY COMM"),
     ("kframes", "TGID PID SWITCHES DEPTH FRAME"),
     ("syscalls", "TGID PID SWITCHES NR ARG0 SP PC ABI CALL COMM"),
     ("ustacks", "TGID PID SWITCHES SP START END SIZE USED RLIM_CUR RLIM_MAX VALID COMM"),
@@ -296,60 +296,65 @@ fn tables() -> impl Strategy<Value = Vec<(&'static str, String)>> {
     COLUMNS.map(table).into_iter().collect::<Vec<_>>()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+/// `make fuzz-tool` runs these again and again.
+mod random {
+    use super::*;
 
-    #[test]
-    fn tables_with_any_values(tables in tables()) {
-        try_all(&archive(&tables))?;
-    }
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    #[test]
-    fn recorded_file_with_other_bytes(
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..200),
-        length in prop::option::of(any::<prop::sample::Index>()),
-    ) {
-        let mut file = recorded("stock.tar");
-        for (place, byte) in changes {
-            let place = place.index(file.len());
-            file[place] = byte;
+        #[test]
+        fn tables_with_any_values(tables in tables()) {
+            try_all(&archive(&tables))?;
         }
-        if let Some(length) = length {
-            file.truncate(length.index(file.len()));
+
+        #[test]
+        fn recorded_file_with_other_bytes(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..200),
+            length in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let mut file = recorded("stock.tar");
+            for (place, byte) in changes {
+                let place = place.index(file.len());
+                file[place] = byte;
+            }
+            if let Some(length) = length {
+                file.truncate(length.index(file.len()));
+            }
+            try_all(&file)?;
         }
-        try_all(&file)?;
-    }
 
-    #[test]
-    fn any_bytes_as_a_file(file in prop::collection::vec(any::<u8>(), 0..4096)) {
-        try_all(&file)?;
-    }
-
-    #[test]
-    fn any_text_as_a_table(text in "(PID|TGID|COMM|VALID|[ -~\n#]){0,200}") {
-        try_all(&archive(&[("threads", text.clone()), ("kstacks", text.clone()), ("kframes", text.clone()), ("contexts", text)]))?;
-    }
-
-    #[test]
-    fn program_with_any_segments(
-        loads in prop::collection::vec((edge(), edge(), edge()), 0..4),
-        functions in prop::collection::vec((edge(), edge()), 0..8),
-        offset in edge(),
-        is_return in any::<bool>(),
-    ) {
-        let functions: Vec<(u64, u64, &str)> = functions.into_iter().map(|(value, size)| (value, size, "f")).collect();
-        name_in(&program(&loads, &functions), offset, is_return);
-    }
-
-    #[test]
-    fn any_file_as_a_program(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..100)) {
-        let mut file = program(&[(0, 0, 4096)], &[(0, 64, "main"), (64, 64, "_RNvCs1234_7mycrate3foo")]);
-        for (place, byte) in changes {
-            let place = place.index(file.len());
-            file[place] = byte;
+        #[test]
+        fn any_bytes_as_a_file(file in prop::collection::vec(any::<u8>(), 0..4096)) {
+            try_all(&file)?;
         }
-        for offset in [0_u64, 64, 4096, u64::MAX] {
-            name_in(&file, offset, offset % 2 == 0);
+
+        #[test]
+        fn any_text_as_a_table(text in "(PID|TGID|COMM|VALID|[ -~\n#]){0,200}") {
+            try_all(&archive(&[("threads", text.clone()), ("kstacks", text.clone()), ("kframes", text.clone()), ("contexts", text)]))?;
+        }
+
+        #[test]
+        fn program_with_any_segments(
+            loads in prop::collection::vec((edge(), edge(), edge()), 0..4),
+            functions in prop::collection::vec((edge(), edge()), 0..8),
+            offset in edge(),
+            is_return in any::<bool>(),
+        ) {
+            let functions: Vec<(u64, u64, &str)> = functions.into_iter().map(|(value, size)| (value, size, "f")).collect();
+            name_in(&program(&loads, &functions), offset, is_return);
+        }
+
+        #[test]
+        fn any_file_as_a_program(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..100)) {
+            let mut file = program(&[(0, 0, 4096)], &[(0, 64, "main"), (64, 64, "_RNvCs1234_7mycrate3foo")]);
+            for (place, byte) in changes {
+                let place = place.index(file.len());
+                file[place] = byte;
+            }
+            for offset in [0_u64, 64, 4096, u64::MAX] {
+                name_in(&file, offset, offset % 2 == 0);
+            }
         }
     }
 }

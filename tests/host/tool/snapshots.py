@@ -9,7 +9,7 @@
 #   chosen.tar   set_pid leaves out threads
 #   cut.tar      words.tar, whose last table is cut short
 #   many.tar     100,000 threads
-#   lock.tar     300 threads, of which 200 wait for one lock
+#   lock.tar     300 threads, of which 200 wait for the lock that another one has
 #   later.tar    lock.tar of a later time: threads came, went, ran, and stood still
 
 import io
@@ -18,7 +18,7 @@ import sys
 import tarfile
 
 THREADS = "TGID PID PPID UID EUID S KIND MM NTHR CPU SWITCHES START TASK STACK NOTE COMM"
-KSTACKS = "TGID PID SWITCHES BASE SIZE USED VALID COMM"
+KSTACKS = "TGID PID SWITCHES BASE SIZE USED VALID BLOCKED_BY COMM"
 KFRAMES = "TGID PID SWITCHES DEPTH FRAME"
 USTACKS = "TGID PID SWITCHES SP START END SIZE USED RLIM_CUR RLIM_MAX VALID COMM"
 UFRAMES = "TGID PID SWITCHES DEPTH ADDRESS FRAME"
@@ -35,7 +35,7 @@ class Tables:
         self.chosen_of = None
 
     def thread(self, pid, comm, tgid=None, state="S", kind="user", note="-", switches=5, kernel=("ok", 1000), user=("ok", 4096, 135168),
-               frames=("do_wait+0x58/0x110", "do_syscall_64+0xc2/0x520"), user_frames=(), start=None):
+               frames=("do_wait+0x58/0x110", "do_syscall_64+0xc2/0x520"), user_frames=(), start=None, lock="-"):
         tgid = tgid or pid
         start = pid * 1000 if start is None else start
         mm = "set" if user or note == "borrowed-mm" else "NULL"
@@ -43,7 +43,7 @@ class Tables:
         self.rows["threads"].append(f"{tgid} {pid} 0 0 0 {state} {kind} {mm} 1 0 {switches} {start} {pid + 1:016x} {stack} {note} {comm}")
         size = "-" if kernel[0] == "released" else 16384
         used = kernel[1] if kernel[0] == "ok" else "-"
-        self.rows["kstacks"].append(f"{tgid} {pid} {switches} {stack} {size} {used} {kernel[0]} {comm}")
+        self.rows["kstacks"].append(f"{tgid} {pid} {switches} {stack} {size} {used} {kernel[0]} {lock} {comm}")
         if kernel[0] in ("on-cpu", "released"):
             self.rows["kframes"].append(f"{tgid} {pid} {switches} - {kernel[0]}")
         else:
@@ -144,6 +144,8 @@ def hostile():
     tables.thread(302, "huge", kernel=("ok", 2 ** 64), user=("ok", 2 ** 64 - 1, 2 ** 64 - 1))
     tables.thread(303, "negative", kernel=("ok", -1), user=("ok", -1, 0))
     tables.thread(304, "new-word", kernel=("<b>word", 0), user=("a-word-of-a-later-version", 0, 0))
+    for number, lock in enumerate(["<b>:1", "mutex:<i>", "mutex:4194304", "mutex:99999", ":", "mutex:306", "rwsem-reader:300"]):
+        tables.thread(306 + number, "waits", state="D", lock=lock)
     tables.thread(305, "<u>", state="<i>", kind="<b>", note="<u>")
     tables.rows["threads"] += ["1 2 3", "99999999 4194304 0 0 0 S user set 1 0 5 1 1 1 - pid-too-large", "x y 0 0 0 S user set 1 0 5 1 1 1 - no-pid",
                                tables.rows["threads"][0]]
@@ -187,7 +189,8 @@ def lock(later):
         ran = later and number in (0, 1)
         tables.thread(pid, "locker" if waits else "sleeper", state="D" if waits else "S", switches=9 if ran else 5,
                       kernel=("on-cpu", 0) if later and number == 0 else ("ok", 1200), frames=LOCK if waits else ("do_wait+0x58/0x110",),
-                      start=7 if later and pid == 1298 else None)
+                      start=7 if later and pid == 1298 else None,
+                      lock=f"mutex:{1000 if later else 1200}" if waits and not (later and number == 0) else "-")
     if later:
         tables.thread(2000, "new")
     return tables

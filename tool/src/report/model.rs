@@ -342,7 +342,7 @@ mod tests {
             cpu: None,
             comm: "a",
         };
-        let kernel = KernelStack { valid, size: Some(16384), used, switches: Some(1) };
+        let kernel = KernelStack { valid, size: Some(16384), used, switches: Some(1), ..KernelStack::NONE };
         Stacks { thread, kernel, user: None, moment: Moment::Same }
     }
 
