@@ -10,7 +10,7 @@ $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eva
 export $(variables)
 
 .PHONY: all run test soak fuzz-readers check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop mutants-generated
-.PHONY: headers update lint doctor book tool report install uninstall clean distclean help fuzz-tool
+.PHONY: headers update lint doctor book tool report install uninstall clean distclean help fuzz-tool deb
 .PHONY: learn exercise hint watch reset solution course-check course-doc
 .PHONY: class class-job class-merge class-image course-pack
 
@@ -94,6 +94,9 @@ tool:
 
 fuzz-tool:
 	@scripts/in-root scripts/tool fuzz
+
+deb:
+	@scripts/deb
 
 report:
 	@scripts/report
