@@ -10,7 +10,7 @@ $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eva
 export $(variables)
 
 .PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
-.PHONY: headers update lint doctor book tool report install uninstall clean distclean help
+.PHONY: headers update lint doctor book tool deb report install uninstall clean distclean help
 .PHONY: learn exercise hint watch reset solution course-check course-doc
 .PHONY: class class-job class-merge class-image course-pack
 
@@ -85,6 +85,9 @@ uninstall:
 
 tool:
 	@scripts/in-root scripts/tool build
+
+deb:
+	@scripts/deb
 
 report:
 	@scripts/report

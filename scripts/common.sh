@@ -97,6 +97,12 @@ check_release() {
 		die "kernel $1 is too old: $project needs $oldest or newer"
 }
 
+# check_signing: ends if SIGN_KEY and SIGN_CERT do not fit together
+check_signing() {
+	[[ ! ${SIGN_KEY-}${SIGN_CERT-} || -r ${SIGN_KEY-} && -r ${SIGN_CERT-} ]] ||
+		die "a signature needs both SIGN_KEY and SIGN_CERT, as files that you may read"
+}
+
 # need_writable: ends if the project's directory, where everything is built, is read-only
 need_writable() {
 	[[ -w $top ]] ||
