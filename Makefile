@@ -11,7 +11,7 @@ export $(variables)
 
 .PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
 .PHONY: headers update lint doctor book tool deb report install uninstall clean distclean help
-.PHONY: lab-vm
+.PHONY: lab-vm test-lab
 .PHONY: learn exercise hint watch reset solution course-check course-doc
 .PHONY: class class-job class-merge class-image course-pack
 
@@ -40,6 +40,9 @@ mutants:
 
 lab-vm:
 	@scripts/lab-vm "$$CMD"
+
+test-lab:
+	@tests/lab/run
 
 bench:
 	@tests/bench/run bench

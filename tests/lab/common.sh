@@ -45,3 +45,18 @@ lab() {
 	((status == 0)) && status='' || status="exit status $status"
 	report "$script: the machine ran to its end, and its kernel's log is clean" "$status"
 }
+
+# make_packages RELEASE DIRECTORY [VARIABLE=VALUE]...: makes the packages for that kernel, and copies them to DIRECTORY
+make_packages() {
+	local release=$1 directory=$2
+	shift 2
+	say "making the packages for $release"
+	env KERNEL="$release" "$@" "$top/scripts/deb" >"$scratch/packages.log" 2>&1 || {
+		cat "$scratch/packages.log"
+		exit 1
+	}
+	mkdir -p "$directory/$release"
+	cp "$top"/build/deb/linux-headers-rust-"$release"_*.deb "$top"/build/deb/linux-kbuild-rust-"${release%%-*}"_*.deb \
+		"$top"/build/deb/taskscope-modules-"$release"_*.deb "$directory/$release/"
+	cp "$top"/build/deb/taskscope-dkms_*.deb "$top"/build/deb/taskscope_*.deb "$directory/"
+}

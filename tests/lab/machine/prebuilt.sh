@@ -12,7 +12,7 @@ bare() {
 	fails apt-get --error-on=any update
 }
 installed() {
-	dpkg --install /root/packages/*.deb
+	dpkg --install /root/packages/prebuilt/*.deb
 	dpkg --verify taskscope-modules-"$release" taskscope | tee /root/verify
 	[[ ! -s /root/verify ]]
 	[[ $(modinfo --field filename taskscope) == "/lib/modules/$release/updates/taskscope.ko" ]]
