@@ -49,11 +49,12 @@ valid=()
 
 # The most space that each takes, in MiB, as measured with du: the build root (1.9 GiB, and packages while
 # it is made), a kernel's source (1.8 GiB, and its package and archive), a kernel with its build tree; for
-# the lab guest the archive, the packages and their files.
+# the lab guest the archive, the packages and their files; for the lab machine its disk, and what it is made of.
 root_mib=2600
 source_mib=2200
 kernel_mib=400
 guest_mib=400
+lab_mib=1200
 all_mib=$((root_mib + source_mib + kernel_mib))
 # A debug kernel with its build tree. It needs this in addition to all of the above.
 debug_mib=1500

@@ -62,6 +62,44 @@ have_host_packages() {
 		{ ((EUID == 0)) || command -v newuidmap; }
 } >/dev/null
 
+install_host_packages() {
+	local as_root=()
+	may_install || die "mmdebstrap or what it needs is missing, and you may not install it here:" \
+		"sudo apt-get install ${host_packages[*]}"
+	((EUID == 0)) || as_root=(sudo -n)
+	say "installing ${host_packages[*]}"
+	logged "$cache/log/host-packages" "apt-get update" "${as_root[@]}" apt-get update
+	logged "$cache/log/host-packages" "installing ${host_packages[*]}" \
+		"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get install --yes --no-install-recommends "${host_packages[@]}"
+}
+
+# make_debian DIRECTORY COMMAND...: runs the command, which calls mmdebstrap with "${debian[@]}", in namespaces that end with
+# this script, even if it is killed. An ordinary user has subordinate ids there. Temporary files are in DIRECTORY/tmp,
+# because /tmp may be small, or a file system in memory.
+make_debian() {
+	local around=("${namespaces[@]}" --mount-proc)
+	((EUID == 0)) || around+=(--map-auto)
+	mkdir -p "$1/tmp"
+	BASE=$base POCKET=$pocket TMPDIR=$1/tmp setpriv --pdeathsig KILL unshare "${around[@]}" "${@:2}"
+}
+
+# use_debian: sets debian, the beginning of mmdebstrap's command for a system of the release `base` that also has the part
+# of the archive with the kernels, from the mirror that mmdebstrap chose for the release. The proxies and the clock are
+# those of this host and this time, so the system keeps no options for them.
+use_debian() {
+	note_proxies
+	debian=(mmdebstrap --mode=root --dpkgopt=force-unsafe-io
+		--setup-hook='[ $BASE = $POCKET ] || sed -n "s/ $BASE main/ $POCKET main/p" \
+			"$1/etc/apt/sources.list" >"$1/etc/apt/sources.list.d/kernels.list"')
+	[[ ! $(<"$proxies") ]] || debian+=(--aptopt="$proxies")
+	if [[ ${EXPIRED-} == 1 ]]; then
+		say "EXPIRED=1: lists of packages that have expired are accepted"
+		debian+=(--aptopt='Acquire::Check-Valid-Until "false"')
+	fi
+	debian+=(--customize-hook='rm --force "$1/etc/apt/apt.conf.d/99mmdebstrap"')
+}
+
 # may_install: whether this user may install packages: as root, or by sudo without a password
 may_install() {
 	command -v apt-get >/dev/null && { ((EUID == 0)) || sudo -n true 2>/dev/null; }

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2154 # steps.sh sets the others
+#
+# The user installs taskscope-dkms and what it needs, and then a newer kernel; /root/new has its release.
+
+# shellcheck source=tests/lab/machine/steps.sh
+. /root/steps.sh
+
+export new
+new=$(</root/new)
+get() { apt-get install --yes --no-install-recommends "$@"; }
+# has_module RELEASE: by dkms, by modinfo, and in the list that modprobe reads
+has_module() {
+	dkms status | grep -E "^taskscope/[0-9.]+, $1, x86_64: installed"
+	[[ $(modinfo --set-version "$1" --field filename taskscope) == "/lib/modules/$1/updates/dkms/taskscope.ko"* ]]
+	[[ $(modinfo --set-version "$1" --field vermagic taskscope) == "$1 "* ]]
+	grep '^updates/dkms/taskscope.ko' "/lib/modules/$1/modules.dep"
+}
+metadata() {
+	apt-get update
+	get "linux-headers-$release" "/root/packages/$release"/linux-*rust*.deb
+	dpkg --verify "linux-headers-rust-$release" | tee /root/verify
+	[[ ! -s /root/verify ]]
+}
+by_dkms() {
+	get openssl /root/packages/taskscope-dkms_*.deb
+	has_module "$release"
+	[[ $(modinfo --field signer taskscope) ]]
+}
+without_metadata() {
+	get "linux-image-$new" "linux-headers-$new"
+	[[ -e /boot/vmlinuz-$new && -e /boot/initrd.img-$new ]]
+	fails grep taskscope "/lib/modules/$new/modules.dep"
+	has_module "$release"
+}
+with_metadata() {
+	get "/root/packages/$new"/linux-*rust*.deb
+	has_module "$new"
+	has_module "$release"
+}
+next_boot() { [[ $(readlink /vmlinuz) == *"/vmlinuz-$new" ]]; }
+
+step "linux-headers-rust: installed" metadata
+step "linux-headers-rust: an ordinary user builds a module of the kernel's samples" other_module
+step "taskscope-dkms: built for the kernel, and signed" by_dkms
+step "modprobe taskscope: loaded" module_loads
+step "root: reads each table" root_reads
+step "ordinary user: is refused" user_refused
+step "newer kernel without Rust metadata: installed, and DKMS leaves it out" without_metadata
+step "Rust metadata of the newer kernel: DKMS builds the module for that kernel, too" with_metadata
+step "the next boot: is the newer kernel's" next_boot
