@@ -4,12 +4,12 @@
 
 variables := KERNEL SUITE EXPIRED KDIR CPUS MEMORY LIMIT BOOT BOOT_LIMIT APPEND FILES CMD MODULE PARAMS TESTS MUTANTS LAB MINUTES THOROUGH GUESTS TURNS QUICK \
 	CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS N SPOIL OFFLINE EXERCISES \
-	DIR OUT STUDENT JOBS COUNT DEBUG COMPILER_LIMIT INSTALL_MOD_PATH SIGN_KEY SIGN_CERT
+	DIR OUT STUDENT JOBS COUNT DEBUG COMPILER_LIMIT INSTALL_MOD_PATH SIGN_KEY SIGN_CERT ROWS MATRIX_TESTS
 # Exported as the user typed them: make would expand a `$` in them.
 $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 export $(variables)
 
-.PHONY: all run test soak check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop
+.PHONY: all run test soak check mutants matrix shell vm bench bench-check bench-baseline bench-profile bench-loop
 .PHONY: headers update lint doctor book tool report install uninstall clean distclean help
 .PHONY: learn exercise hint watch reset solution course-check course-doc
 .PHONY: class class-job class-merge class-image course-pack
@@ -36,6 +36,9 @@ check:
 
 mutants:
 	@tests/mutants/run
+
+matrix:
+	@tests/matrix/run
 
 bench:
 	@tests/bench/run bench
