@@ -4,12 +4,12 @@
 
 variables := KERNEL SUITE EXPIRED KDIR CPUS MEMORY LIMIT BOOT BOOT_LIMIT APPEND FILES CMD MODULE PARAMS TESTS MUTANTS LAB MINUTES SEED THOROUGH GUESTS TURNS QUICK \
 	CROWDS REPEATS CONTENDERS CLOCKS BPF EMPTY TEST_REPEATS N SPOIL OFFLINE EXERCISES \
-	DIR OUT STUDENT JOBS COUNT DEBUG COMPILER_LIMIT INSTALL_MOD_PATH SIGN_KEY SIGN_CERT DISK NETWORK SECURE_BOOT MOK PACKAGES
+	DIR OUT STUDENT JOBS COUNT DEBUG COMPILER_LIMIT INSTALL_MOD_PATH SIGN_KEY SIGN_CERT DISK NETWORK SECURE_BOOT MOK PACKAGES ROWS MATRIX_TESTS
 # Exported as the user typed them: make would expand a `$` in them.
 $(foreach name,$(variables),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 export $(variables)
 
-.PHONY: all run test soak fuzz-readers check mutants shell vm bench bench-check bench-baseline bench-profile bench-loop mutants-generated
+.PHONY: all run test soak fuzz-readers check mutants matrix shell vm bench bench-check bench-baseline bench-profile bench-loop mutants-generated
 .PHONY: headers update lint doctor book tool report install uninstall clean distclean help fuzz-tool deb
 .PHONY: lab-vm test-lab
 .PHONY: learn exercise hint watch reset solution course-check course-doc
@@ -49,6 +49,9 @@ lab-vm:
 
 test-lab:
 	@tests/lab/run
+
+matrix:
+	@tests/matrix/run
 
 bench:
 	@tests/bench/run bench
