@@ -60,14 +60,15 @@ double lived(void);
  * milliseconds: this gives up after some such seconds, more on a slow host.
  */
 #define MODULE_LIMIT (10 * patience())
-#define module_reaches(condition) ({				\
-	double _end = lived() + MODULE_LIMIT;			\
+#define module_reaches_within(limit, condition) ({		\
+	double _end = lived() + (limit);			\
 	bool _is;						\
 								\
 	while (!(_is = (condition)) && lived() < _end)		\
 		usleep(1000);					\
 	_is;							\
 })
+#define module_reaches(condition) module_reaches_within(MODULE_LIMIT, condition)
 
 /*
  * Such a text, line by line. The next line, without its newline, which is cut off in place;
