@@ -15,7 +15,9 @@ kernels_of_archive() {
 # new is the newest kernel of the flavour, and old the newest one of the version before. The lab machine is made with old.
 new=$release
 flavour=${new#*-}
-old=$(kernels_of_archive | sed -n "s/^linux-image-\([0-9].*-$flavour\)$/\1/p" | cat - <(echo "$new") | sort --version-sort |
+# An archive that cannot be reached is a failure. apt leaves empty lists then, which the next run finds.
+kernels=$(kernels_of_archive) && [[ $kernels ]] || { say "the archive's kernels are not known"; exit 1; }
+old=$(sed -n "s/^linux-image-\([0-9].*-$flavour\)$/\1/p" <<<"$kernels" | cat - <(echo "$new") | sort --version-sort |
 	sed "/^$release_pattern$/q" | grep -v "^${new%%.*}[.]$(cut -d . -f 2 <<<"$new")[.]" | tail -n 1)
 if [[ ! $old ]] || ! (check_release "$old"); then
 	ktap_print_header
