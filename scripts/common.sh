@@ -107,7 +107,7 @@ check_signing() {
 # need_writable: ends if the project's directory, where everything is built, is read-only
 need_writable() {
 	[[ -w $top ]] ||
-		die "$top is read-only, and the module is built in it: copy the project to a directory that you may write to"
+		die "$top is read-only, but the project's scripts write to it: copy the project to a directory that you may write to"
 }
 
 # open_cache: makes the cache, with the mark of a directory that may be removed whole. Refuses a directory

@@ -55,7 +55,7 @@ user_refused() {
 	[[ $(wc -l </root/refused) == 1 ]]
 }
 
-# nothing_left: no file has the name, no list of modules, no package and no module of the kernel
+# nothing_left: succeeds if no file, no package and no loaded module has the project's name, and no list of modules names it
 nothing_left() {
 	find / -xdev -path /root -prune -o -iname '*taskscope*' ! -path '/var/log/*' ! -path '/var/cache/*' -print | tee /root/left
 	[[ ! -s /root/left ]]
