@@ -41,7 +41,8 @@ def expand(text):
             words.append(f'"${{RUNNER_{names[0].upper()}}}"')
         else:
             assert kind == "steps" and names[0] in ids and names[1] == "outputs", part
-            words.append(shlex.quote(part))
+            # The runner keeps the outputs of each step apart.
+            words.append(f"\"$(sed -n 's/^{names[2]}=//p' \"$GITHUB_OUTPUT\" | tail -n 1)\"")
     return "".join(words)
 
 
