@@ -16,7 +16,8 @@ kernels_of_archive() {
 new=$release
 flavour=${new#*-}
 # An archive that cannot be reached is a failure. apt leaves empty lists then, which the next run finds.
-kernels=$(kernels_of_archive) && [[ $kernels ]] || { say "the archive's kernels are not known"; exit 1; }
+kernels=$(kernels_of_archive) || kernels=''
+[[ $kernels ]] || { say "the archive's kernels are not known"; exit 1; }
 old=$(sed -n "s/^linux-image-\([0-9].*-$flavour\)$/\1/p" <<<"$kernels" | cat - <(echo "$new") | sort --version-sort |
 	sed "/^$release_pattern$/q" | grep -v "^${new%%.*}[.]$(cut -d . -f 2 <<<"$new")[.]" | tail -n 1)
 if [[ ! $old ]] || ! (check_release "$old"); then
