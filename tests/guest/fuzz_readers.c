@@ -331,7 +331,7 @@ static off_t text_offset(const struct file *file, unsigned int number)
 	case 2:
 		return rest % 3 ? most + rest % 5000 : INT64_MAX - (1 << 20);
 	case 3:
-		return rest % 64 * 4096 + rest / 64 % 3 - 1;
+		return (off_t)(rest % 64) * 4096 + (off_t)(rest / 64 % 3) - 1;
 	default:
 		return rest % (most + 100);
 	}
