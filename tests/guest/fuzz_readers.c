@@ -891,9 +891,10 @@ static void do_threads(const struct call *call)
 {
 	static struct half half[2];
 	struct file *file = open_file[call->slot];
+	size_t size, used = 0;
 	pthread_t thread;
+	ssize_t count;
 	char *bytes;
-	size_t size;
 	int first;
 
 	if (!is_readable(file))
@@ -914,7 +915,11 @@ static void do_threads(const struct call *call)
 	/* The order is that in which the bytes fit to those of a read by one thread. */
 	size = half[0].count + half[1].count;
 	bytes = malloc(size + 1);
-	if (pread(descriptor[call->slot], bytes, size, file->offset) != (ssize_t)size)
+	/* One pread() returns no more than the kernel's buffer has at once. */
+	while (used < size && (count = pread(descriptor[call->slot], bytes + used, size - used,
+					     file->offset + used)) > 0)
+		used += count;
+	if (used < size)
 		fail("pread() has less than the threads");
 	first = memcmp(bytes, half[0].bytes, half[0].count) != 0;
 	if (memcmp(bytes, half[first].bytes, half[first].count) ||
