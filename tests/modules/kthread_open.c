@@ -43,8 +43,8 @@ static int open_path(void *data)
 	result = PTR_ERR_OR_ZERO(file);
 	if (!result)
 		fput(file);
-	complete(&done);
-	return 0;
+	/* The loader ends with `done`, and a load that fails frees this function. */
+	kthread_complete_and_exit(&done, 0);
 }
 
 /* With a reference to the structure; NULL if there is none. */
