@@ -244,9 +244,13 @@ impl<'a> KernelStack<'a> {
     }
 
     /// The lock that the thread waits for, if that and the frames are of one standstill.
-    pub fn lock(&self, frames: Option<&Frames<'_>>) -> Option<BlockedBy<'a>> {
-        self.blocked_by
-            .filter(|_| frames.is_some_and(|frames| moment(&[self.reading(), frames.reading()]) == Moment::Same))
+    ///
+    /// None if the thread was in state R in that standstill: it has been woken, and may have been given the lock.
+    pub fn lock(&self, thread: &Thread<'_>, frames: Option<&Frames<'_>>) -> Option<BlockedBy<'a>> {
+        let woken = thread.state == "R" && thread.state_warning(frames).is_none();
+        self.blocked_by.filter(|_| {
+            !woken && frames.is_some_and(|frames| moment(&[self.reading(), frames.reading()]) == Moment::Same)
+        })
     }
 }
 

@@ -146,7 +146,7 @@ impl<'a> Tables<'a> {
                 (Some(kernel), Some(user)) if user.end != Some("no-mm") => kernel.reading().warning(user.reading()),
                 _ => None,
             };
-            let blocked_by = self.stacks.get(&thread.pid).and_then(|stack| stack.lock(kernel));
+            let blocked_by = self.stacks.get(&thread.pid).and_then(|stack| stack.lock(thread, kernel));
             let key = Key {
                 state: thread.state,
                 state_of_moment,
@@ -433,6 +433,16 @@ mod tests {
         assert!(out.contains("2 threads in D: b, c;"), "{out}");
         // The holder has run since.
         assert!(out.contains("-- the holder, PID 7, h (may be of different moments) --"), "{out}");
+    }
+
+    #[test]
+    fn a_thread_that_has_been_woken_does_not_wait() {
+        let threads = "1 1 R user set 5 a\n2 2 R user set 4 b\n7 7 S user set 9 h\n";
+        let kstacks = format!("1 1 5 1 16384 8 ok mutex:1 a\n2 2 5 1 16384 8 ok mutex:7 b\n{HOLDERS}");
+        let out = printed_with(threads, &kstacks, "# 1 threads\n", FRAMES_OF_FIVE);
+        assert!(out.contains("1 thread in R: a; PID 1\n    write+0x1/0x2\n\n"), "{out}");
+        // The state is of an earlier moment.
+        assert!(out.contains("1 thread in R? waits for a mutex held by PID 7, h: b;"), "{out}");
     }
 
     #[test]
