@@ -81,7 +81,8 @@ pub(crate) enum Kind {
     Mutex,
     /// A semaphore.
     Semaphore,
-    /// An rw-semaphore that records a reader.
+    /// An rw-semaphore that records a reader. It may be free: the last reader does not clear the flag when it releases the
+    /// lock.
     RwsemReader,
     /// An rw-semaphore that records a writer.
     RwsemWriter,
@@ -171,7 +172,8 @@ impl Lock {
     /// released.
     ///
     /// Only for a lock that counts (see [`Lock::of`]). `task` is the thread that waits. If the holder is released and a new
-    /// thread has got its memory, the result is the new one: the lock cannot tell them apart. Any context. Does not sleep.
+    /// thread has got its memory, the result is the new one: the lock cannot tell them apart. Any context but NMI. Does not
+    /// sleep.
     #[cold]
     #[inline(never)]
     pub(crate) fn holder(self, task: RcuTask<'_>) -> Option<NonZero<u32>> {

@@ -18,7 +18,8 @@
 //! that fails and the module is not yet marked as being unloaded: `delete_module()` marks the module only after it
 //! has put the last reference. So a file begins with operations without an owner. `open()` replaces them by the
 //! operations of an open file, which have an owner, whose reference the kernel puts after `release()`, or after an
-//! `open()` that has failed. A file whose `open()` fails without the reference has no operations then.
+//! `open()` that has failed. If `open()` fails before it has taken the reference, it leaves the file without
+//! operations, because the kernel looks at their owner when the module may be gone.
 //!
 //! A module whose load fails is freed although files may be in use. So `open()` fails with `ENXIO` until
 //! [`Directory::publish`] is called, after which loading cannot fail.
@@ -363,7 +364,8 @@ impl<T: Table> Ops<T> {
             if !files.published.load(Acquire) {
                 return Err(ENXIO);
             }
-            // SAFETY: This module exists while one of its functions runs.
+            // SAFETY: This module exists: debugfs counts this call, and `debugfs_remove()`, in the module's exit, waits
+            // for it.
             if !unsafe { bindings::try_module_get(THIS_MODULE) } {
                 return Err(ENXIO);
             }

@@ -239,8 +239,12 @@ mod tests {
         let mut hashes = Hashes::new();
         let mut items = [[a, b], [c, 0]];
 
+        let printed = pointer_hash::hash_pointers(&[a, b, c, 0, 0, 0, 0, 0], ADDRESSES.len());
+        let is_hashed = matches!(printed, Printed::Hashed(_));
+
         hashes.prepare(ADDRESSES.len());
-        if hashes.show(&mut items) == Shown::Hashes {
+        assert!((hashes.show(&mut items) == Shown::Hashes) == is_hashed);
+        if is_hashed {
             for (address, hash) in ADDRESSES.into_iter().zip(items.into_iter().flatten()) {
                 assert_eq!(hashes.known.find(address), Some(&mut { hash }));
                 // `%p` would print another one.

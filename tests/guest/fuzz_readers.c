@@ -331,7 +331,7 @@ static off_t text_offset(const struct file *file, unsigned int number)
 	case 2:
 		return rest % 3 ? most + rest % 5000 : INT64_MAX - (1 << 20);
 	case 3:
-		return rest % 64 * 4096 + rest / 64 % 3 - 1;
+		return (off_t)(rest % 64) * 4096 + (off_t)(rest / 64 % 3) - 1;
 	default:
 		return rest % (most + 100);
 	}
@@ -891,9 +891,10 @@ static void do_threads(const struct call *call)
 {
 	static struct half half[2];
 	struct file *file = open_file[call->slot];
+	size_t size, used = 0;
 	pthread_t thread;
+	ssize_t count;
 	char *bytes;
-	size_t size;
 	int first;
 
 	if (!is_readable(file))
@@ -914,7 +915,11 @@ static void do_threads(const struct call *call)
 	/* The order is that in which the bytes fit to those of a read by one thread. */
 	size = half[0].count + half[1].count;
 	bytes = malloc(size + 1);
-	if (pread(descriptor[call->slot], bytes, size, file->offset) != (ssize_t)size)
+	/* One pread() returns no more than the kernel's buffer has at once. */
+	while (used < size && (count = pread(descriptor[call->slot], bytes + used, size - used,
+					     file->offset + used)) > 0)
+		used += count;
+	if (used < size)
 		fail("pread() has less than the threads");
 	first = memcmp(bytes, half[0].bytes, half[0].count) != 0;
 	if (memcmp(bytes, half[first].bytes, half[first].count) ||
@@ -1329,13 +1334,22 @@ static void explain(unsigned long number)
 		end_child(reloader);
 }
 
+/* The reloader and the runners only end when main() ends them. */
+static void check_children(const pid_t *pids, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (has_ended(pids[i]))
+			die("the %s has ended", i ? "runner of sequences" : "reloader");
+}
+
 int main(int argc, char **argv)
 {
 	const time_t minutes = getenv("MINUTES") ? setting("MINUTES", 1) : 0;
 	const unsigned long first = setting("SEED", 1);
 	unsigned long limit = first + rounds("SEQUENCES", 60, 600) / slower();
 	const time_t begin = seconds();
-	pid_t runner[RUNNERS], reloader;
+	/* The reloader is the first. */
+	pid_t pids[1 + RUNNERS];
 	struct utsname kernel;
 
 	if (argc > 1)
@@ -1353,18 +1367,20 @@ int main(int argc, char **argv)
 	files = file_names();
 	for (file_count = 0; files[file_count]; file_count++)
 		;
-	reloader = start_child(reload, NULL);
-	for (int i = 0; i < RUNNERS; i++)
-		runner[i] = start_child(run_sequences, &limit);
+	pids[0] = start_child(reload, NULL);
+	for (int i = 1; i <= RUNNERS; i++)
+		pids[i] = start_child(run_sequences, &limit);
 	ksft_print_msg("the first sequence is %lu\n", first);
-	while (shared->ended < RUNNERS && (!minutes || seconds() < begin + minutes * 60))
+	while (shared->ended < RUNNERS && (!minutes || seconds() < begin + minutes * 60)) {
+		check_children(pids, SIZE(pids));
 		usleep(10000);
+	}
 	shared->stop = true;
 	/* A runner that is killed would leave open files. */
 	wait_until(shared->ended == RUNNERS, "a sequence does not end");
-	for (int i = 0; i < RUNNERS; i++)
-		end_child(runner[i]);
-	end_child(reloader);
+	check_children(pids, SIZE(pids));
+	for (size_t i = 0; i < SIZE(pids); i++)
+		end_child(pids[i]);
 	uname(&kernel);
 	ksft_print_msg("%ld seconds on %s\n", seconds() - begin, kernel.release);
 	ksft_print_msg("%lu sequences of calls\n", shared->done);

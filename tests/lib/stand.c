@@ -79,16 +79,17 @@ static void *go(void *argument)
 bool proc_syscall(pid_t tgid, pid_t tid, struct proc_syscall *call)
 {
 	char path[64], *text;
-	int fields = 0;
+	int fields;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", tgid, tid);
 	text = try_slurp(path, NULL);
+	if (!text)
+		die("thread %d of %d is gone", tid, tgid);
 	*call = (struct proc_syscall){ 0 };
-	if (text)
-		fields = sscanf(text, "%ld %lx %lx %lx %lx %lx %lx %lx %lx", &call->number,
-				&call->argument[0], &call->argument[1], &call->argument[2],
-				&call->argument[3], &call->argument[4], &call->argument[5],
-				&call->sp, &call->pc);
+	fields = sscanf(text, "%ld %lx %lx %lx %lx %lx %lx %lx %lx", &call->number,
+			&call->argument[0], &call->argument[1], &call->argument[2],
+			&call->argument[3], &call->argument[4], &call->argument[5], &call->sp,
+			&call->pc);
 	free(text);
 	if (fields == 3 && call->number == -1) {
 		call->sp = call->argument[0];

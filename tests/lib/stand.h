@@ -52,7 +52,7 @@ struct proc_syscall {
 	unsigned long argument[6], sp, pc;
 };
 
-/* false if the thread runs, or is gone */
+/* false if the thread runs; the test dies if the thread is gone */
 bool proc_syscall(pid_t tgid, pid_t tid, struct proc_syscall *call);
 
 #endif /* _STAND_H */

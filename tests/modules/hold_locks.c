@@ -371,7 +371,7 @@ static bool start_change(void)
 		return false;
 	}
 	/* taskscope is to read on another CPU. */
-	kthread_bind(changer, num_online_cpus() - 1);
+	kthread_bind(changer, cpumask_last(cpu_online_mask));
 	change = changer->pid;
 	wake_up_process(changer);
 	return !register_kprobe(&reads);

@@ -12,6 +12,7 @@
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/namei.h>
@@ -43,8 +44,8 @@ static int open_path(void *data)
 	result = PTR_ERR_OR_ZERO(file);
 	if (!result)
 		fput(file);
-	complete(&done);
-	return 0;
+	/* The loader ends with `done`, and a load that fails frees this function. */
+	kthread_complete_and_exit(&done, 0);
 }
 
 /* With a reference to the structure; NULL if there is none. */
@@ -66,16 +67,23 @@ static struct mm_struct *mm_of(struct pid *pid)
 
 static int borrow_mm(void)
 {
+	const unsigned long end = jiffies + 60 * HZ;
 	struct pid *pid = find_get_pid(borrow);
 
 	mm = mm_of(pid);
 	if (mm && dead) {
 		kill_pid(pid, SIGKILL, 1);
-		while (atomic_read(&mm->mm_users))
+		while (atomic_read(&mm->mm_users) && time_before(jiffies, end))
 			fsleep(1000);
 	}
 	put_pid(pid);
-	return mm ? 0 : -ESRCH;
+	if (!mm)
+		return -ESRCH;
+	if (dead && atomic_read(&mm->mm_users)) {
+		mmdrop(mm);
+		return -ETIMEDOUT;
+	}
+	return 0;
 }
 
 static int __init kthread_open_init(void)

@@ -199,13 +199,23 @@ impl<'a> BlockedBy<'a> {
         Some(BlockedBy { lock, holder: pid(holder) })
     }
 
+    /// What the thread with the PID is: a semaphore has no holder, and readers are several.
+    pub fn role(&self) -> &'static str {
+        match self.lock {
+            "semaphore" => "the last taker",
+            "rwsem-reader" => "the last reader",
+            _ => "the holder",
+        }
+    }
+
     /// The lock in words, with the holder if it is known.
     fn words(&self, holder: Option<&str>) -> String {
         let (lock, held, unknown) = match self.lock {
             "mutex" => ("a mutex", "held by", "whose holder is not known"),
             "semaphore" => ("a semaphore", "last taken by", "whose last holder is not known"),
             "rwsem-writer" => ("an rw-semaphore", "held by the writer", "whose writer is not known"),
-            "rwsem-reader" => ("an rw-semaphore", "held by readers, the last of them", "held by readers"),
+            // Without the PID, the last reader has released the lock, and there may be no other.
+            "rwsem-reader" => ("an rw-semaphore", "held by readers, the last of them", "last taken by readers"),
             "rwsem" => ("an rw-semaphore", "held by", "whose holder is not known"),
             other => (other, "held by", "whose holder is not known"),
         };
@@ -244,9 +254,13 @@ impl<'a> KernelStack<'a> {
     }
 
     /// The lock that the thread waits for, if that and the frames are of one standstill.
-    pub fn lock(&self, frames: Option<&Frames<'_>>) -> Option<BlockedBy<'a>> {
-        self.blocked_by
-            .filter(|_| frames.is_some_and(|frames| moment(&[self.reading(), frames.reading()]) == Moment::Same))
+    ///
+    /// None if the thread was in state R in that standstill: it has been woken, and may have been given the lock.
+    pub fn lock(&self, thread: &Thread<'_>, frames: Option<&Frames<'_>>) -> Option<BlockedBy<'a>> {
+        let woken = thread.state == "R" && thread.state_warning(frames).is_none();
+        self.blocked_by.filter(|_| {
+            !woken && frames.is_some_and(|frames| moment(&[self.reading(), frames.reading()]) == Moment::Same)
+        })
     }
 }
 

@@ -232,7 +232,7 @@ fn write_thread(
                     writeln!(out, "    {}", frame.text)?;
                 }
             }
-            if let Some(lock) = stack.lock(Some(frames)) {
+            if let Some(lock) = stack.lock(thread, Some(frames)) {
                 writeln!(out, "    (waits for {})", join::lock_in_words(lock, &tables.kernel_stacks))?;
             }
         }

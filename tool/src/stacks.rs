@@ -146,7 +146,7 @@ impl<'a> Tables<'a> {
                 (Some(kernel), Some(user)) if user.end != Some("no-mm") => kernel.reading().warning(user.reading()),
                 _ => None,
             };
-            let blocked_by = self.stacks.get(&thread.pid).and_then(|stack| stack.lock(kernel));
+            let blocked_by = self.stacks.get(&thread.pid).and_then(|stack| stack.lock(thread, kernel));
             let key = Key {
                 state: thread.state,
                 state_of_moment,
@@ -240,16 +240,18 @@ pub fn write(snapshot: &Snapshot, choice: &Choice, paint: Paint, out: &mut impl 
             }
         }
         // A thread that waits for itself is in the group.
-        if let Some(pid) = group.blocked_by.and_then(|lock| lock.holder).filter(|pid| !pids.contains(pid)) {
-            let name = join::name_of(pid, &tables.stacks);
+        if let Some((lock, pid)) =
+            group.blocked_by.and_then(|lock| Some((lock, lock.holder?))).filter(|(_, pid)| !pids.contains(pid))
+        {
+            let (role, name) = (lock.role(), join::name_of(pid, &tables.stacks));
             if holders.insert(pid) {
                 let warning = tables.warning_of(pid).map(|warning| format!(" ({warning})")).unwrap_or_default();
-                writeln!(out, "    {}", paint.dim(format_args!("-- the holder, {name}{warning} --")))?;
+                writeln!(out, "    {}", paint.dim(format_args!("-- {role}, {name}{warning} --")))?;
                 for line in lines(tables.kernel.get(&pid), "kframes") {
                     writeln!(out, "    {line}")?;
                 }
             } else {
-                writeln!(out, "    {}", paint.dim(format_args!("-- the holder, {name}: its frames are above --")))?;
+                writeln!(out, "    {}", paint.dim(format_args!("-- {role}, {name}: its frames are above --")))?;
             }
         }
         writeln!(out)?;
@@ -396,7 +398,7 @@ mod tests {
             ("semaphore:-", "a semaphore whose last holder is not known:"),
             ("rwsem-writer:7", "an rw-semaphore held by the writer PID 7, h:"),
             ("rwsem-reader:7", "an rw-semaphore held by readers, the last of them PID 7, h:"),
-            ("rwsem-reader:-", "an rw-semaphore held by readers:"),
+            ("rwsem-reader:-", "an rw-semaphore last taken by readers:"),
             ("rwsem:-", "an rw-semaphore whose holder is not known:"),
             ("mutex:99", "a mutex held by PID 99:"),
             ("mutex:1", "a mutex held by PID 1, a:"),
@@ -422,7 +424,20 @@ mod tests {
     fn frames_of_a_holder_are_shown_once() {
         let out = blocked_by(["mutex:7", "mutex:7", "semaphore:7"]);
         assert_eq!(out.matches("-- the holder, PID 7, h --\n    sleep").count(), 1, "{out}");
-        assert_eq!(out.matches("-- the holder, PID 7, h: its frames are above --").count(), 1, "{out}");
+        assert_eq!(out.matches("-- the last taker, PID 7, h: its frames are above --").count(), 1, "{out}");
+    }
+
+    #[test]
+    fn a_thread_that_need_not_hold_the_lock_is_not_called_the_holder() {
+        for (lock, role) in [
+            ("mutex:7", "the holder"),
+            ("semaphore:7", "the last taker"),
+            ("rwsem-writer:7", "the holder"),
+            ("rwsem-reader:7", "the last reader"),
+        ] {
+            let out = blocked_by([lock; 3]);
+            assert!(out.contains(&format!("    -- {role}, PID 7, h --\n    sleep")), "{lock}: {out}");
+        }
     }
 
     #[test]
@@ -433,6 +448,16 @@ mod tests {
         assert!(out.contains("2 threads in D: b, c;"), "{out}");
         // The holder has run since.
         assert!(out.contains("-- the holder, PID 7, h (may be of different moments) --"), "{out}");
+    }
+
+    #[test]
+    fn a_thread_that_has_been_woken_does_not_wait() {
+        let threads = "1 1 R user set 5 a\n2 2 R user set 4 b\n7 7 S user set 9 h\n";
+        let kstacks = format!("1 1 5 1 16384 8 ok mutex:1 a\n2 2 5 1 16384 8 ok mutex:7 b\n{HOLDERS}");
+        let out = printed_with(threads, &kstacks, "# 1 threads\n", FRAMES_OF_FIVE);
+        assert!(out.contains("1 thread in R: a; PID 1\n    write+0x1/0x2\n\n"), "{out}");
+        // The state is of an earlier moment.
+        assert!(out.contains("1 thread in R? waits for a mutex held by PID 7, h: b;"), "{out}");
     }
 
     #[test]
