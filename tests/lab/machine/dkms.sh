@@ -11,7 +11,7 @@ new=$(</root/new)
 get() { apt-get install --yes --no-install-recommends "$@"; }
 # has_module RELEASE: by dkms, by modinfo, and in the list that modprobe reads
 has_module() {
-	dkms status | grep -E "^taskscope/[0-9.]+, $1, x86_64: installed"
+	dkms status taskscope | grep -F ", $1, x86_64: installed"
 	[[ $(modinfo --set-version "$1" --field filename taskscope) == "/lib/modules/$1/updates/dkms/taskscope.ko"* ]]
 	[[ $(modinfo --set-version "$1" --field vermagic taskscope) == "$1 "* ]]
 	grep '^updates/dkms/taskscope.ko' "/lib/modules/$1/modules.dep"
