@@ -1,5 +1,5 @@
 // Exercise: later
-// Fails: 4 of 5 checks passed
+// Fails: 4 of 6 checks passed
 // Fails: that worker has run since the file was opened: yours is no, expected yes
 //! Has one item, that of the load: each reader is told who has run that one.
 
