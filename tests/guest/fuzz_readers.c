@@ -293,7 +293,7 @@ static void check_text(int slot, size_t piece)
 		count = read(descriptor[slot], text, piece);
 		check_read(file, text, count, piece, piece, file->offset);
 		file->offset += count;
-		/* One line below stands for all reads that succeed. */
+		/* The trace has one line, below, for all reads that succeed. */
 		model->trace_size = line;
 	} while (count);
 	free(text);
