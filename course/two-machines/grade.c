@@ -91,17 +91,14 @@ static void sleep_in(void *name)
 		syscall(SYS_futex_waitv, &waiter, 1, 0, NULL, CLOCK_MONOTONIC);
 }
 
-/* The number of the system call in which a child sleeps, from /proc; -1 if it is in none. */
-static long number_of(pid_t pid)
+/* The system call in which a child sleeps, from /proc; -1 as its number if it is in none. */
+static struct proc_syscall call_of(pid_t pid)
 {
-	char path[40], *text;
-	long number;
+	struct proc_syscall call;
 
-	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
-	text = slurp(path, NULL);
-	number = strchr(text, ' ') ? strtol(text, NULL, 10) : -1;
-	free(text);
-	return number;
+	if (!proc_syscall(pid, pid, &call))
+		call.number = -1;
+	return call;
 }
 
 static bool is_in_call(pid_t pid, const char *name, struct rows **table)
@@ -114,7 +111,7 @@ static bool is_in_call(pid_t pid, const char *name, struct rows **table)
 	*table = rows_read("syscalls");
 	row = rows_find(*table, pid);
 	return !strcmp(rows_value(*table, row, "CALL"), name) &&
-	       rows_number(*table, row, "NR") == number_of(pid);
+	       rows_number(*table, row, "NR") == call_of(pid).number;
 }
 
 static void measure_number(void)
@@ -296,9 +293,9 @@ static void measure_leaf(void)
 	bool found = false;
 	int file;
 
-	wait_until(proc_state(pid, pid) == 'S' && number_of(pid) == SYS_ppoll,
+	wait_until(proc_state(pid, pid) == 'S' && call_of(pid).number == SYS_ppoll,
 		   "no thread sleeps in the function");
-	sp = proc_stack_pointer(pid);
+	sp = call_of(pid).sp;
 	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
 	file = must(open(path, O_RDONLY | O_CLOEXEC));
 	must(pread(file, word, sizeof(word), sp));
