@@ -36,7 +36,7 @@
 #include "nmi.h"
 
 /* The module! macro of Rust has no field for it. scripts/lint compares it with CHANGELOG.md. */
-MODULE_VERSION("0.4.0");
+MODULE_VERSION("0.5.0");
 
 /* Only arm64 signs return addresses, and has a macro to take the signature off. */
 #ifndef ptrauth_strip_user_insn_pac

@@ -497,8 +497,8 @@ impl AddressSpace {
 /// Returns whether `task` has not run since its switch count was `since`, as [`UserContext::Saved`] has it. Any
 /// context. Does not sleep.
 pub(crate) fn has_not_run(task: &Task, since: SwitchCount, budget: &LockBudget) -> bool {
-    // What the caller has read is read before the count.
-    smp_mb(Read);
     budget.is_reader(task)
-        || SwitchCount::of(RcuTask::of(task, &rcu::read_lock())).is_ok_and(|now| now == since)
+        || since
+            .check_same(RcuTask::of(task, &rcu::read_lock()))
+            .is_ok()
 }

@@ -8,14 +8,23 @@
 //!
 //! # Why the check is right
 //!
-//! The scheduler sets `on_cpu` before it switches to a thread. `finish_task()` clears `on_cpu` after
-//! the switch away from the thread, with release semantics: a reader that sees 0 with acquire semantics
-//! sees all that the thread did until then. Each switch away from a thread first adds one to `nvcsw` or
-//! `nivcsw`.
+//! The scheduler sets `on_cpu` before it switches to a thread, with a full barrier before the switch of stacks (the
+//! barrier that membarrier(2) needs). A switch away from the thread first adds one to `nvcsw` or `nivcsw`, then saves the
+//! stack pointer. `finish_task()` clears `on_cpu` after the switch, with release semantics: a reader that sees this 0 with
+//! acquire semantics sees all that the thread did until then, the count too.
 //!
-//! Say that the thread ran in between. Then `on_cpu` was set first, with a full barrier before the
-//! switch of stacks (the barrier that membarrier(2) needs). A reader that saw anything that the thread
-//! wrote since then sees `on_cpu` set; or it sees the 0 after that, and with that 0 another count.
+//! The reader reads the count, `on_cpu`, then what it is after, then `on_cpu` and the count again. Say that it has seen 0
+//! twice, and that the first 0 is the one after the thread's last run.
+//!
+//! - The first count is not that of a later run. A reader that sees the count of a later run sees `on_cpu` set after it,
+//!   or the 0 after that run.
+//! - If the reader saw anything that the thread wrote in a later run, then the second 0 is the one after that run, and the
+//!   second count is another than the first.
+//!
+//! The first count cannot be read after the first `on_cpu`. It may then be the count of a later run, read before the stack
+//! pointer of that run is saved.
+//!
+//! `tests/models/tests/switch_count.rs` tries this file with all orders in which a thread may run meanwhile.
 //!
 //! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h).
 
@@ -69,25 +78,36 @@ impl SwitchCount {
 
     /// Returns the count of `task` if it is switched out.
     ///
-    /// What is read after this call is read after the count, and is at least as new as the last switch. The
-    /// second call of a comparison needs a read barrier before it ([`switched_out`] has one). Any context. Does not
-    /// sleep.
+    /// What is read after this call is read after the count, and is at least as new as the last switch. Any context.
+    /// Does not sleep.
     ///
     /// # Errors
     ///
     /// [`Absent`] if the thread is on a CPU, or has given its kernel stack back.
     #[inline]
     pub(crate) fn of(task: RcuTask<'_>) -> Result<Self, Absent> {
-        if field!(task, stack_refcount.refs.counter) == 0 {
-            return Err(Absent::Released);
-        }
-        if field!(task, on_cpu) != 0 {
-            return Err(Absent::OnCpu);
-        }
-        // With this the load of `on_cpu` has acquire semantics.
-        smp_mb(Read);
+        let count = Self::now(task);
 
-        Ok(Self::now(task))
+        check_switched_out(task)?;
+        Ok(count)
+    }
+
+    /// Succeeds if `task` has not run since [`SwitchCount::of`] returned this count, as far as what the caller has read
+    /// since then can tell. Any context. Does not sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`Absent`] if the thread is on a CPU or was on one, or has given its kernel stack back.
+    #[inline]
+    pub(crate) fn check_same(self, task: RcuTask<'_>) -> Result<(), Absent> {
+        // What the caller has read is read before what follows.
+        smp_mb(Read);
+        check_switched_out(task)?;
+        if Self::now(task) == self {
+            Ok(())
+        } else {
+            Err(Absent::OnCpu)
+        }
     }
 
     /// Returns the number.
@@ -97,10 +117,23 @@ impl SwitchCount {
     }
 }
 
+/// Succeeds if `task` is switched out, and has its kernel stack. What is read after this call is at least as new as the
+/// last switch.
+#[inline]
+fn check_switched_out(task: RcuTask<'_>) -> Result<(), Absent> {
+    if field!(task, stack_refcount.refs.counter) == 0 {
+        return Err(Absent::Released);
+    }
+    if field!(task, on_cpu) != 0 {
+        return Err(Absent::OnCpu);
+    }
+    // With this the load of `on_cpu` has acquire semantics.
+    smp_mb(Read);
+    Ok(())
+}
+
 /// Returns the result of `look` if `task` was switched out, and had its kernel stack, for as long as
-/// `look` ran; and the switch count of `task` at that time.
-///
-/// If the result does not count, the switch count is one from before anything else was read.
+/// `look` ran; and a switch count of `task` that was read before anything else. If the result counts, so does the count.
 ///
 /// `look` may read the kernel stack of `task`, in a way that cannot fault: the stack may change, or be
 /// gone. The result of such a read is dropped. Any context. `look` must not sleep.
@@ -111,18 +144,13 @@ pub(super) fn switched_out<T>(
     task: RcuTask<'_>,
     look: impl FnOnce() -> T,
 ) -> (SwitchCount, Result<T, Absent>) {
-    let first = SwitchCount::now(task);
-    let before = match SwitchCount::of(task) {
-        Ok(before) => before,
-        Err(absent) => return (first, Err(absent)),
-    };
-    let seen = look();
+    let before = SwitchCount::now(task);
+    let seen = check_switched_out(task).and_then(|()| {
+        let seen = look();
 
-    // What has been read is read before what follows.
-    smp_mb(Read);
-    match SwitchCount::of(task) {
-        Ok(after) if after == before => (before, Ok(seen)),
-        Ok(_) => (first, Err(Absent::OnCpu)),
-        Err(absent) => (first, Err(absent)),
-    }
+        before.check_same(task)?;
+        Ok(seen)
+    });
+
+    (before, seen)
 }

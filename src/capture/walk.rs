@@ -35,6 +35,8 @@
 //!    younger than the walk, because the visited task has been freed. It need not be visited. All tasks after it
 //!    on the list are younger still.
 //!
+//! `tests/models/tests/walk.rs` tries this file with lists that change by chance, while a section runs too.
+//!
 //! # Why the walk ends
 //!
 //! Several CPUs can fork faster than the walk moves, and every task that dies can send the walk back.

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Copies the module's sources that the models compile, and versions of them with one mistake each.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+/// A mistake: a piece of a source, and what stands there instead. Each must be noticed by the model.
+struct Mistake {
+    name: &'static str,
+    right: &'static str,
+    wrong: &'static str,
+}
+
+/// The copies of a source: without mistakes, and with one each.
+struct Source {
+    path: &'static str,
+    mistakes: &'static [Mistake],
+}
+
+const SOURCES: &[Source] = &[
+    Source {
+        path: "abstractions/latest.rs",
+        mistakes: &[
+            Mistake {
+                name: "odd_sequence_after_value",
+                right: "smp_mb(Write);",
+                wrong: "",
+            },
+            Mistake {
+                name: "even_sequence_before_value",
+                right: ".max(2), Release);",
+                wrong: ".max(2), Relaxed);",
+            },
+            Mistake {
+                name: "value_before_first_sequence",
+                right: "self.sequence.load(Acquire)",
+                wrong: "self.sequence.load(Relaxed)",
+            },
+            Mistake {
+                name: "second_sequence_before_value",
+                right: "smp_mb(Read);",
+                wrong: "",
+            },
+            Mistake {
+                name: "odd_sequence_accepted",
+                right: "before % 2 == 0 && ",
+                wrong: "",
+            },
+            Mistake {
+                name: "sequence_not_compared",
+                right: " && self.sequence.load(Relaxed) == before",
+                wrong: "",
+            },
+            Mistake {
+                name: "no_value_yet",
+                right: "if before == 0 {",
+                wrong: "if before == 1 {",
+            },
+        ],
+    },
+    Source {
+        path: "abstractions/switch_count.rs",
+        mistakes: &[
+            Mistake {
+                name: "stack_before_on_cpu",
+                right: "// With this the load of `on_cpu` has acquire semantics.\n    smp_mb(Read);",
+                wrong: "",
+            },
+            Mistake {
+                name: "on_cpu_before_count",
+                right: "// What the caller reads after this call is read after the counts.\n        smp_mb(Read);",
+                wrong: "",
+            },
+            Mistake {
+                name: "second_on_cpu_before_stack",
+                right: "// What the caller has read is read before what follows.\n        smp_mb(Read);",
+                wrong: "",
+            },
+            Mistake {
+                name: "count_after_on_cpu",
+                right: "let before = SwitchCount::now(task);\n    let seen = check_switched_out(task).and_then(|()| {",
+                wrong: "let mut before = SwitchCount::now(task);\n    let seen = check_switched_out(task).and_then(|()| {\n        before = SwitchCount::now(task);",
+            },
+            Mistake {
+                name: "on_cpu_not_asked",
+                right: "field!(task, on_cpu) != 0",
+                wrong: "false",
+            },
+            Mistake {
+                name: "counts_not_compared",
+                right: "if Self::now(task) == self {",
+                wrong: "if true {",
+            },
+            Mistake {
+                name: "involuntary_switches_not_counted",
+                right: "voluntary.wrapping_add(involuntary)",
+                wrong: "voluntary.wrapping_add(0 * involuntary)",
+            },
+            Mistake {
+                name: "voluntary_switches_not_counted",
+                right: "voluntary.wrapping_add(involuntary)",
+                wrong: "(0 * voluntary).wrapping_add(involuntary)",
+            },
+            Mistake {
+                name: "released_stack_read",
+                right: "field!(task, stack_refcount.refs.counter) == 0",
+                wrong: "false",
+            },
+        ],
+    },
+    Source {
+        path: "capture/walk.rs",
+        mistakes: &[
+            Mistake {
+                name: "dead_anchor_visits_all_again",
+                right: "        position: 0,\n        alive: 0,",
+                wrong: "        position: log.entries.len(),\n        alive: 0,",
+            },
+            Mistake {
+                name: "finished_process_not_skipped",
+                right: "cursor.skip_process();",
+                wrong: "",
+            },
+            Mistake {
+                name: "last_process_is_finished",
+                right: "if found < self.last {",
+                wrong: "if found <= self.last {",
+            },
+            Mistake {
+                name: "log_compares_threads_of_any_process",
+                right: "seen.process == task.process)",
+                wrong: "seen.thread == task.thread)",
+            },
+            Mistake {
+                name: "younger_thread_finishes_nothing",
+                right: "if last.start_time() > began {",
+                wrong: "if false {",
+            },
+            Mistake {
+                name: "younger_process_walked",
+                right: "if process.leader().start_time() > began {",
+                wrong: "if false {",
+            },
+            Mistake {
+                name: "older_process_ends_the_walk",
+                right: "if process.leader().start_time() > began {",
+                wrong: "if process.leader().start_time() + 20 > began {",
+            },
+            Mistake {
+                name: "dead_thread_resumes_after_its_process",
+                right: "return resumed(Cursor::Threads(threads), log.last);",
+                wrong: "return resumed(Cursor::Threads(threads), log.entries.len());",
+            },
+            Mistake {
+                name: "next_task_is_passed",
+                right: "Some(ahead) => Met::Again(found + ahead + 1),",
+                wrong: "Some(ahead) => Met::Again(found + ahead + 2),",
+            },
+        ],
+    },
+];
+
+/// Returns the source as `include!` takes it: without the documentation of the file, and without its KUnit suite, whose
+/// attribute is the kernel's. The model has the cell, and it tries all orders of two tries instead of a thousand.
+fn includable(source: &str) -> String {
+    let end = source.find("#[kunit_tests").unwrap_or(source.len());
+
+    source[..end]
+        .lines()
+        .filter(|line| !line.starts_with("//!"))
+        .map(|line| format!("{line}\n"))
+        .collect::<String>()
+        .replace(
+            "use core::cell::UnsafeCell;",
+            "use crate::cell::UnsafeCell;",
+        )
+        .replace("TRIES: usize = 1000", "TRIES: usize = 2")
+}
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+
+    for Source { path, mistakes } in SOURCES {
+        let file = Path::new("../../src").join(path);
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let source = includable(&fs::read_to_string(&file).unwrap());
+
+        println!("cargo::rerun-if-changed={}", file.display());
+        fs::write(out.join(format!("{name}.rs")), &source).unwrap();
+        for Mistake {
+            name: mistake,
+            right,
+            wrong,
+        } in *mistakes
+        {
+            let found = source.matches(right).count();
+            assert_eq!(found, 1, "{path} has {found} times: {right}");
+            fs::write(
+                out.join(format!("{name}.{mistake}.rs")),
+                source.replace(right, wrong),
+            )
+            .unwrap();
+        }
+    }
+}
