@@ -3,8 +3,8 @@
 //! A value that one writer replaces in any context, NMI included, and others read; and one for each CPU.
 //!
 //! A sequence count with a value, as `seqcount_t` in C. A writer in an NMI cannot wait for a lock.
-//! (`SetOnce` of the `kernel` crate can be written once only.) `tests/models/tests/latest.rs` tries this file with all orders
-//! of its loads and stores.
+//! (`SetOnce` of the `kernel` crate can be written once only.) `tests/models/tests/latest.rs` tries this file in loom, in
+//! each order of its loads and stores that loom has.
 //!
 //! C header: [`include/linux/seqlock.h`](srctree/include/linux/seqlock.h).
 

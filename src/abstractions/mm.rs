@@ -494,8 +494,8 @@ impl AddressSpace {
     }
 }
 
-/// Returns whether `task` has not run since its switch count was `since`, as [`UserContext::Saved`] has it. Any
-/// context. Does not sleep.
+/// Returns whether `task` has not run since the count `since` was taken, as [`UserContext::Saved`] has it. The reader itself
+/// counts as not having run. Any context. Does not sleep.
 pub(crate) fn has_not_run(task: &Task, since: SwitchCount, budget: &LockBudget) -> bool {
     budget.is_reader(task)
         || since

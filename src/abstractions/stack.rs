@@ -3,8 +3,8 @@
 //! Kernel stacks of other threads, read without a lock.
 //!
 //! A thread that runs changes its stack at any time, and only its CPU knows its stack pointer. A
-//! thread that does not run has saved its registers on its stack, and its stack pointer in its
-//! `struct thread_struct`. This file reads a stack while its thread is *switched out*, and checks
+//! thread that does not run has saved its registers on its stack or in its `struct thread_struct`, and its
+//! stack pointer there. This file reads a stack while its thread is *switched out*, and checks
 //! afterwards that the thread was switched out all the time (see `switch_count.rs`). Nothing is locked and
 //! no thread is held up.
 //!
@@ -73,8 +73,8 @@ pub(crate) struct KernelStack {
 }
 
 impl KernelStack {
-    /// Returns the stack of `task`, the lock that `task` waits for, and the switch count of `task` when both were read. Does
-    /// not sleep.
+    /// Returns the stack of `task`, the lock that `task` waits for, and the switch count that the stack pointer and the lock
+    /// belong to. Does not sleep.
     #[inline]
     pub(crate) fn of(task: RcuTask<'_>) -> (SwitchCount, Self, Option<Lock>) {
         let base = task.stack().map_or(0, |stack| stack.addr().get());

@@ -6,25 +6,33 @@
 //! A reader takes the [`SwitchCount`] of the thread before it reads and after it has read. Equal counts
 //! say that what was read is what the thread has left. The reader takes no lock and stops no thread.
 //!
+//! (A tracer may write the registers of a thread that does not run, and other threads unlink the thread from wait queues on
+//! its stack. Nothing counts these writes.)
+//!
 //! # Why the check is right
 //!
-//! The scheduler sets `on_cpu` before it switches to a thread, with a full barrier before the switch of stacks (the
-//! barrier that membarrier(2) needs). A switch away from the thread first adds one to `nvcsw` or `nivcsw`, then saves the
-//! stack pointer. `finish_task()` clears `on_cpu` after the switch, with release semantics: a reader that sees this 0 with
-//! acquire semantics sees all that the thread did until then, the count too.
+//! The scheduler sets `on_cpu` before it switches to a thread. All that the thread does then comes after that store: on
+//! arm64 by the `dsb` in `__switch_to()`, and x86-64 keeps stores in order. Each switch away from the thread adds one to
+//! `nvcsw` or `nivcsw`. `finish_task()` clears `on_cpu` after the switch, with release semantics: a reader that sees this 0
+//! with acquire semantics sees all that the thread did until then, the count too.
 //!
-//! The reader reads the count, `on_cpu`, then what it is after, then `on_cpu` and the count again. Say that it has seen 0
-//! twice, and that the first 0 is the one after the thread's last run.
+//! The reader reads the count, `on_cpu`, then what it is after, then `on_cpu` and the count again. Say that it reads 0 from
+//! `on_cpu` twice. Number the runs of the thread, and call the one after which the first 0 was stored run *n*. (*n* is 0
+//! before the first run: the thread was put on the list with that 0.)
 //!
-//! - The first count is not that of a later run. A reader that sees the count of a later run sees `on_cpu` set after it,
-//!   or the 0 after that run.
-//! - If the reader saw anything that the thread wrote in a later run, then the second 0 is the one after that run, and the
-//!   second count is another than the first.
+//! - All that is read after the first 0 is at least as new as the end of run *n*.
+//! - The first count is at most that of run *n*. A reader that sees the count of a later run, and then reads `on_cpu`, gets 1,
+//!   or the 0 of that run or a later one.
+//! - If anything that was read is of a later run than *n*, then so is the second 0, and the second count is larger than that of
+//!   run *n*.
 //!
-//! The first count cannot be read after the first `on_cpu`. It may then be the count of a later run, read before the stack
-//! pointer of that run is saved.
+//! So equal counts are both the count of run *n*, and what was read between them is what run *n* has left. The count is a sum
+//! of two counters. Neither falls, so that equal sums mean that both are equal.
 //!
-//! `tests/models/tests/switch_count.rs` tries this file with all orders in which a thread may run meanwhile.
+//! The first count must not be read after the first `on_cpu`: it could be that of a later run, whose stack pointer is not saved
+//! yet.
+//!
+//! `tests/models/tests/switch_count.rs` tries this file in loom, in each order of loads and stores that loom has.
 //!
 //! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h).
 
@@ -57,8 +65,8 @@ impl Absent {
 /// How often the scheduler has switched away from a thread: the sum of `nvcsw` and `nivcsw`, which is column
 /// SWITCHES.
 ///
-/// Each switch adds one to either of them, so that the sum never repeats. Two equal counts of a thread, each read
-/// while the thread was switched out, say that the thread has not run between the two reads.
+/// Each switch adds one to either of them, so that the sum never repeats. If a count that [`SwitchCount::of`] returned passes
+/// [`SwitchCount::check_same`], the thread has not run in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SwitchCount(usize);
 
@@ -76,10 +84,10 @@ impl SwitchCount {
         Self(voluntary.wrapping_add(involuntary))
     }
 
-    /// Returns the count of `task` if it is switched out.
+    /// Returns a count of `task`, if `task` is switched out after the count was read.
     ///
-    /// What is read after this call is read after the count, and is at least as new as the last switch. Any context.
-    /// Does not sleep.
+    /// The count may be from before the last switch: then [`SwitchCount::check_same`] fails. What is read after this call is
+    /// at least as new as the last switch. Any context. Does not sleep.
     ///
     /// # Errors
     ///
@@ -92,8 +100,8 @@ impl SwitchCount {
         Ok(count)
     }
 
-    /// Succeeds if `task` has not run since [`SwitchCount::of`] returned this count, as far as what the caller has read
-    /// since then can tell. Any context. Does not sleep.
+    /// Succeeds if nothing that the caller has read since [`SwitchCount::of`] returned this count is from a later run of
+    /// `task`. Any context. Does not sleep.
     ///
     /// # Errors
     ///
@@ -133,12 +141,12 @@ fn check_switched_out(task: RcuTask<'_>) -> Result<(), Absent> {
 }
 
 /// Returns the result of `look` if `task` was switched out, and had its kernel stack, for as long as
-/// `look` ran; and a switch count of `task` that was read before anything else. If the result counts, so does the count.
+/// `look` ran; and a switch count of `task` that was read before anything else. If there is a result, it belongs to that count.
 ///
 /// `look` may read the kernel stack of `task`, in a way that cannot fault: the stack may change, or be
 /// gone. The result of such a read is dropped. Any context. `look` must not sleep.
 ///
-/// The result is an error, [`Absent`], if what `look` has returned does not count.
+/// The result is [`Absent`] if the thread ran, or lost its stack, meanwhile.
 #[inline]
 pub(super) fn switched_out<T>(
     task: RcuTask<'_>,

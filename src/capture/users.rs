@@ -188,8 +188,8 @@ impl UserThread {
     }
 
     /// Calls `look` with the address space and the registers of the thread, if the thread has both and does
-    /// not run. Returns the result of `look`, or why it is not valid; and the switch count of the thread at that
-    /// time. If the thread did not stand still, the switch count is one from before anything else was read.
+    /// not run. Returns the result of `look`, or why it is not valid; and the switch count of that standstill. If the
+    /// result is not valid because the thread ran, the switch count is one from before anything else was read.
     ///
     /// May sleep, for as long as `budget` lasts.
     ///

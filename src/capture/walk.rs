@@ -35,7 +35,7 @@
 //!    younger than the walk, because the visited task has been freed. It need not be visited. All tasks after it
 //!    on the list are younger still.
 //!
-//! `tests/models/tests/walk.rs` tries this file with lists that change by chance, while a section runs too.
+//! `tests/models/tests/walk.rs` tries this file with lists that change at random, also while a section runs.
 //!
 //! # Why the walk ends
 //!

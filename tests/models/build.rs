@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A mistake: a piece of a source, and what stands there instead. Each must be noticed by the model.
+/// A mistake: the text `right` of a source is replaced by `wrong`. The model must notice it.
 struct Mistake {
     name: &'static str,
     right: &'static str,
@@ -17,12 +17,19 @@ struct Mistake {
 /// The copies of a source: without mistakes, and with one each.
 struct Source {
     path: &'static str,
+    /// Texts that the models replace, and by what.
+    adapted: &'static [(&'static str, &'static str)],
     mistakes: &'static [Mistake],
 }
 
 const SOURCES: &[Source] = &[
     Source {
         path: "abstractions/latest.rs",
+        // The cell is the model's own. A reader tries twice instead of a thousand times.
+        adapted: &[
+            ("use core::cell::UnsafeCell;", "use crate::cell::UnsafeCell;"),
+            ("TRIES: usize = 1000", "TRIES: usize = 2"),
+        ],
         mistakes: &[
             Mistake {
                 name: "odd_sequence_after_value",
@@ -63,6 +70,7 @@ const SOURCES: &[Source] = &[
     },
     Source {
         path: "abstractions/switch_count.rs",
+        adapted: &[],
         mistakes: &[
             Mistake {
                 name: "stack_before_on_cpu",
@@ -83,6 +91,21 @@ const SOURCES: &[Source] = &[
                 name: "count_after_on_cpu",
                 right: "let before = SwitchCount::now(task);\n    let seen = check_switched_out(task).and_then(|()| {",
                 wrong: "let mut before = SwitchCount::now(task);\n    let seen = check_switched_out(task).and_then(|()| {\n        before = SwitchCount::now(task);",
+            },
+            Mistake {
+                name: "of_reads_count_after_on_cpu",
+                right: "let count = Self::now(task);\n\n        check_switched_out(task)?;",
+                wrong: "check_switched_out(task)?;\n        let count = Self::now(task);",
+            },
+            Mistake {
+                name: "first_on_cpu_not_asked",
+                right: "let seen = check_switched_out(task).and_then(",
+                wrong: "let seen = Ok(()).and_then(",
+            },
+            Mistake {
+                name: "second_on_cpu_not_asked",
+                right: "smp_mb(Read);\n        check_switched_out(task)?;",
+                wrong: "smp_mb(Read);",
             },
             Mistake {
                 name: "on_cpu_not_asked",
@@ -113,6 +136,7 @@ const SOURCES: &[Source] = &[
     },
     Source {
         path: "capture/walk.rs",
+        adapted: &[],
         mistakes: &[
             Mistake {
                 name: "dead_anchor_visits_all_again",
@@ -163,46 +187,55 @@ const SOURCES: &[Source] = &[
     },
 ];
 
+/// Replaces a text that the source has once.
+fn replace(path: &str, source: &str, right: &str, wrong: &str) -> String {
+    let found = source.matches(right).count();
+
+    assert_eq!(found, 1, "{path} has {found} times: {right}");
+    source.replace(right, wrong)
+}
+
 /// Returns the source as `include!` takes it: without the documentation of the file, and without its KUnit suite, whose
-/// attribute is the kernel's. The model has the cell, and it tries all orders of two tries instead of a thousand.
+/// attribute is the kernel's.
 fn includable(source: &str) -> String {
     let end = source.find("#[kunit_tests").unwrap_or(source.len());
-
-    source[..end]
+    let lines = source[..end]
         .lines()
-        .filter(|line| !line.starts_with("//!"))
-        .map(|line| format!("{line}\n"))
-        .collect::<String>()
-        .replace(
-            "use core::cell::UnsafeCell;",
-            "use crate::cell::UnsafeCell;",
-        )
-        .replace("TRIES: usize = 1000", "TRIES: usize = 2")
+        .filter(|line| !line.starts_with("//!"));
+
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
 
-    for Source { path, mistakes } in SOURCES {
+    for Source {
+        path,
+        adapted,
+        mistakes,
+    } in SOURCES
+    {
         let file = Path::new("../../src").join(path);
         let name = file.file_stem().unwrap().to_str().unwrap();
-        let source = includable(&fs::read_to_string(&file).unwrap());
+        let mut source = includable(&fs::read_to_string(&file).unwrap());
 
+        for (kernels, models) in *adapted {
+            source = replace(path, &source, kernels, models);
+        }
         println!("cargo::rerun-if-changed={}", file.display());
         fs::write(out.join(format!("{name}.rs")), &source).unwrap();
-        for Mistake {
-            name: mistake,
-            right,
-            wrong,
-        } in *mistakes
-        {
-            let found = source.matches(right).count();
-            assert_eq!(found, 1, "{path} has {found} times: {right}");
-            fs::write(
-                out.join(format!("{name}.{mistake}.rs")),
-                source.replace(right, wrong),
-            )
-            .unwrap();
+        for mistake in *mistakes {
+            let wrong = replace(path, &source, mistake.right, mistake.wrong);
+            fs::write(out.join(format!("{name}.{}.rs", mistake.name)), wrong).unwrap();
         }
+        let names: String = mistakes
+            .iter()
+            .map(|mistake| format!("{}\n", mistake.name))
+            .collect();
+        fs::write(
+            out.join(format!("{name}.mistakes.rs")),
+            format!("mistakes! {{ {names} }}"),
+        )
+        .unwrap();
     }
 }

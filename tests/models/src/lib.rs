@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the sources of the module that the models compile use of the `kernel` crate.
+//! The parts of the `kernel` crate that the modelled sources use. This library has its name, so that their `use kernel::…`
+//! finds it.
 
 pub mod bounded;
 pub mod world;
@@ -92,8 +93,9 @@ pub mod sync {
             const ORDER: Ordering = Ordering::Release;
         }
 
-        /// An atomic variable that one thread stores to. This thread loads from `own`: where a thread loads with loom 0.7 what
-        /// it stores later, loom does not try all orders.
+        /// An atomic variable that only one thread stores to. The loads of that thread are taken from `own`, and loom does
+        /// not see them: loom 0.7 remembers one access of each variable. A thread's own load would hide from its next store
+        /// that another thread has loaded before, and loom would not try the store before that load.
         pub struct Atomic<T> {
             shared: AtomicU32,
             own: Mutex<(ThreadId, T)>,
@@ -134,7 +136,8 @@ pub mod sync {
     }
 }
 
-/// The barriers of `src/abstractions/compat.rs`, by the fences of C11 that order no more.
+/// The barriers of `src/abstractions/compat.rs`, as fences of C11. An acquire fence also orders loads before later stores, and
+/// a release fence earlier loads too; no thread of these models loads before it stores.
 pub mod barrier {
     use loom::sync::atomic::{fence, Ordering};
 

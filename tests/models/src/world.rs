@@ -2,18 +2,21 @@
 
 //! Processes and threads that are born, die and execute programs while a walk visits them, and RCU.
 //!
-//! There is one thread of execution. Whenever the walk asks for something, chance may let something happen first. The lists
+//! There is one thread of execution. Whenever the walk asks for something, chance may let something else happen first. The lists
 //! change as those of the kernel do (`copy_process()`, `__unhash_process()`, `de_thread()`): an entry that is removed
 //! keeps its successor, and its memory is reused when no critical section and no reference is left.
+//!
+//! Each event is one step: the moments within `de_thread()` are not modelled, nor are orders of memory accesses, nor a leader
+//! that stays dead after the last thread of its process.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
 /// `init_task`, at which the list of processes begins and ends.
 const IDLE: usize = 0;
 
-/// What happens in a world.
+/// Which events are drawn.
 #[derive(Clone, Copy, Default, PartialEq)]
-enum Weather {
+enum Events {
     #[default]
     Mixed,
     /// Processes are born all the time.
@@ -61,7 +64,7 @@ struct World {
     births: usize,
     clock: u64,
     sections: usize,
-    weather: Weather,
+    events: Events,
     mistake: Option<String>,
 }
 
@@ -259,7 +262,7 @@ impl World {
         self.release(leader);
     }
 
-    /// Memory is reused if nothing can know it any more.
+    /// Frees what no critical section and no reference can reach.
     fn free(&mut self) {
         if self.sections != 0 {
             return;
@@ -285,10 +288,10 @@ impl World {
             count => Some(alive[self.below(count)]),
         };
 
-        let event = match self.weather {
-            Weather::Mixed => self.below(9),
-            Weather::Forks => 0,
-            Weather::Threads => 2,
+        let event = match self.events {
+            Events::Mixed => self.below(9),
+            Events::Forks => 0,
+            Events::Threads => 2,
         };
 
         match (event, chosen) {
@@ -312,7 +315,7 @@ impl World {
         self.mistake.get_or_insert(mistake);
     }
 
-    /// The thread there, which the walk follows a pointer to.
+    /// The thread at that place, reached through a pointer; freed memory is a mistake.
     fn follow(&mut self, at: usize) -> &Thread {
         if self.threads[at].state == State::Free {
             self.note("freed memory was read".into());
@@ -321,7 +324,7 @@ impl World {
     }
 }
 
-/// Makes a world by chance.
+/// Makes a world at random.
 pub fn make(seed: u64) {
     with(|world| {
         *world = World {
@@ -342,10 +345,10 @@ pub fn make(seed: u64) {
             }
         }
         world.clock += 10;
-        world.weather = match seed / 2 % 16 {
-            0 => Weather::Forks,
-            1 => Weather::Threads,
-            _ => Weather::Mixed,
+        world.events = match seed / 2 % 16 {
+            0 => Events::Forks,
+            1 => Events::Threads,
+            _ => Events::Mixed,
         };
     });
 }
@@ -388,7 +391,7 @@ pub fn listed(processes: bool) -> Vec<usize> {
     })
 }
 
-/// What the walk did that the kernel would not forgive.
+/// The first read of freed memory.
 pub fn mistake() -> Option<String> {
     with(|world| world.mistake.take())
 }
@@ -440,24 +443,31 @@ impl Drop for Guard {
 /// A thread, by the place of its memory.
 pub struct Task(usize);
 
+/// What counts its references.
+pub trait Counted {
+    fn put(&self);
+}
+
+impl Counted for Task {
+    fn put(&self) {
+        with(|world| world.threads[self.0].references -= 1);
+    }
+}
+
 /// A reference to a thread.
-pub struct ARef<T>(T);
+pub struct ARef<T: Counted>(T);
 
-impl std::ops::Deref for ARef<Task> {
-    type Target = Task;
+impl<T: Counted> std::ops::Deref for ARef<T> {
+    type Target = T;
 
-    fn deref(&self) -> &Task {
+    fn deref(&self) -> &T {
         &self.0
     }
 }
 
-impl<T> Drop for ARef<T> {
+impl<T: Counted> Drop for ARef<T> {
     fn drop(&mut self) {
-        let task: *const T = &self.0;
-        // SAFETY: There are references to tasks only.
-        let Task(at) = unsafe { &*task.cast::<Task>() };
-
-        with(|world| world.threads[*at].references -= 1);
+        self.0.put();
     }
 }
 
