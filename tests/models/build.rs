@@ -203,7 +203,7 @@ fn includable(source: &str) -> String {
         .lines()
         .filter(|line| !line.starts_with("//!"));
 
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn main() {
@@ -228,13 +228,10 @@ fn main() {
             let wrong = replace(path, &source, mistake.right, mistake.wrong);
             fs::write(out.join(format!("{name}.{}.rs", mistake.name)), wrong).unwrap();
         }
-        let names: String = mistakes
-            .iter()
-            .map(|mistake| format!("{}\n", mistake.name))
-            .collect();
+        let names: Vec<_> = mistakes.iter().map(|mistake| mistake.name).collect();
         fs::write(
             out.join(format!("{name}.mistakes.rs")),
-            format!("mistakes! {{ {names} }}"),
+            format!("mistakes! {{ {} }}", names.join("\n")),
         )
         .unwrap();
     }

@@ -27,6 +27,7 @@ pub mod prelude {
     pub struct KVVec<T>(Vec<T>);
 
     impl<T> KVVec<T> {
+        #[allow(clippy::new_without_default)]
         pub const fn new() -> Self {
             Self(Vec::new())
         }
