@@ -208,10 +208,11 @@ static void be_interrupted(void *state)
 {
 	stay_on(cpus[online - 1]);
 	/*
-	 * Below the thread of the interrupt (50), which PREEMPT_RT may run on this CPU: raise_irq()
-	 * waits for that thread, and this process for raise_irq().
+	 * The lowest priority. On PREEMPT_RT this process must not preempt a thread of the kernel
+	 * that may hold a lock which raise_irq() needs: threads of RCU and of timers have priority 1,
+	 * the thread of the interrupt has 50, and others get a share of the CPU all the same.
 	 */
-	be_real_time(49);
+	be_real_time(1);
 	must(prctl(PR_SET_NAME, "interrupted"));
 	*(volatile int *)state = RUNS;
 	while (*(volatile int *)state != INTERRUPTED)
