@@ -208,9 +208,8 @@ static void be_interrupted(void *state)
 {
 	stay_on(cpus[online - 1]);
 	/*
-	 * The lowest priority. On PREEMPT_RT this process must not preempt a thread of the kernel
-	 * that may hold a lock which raise_irq() needs: threads of RCU and of timers have priority 1,
-	 * the thread of the interrupt has 50, and others get a share of the CPU all the same.
+	 * Below the thread of the interrupt (50), which PREEMPT_RT may run on this CPU: raise_irq()
+	 * waits for that thread, and this process for raise_irq().
 	 */
 	be_real_time(1);
 	must(prctl(PR_SET_NAME, "interrupted"));
@@ -224,11 +223,17 @@ static void be_interrupted(void *state)
 static bool good_current(void)
 {
 	int *state = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t pid = start_child(be_interrupted, state);
 	struct contexts *table;
 	const struct context_row *row;
 	bool good;
+	pid_t pid;
 
+	/*
+	 * On PREEMPT_RT a sleep ends in a thread of priority 1 of the CPU on which it has begun. On
+	 * the CPU of the other process that thread would never run.
+	 */
+	stay_on(cpus[0]);
+	pid = start_child(be_interrupted, state);
 	wait_until(*(volatile int *)state == RUNS, "no process on the last CPU");
 	raise_irq(cpus[online - 1], 0, 1);
 	*(volatile int *)state = INTERRUPTED;
