@@ -358,7 +358,7 @@ static void test_idle(int cpu)
 		if (table)
 			rows_free(table);
 		table = read_whole();
-		/* The idle task stops and starts the tick by functions whose names begin like it. */
+		/* The idle task stops and starts the tick by functions of these names. */
 		!strcmp(cpus_value(table, cpu, "CONTEXT"), "idle") &&
 		!cpus_frame(table, cpu, "tick_nohz_idle_") &&
 		!cpus_frame(table, cpu, "tick_nohz_get_sleep_length");
