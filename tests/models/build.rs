@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Copies the module's sources that the models compile, and versions of them with one mistake each.
+//! Copies the module's sources that the models compile, and versions of them with one mistake each; writes a test for each
+//! mistake.
 
 use std::{
     env, fs,
@@ -228,11 +229,11 @@ fn main() {
             let wrong = replace(path, &source, mistake.right, mistake.wrong);
             fs::write(out.join(format!("{name}.{}.rs", mistake.name)), wrong).unwrap();
         }
-        let names: Vec<_> = mistakes.iter().map(|mistake| mistake.name).collect();
-        fs::write(
-            out.join(format!("{name}.mistakes.rs")),
-            format!("mistakes! {{ {} }}", names.join("\n")),
-        )
-        .unwrap();
+        let tests: String = mistakes.iter().fold(String::new(), |tests, mistake| {
+            let name = mistake.name;
+            tests
+                + &format!("#[test] fn {name}() {{ assert!(explore!(\".{name}\").is_some()); }}\n")
+        });
+        fs::write(out.join(format!("{name}.mistakes.rs")), tests).unwrap();
     }
 }

@@ -76,6 +76,11 @@ fn with<T>(act: impl FnOnce(&mut World) -> T) -> T {
     WORLD.with_borrow_mut(act)
 }
 
+/// The entry of a list before `at`.
+fn before(list: Vec<usize>, at: usize) -> Option<usize> {
+    list.into_iter().take_while(|entry| *entry != at).last()
+}
+
 impl World {
     fn below(&mut self, end: usize) -> usize {
         // splitmix64
@@ -188,6 +193,13 @@ impl World {
         self.threads[last].next = thread;
     }
 
+    /// What leads to `leader` on the list of processes leads to `next` instead.
+    fn replace_leader(&mut self, leader: usize, next: usize) {
+        let before = before(self.leaders(), leader).unwrap_or(IDLE);
+
+        self.threads[before].next = next;
+    }
+
     /// `release_task()`
     fn release(&mut self, thread: usize) {
         let Thread {
@@ -199,19 +211,9 @@ impl World {
         } = self.threads[thread];
 
         if is_leader {
-            let before = self
-                .leaders()
-                .into_iter()
-                .take_while(|leader| *leader != thread)
-                .last();
-            self.threads[before.unwrap_or(IDLE)].next = next;
+            self.replace_leader(thread, next);
         }
-        match self
-            .group(signal)
-            .into_iter()
-            .take_while(|other| *other != thread)
-            .last()
-        {
+        match before(self.group(signal), thread) {
             Some(before) => self.threads[before].next_thread = next_thread,
             None => self.signals[signal].first = next_thread,
         }
@@ -249,12 +251,7 @@ impl World {
         if thread == leader {
             return;
         }
-        let before = self
-            .leaders()
-            .into_iter()
-            .take_while(|other| *other != leader)
-            .last();
-        self.threads[before.unwrap_or(IDLE)].next = thread;
+        self.replace_leader(leader, thread);
         self.threads[thread].next = self.threads[leader].next;
         self.threads[thread].start_time = self.threads[leader].start_time;
         self.threads[thread].is_leader = true;

@@ -106,13 +106,4 @@ fn readers_get_whole_values() {
     assert_eq!(explore!(""), None);
 }
 
-macro_rules! mistakes {
-    ($($name:ident)*) => {$(
-        #[test]
-        fn $name() {
-            assert!(explore!(concat!(".", stringify!($name))).is_some());
-        }
-    )*};
-}
-
 include!(concat!(env!("OUT_DIR"), "/latest.mistakes.rs"));

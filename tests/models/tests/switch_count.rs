@@ -163,13 +163,4 @@ fn readers_get_the_stack_that_the_thread_has_left() {
     assert_eq!(explore!(""), None);
 }
 
-macro_rules! mistakes {
-    ($($name:ident)*) => {$(
-        #[test]
-        fn $name() {
-            assert!(explore!(concat!(".", stringify!($name))).is_some());
-        }
-    )*};
-}
-
 include!(concat!(env!("OUT_DIR"), "/switch_count.mistakes.rs"));

@@ -256,16 +256,4 @@ fn what_lives_all_the_time_is_visited_once() {
     assert_eq!(explore!(""), None);
 }
 
-macro_rules! mistakes {
-    ($($name:ident)*) => {$(
-        #[test]
-        fn $name() {
-            let mistake = explore!(concat!(".", stringify!($name)));
-
-            println!("{mistake:?}");
-            assert!(mistake.is_some());
-        }
-    )*};
-}
-
 include!(concat!(env!("OUT_DIR"), "/walk.mistakes.rs"));
