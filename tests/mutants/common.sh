@@ -16,13 +16,18 @@ new_copy() {
 	find "$copy/src" -type f -exec touch {} +
 }
 
-# change_copy STRIP PATCH: undoes the patch that the copy has, and applies this one. make builds the files of both
-# again, because cp gives new times.
-change_copy() {
+# undo_patch: undoes the patch that the copy has. make builds its files again, because cp gives new times.
+undo_patch() {
 	local file
 	while read -r file; do
 		cp "$top/$file" "$copy/$file"
 	done < <(sed -nE 's,^--- (a/)?,,p' "$applied")
+	applied=/dev/null
+}
+
+# change_copy STRIP PATCH: undoes the patch that the copy has, and applies this one
+change_copy() {
+	undo_patch
 	applied=$2
 	patch --directory "$copy" --strip "$1" --fuzz 0 --batch <"$2" >"$said" 2>&1
 }
