@@ -142,6 +142,8 @@ mod tests {
 
         first.push_within_capacity(1)?;
         drop(first);
+        // This would get the memory if it had been freed.
+        let _other = KVVec::<u64>::with_capacity(10, GFP_KERNEL)?;
         let second = spare.lend(10, 20)?;
         assert_eq!(second.as_ptr(), memory);
         assert!(second.is_empty());
@@ -169,6 +171,8 @@ mod tests {
 
         drop(large);
         drop(small);
+        // This would get the memory if it had been freed.
+        let _other = KVVec::<u64>::with_capacity(64, GFP_KERNEL)?;
         assert_eq!(spare.lend(64, 64)?.as_ptr(), memory);
         Ok(())
     }
