@@ -7,10 +7,11 @@
  *
  * KIND is work or hrtimer, CONTEXT is task, softirq or hardirq, and PID is that of `current`.
  *
- * It can also have a work item wait, and find out whether timers have a period, and whether a CPU
- * has one timer.
+ * It can also have a work item wait, or each take longer, and find out whether timers have a
+ * period, and whether a CPU has one timer.
  */
 #include <linux/debugfs.h>
+#include <linux/delay.h>
 #include <linux/hrtimer.h>
 #include <linux/kallsyms.h>
 #include <linux/module.h>
@@ -33,6 +34,10 @@ enum { GOES_ON, WAITS_BEFORE, WAITS_AFTER, WAITS };
 static int hold;
 module_param(hold, int, 0600);
 MODULE_PARM_DESC(hold, "1: the next item waits at its start; 2: at its end; 3: one waits; 0: none");
+
+static unsigned int after;
+module_param(after, uint, 0400);
+MODULE_PARM_DESC(after, "How many microseconds each item keeps its CPU after its end");
 
 static unsigned long period;
 module_param(period, ulong, 0400);
@@ -103,8 +108,10 @@ static void count_work(void *unused, struct work_struct *work)
 /* The item may be gone. */
 static void after_work(void *unused, struct work_struct *work, work_func_t function)
 {
-	if (is_of_module(function))
-		wait_where(WAITS_AFTER);
+	if (!is_of_module(function))
+		return;
+	udelay(after);
+	wait_where(WAITS_AFTER);
 }
 
 /* A timer of the module whose handler runs, and when it was to expire. */
