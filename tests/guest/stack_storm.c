@@ -5,9 +5,9 @@
  * true at one moment: never part of one state and part of another. A thread that stays has
  * its rows once. The kernel log stays clean.
  *
- * SNAPSHOTS, if set, is the number of snapshots of each table, and WALKS the number of times
- * that the stack of one thread is walked while the thread returns from one call and makes
- * another.
+ * SNAPSHOTS, if set, is the number of snapshots of each table, WALKS the number of times that the
+ * stack of one thread is walked while the thread returns from one call and makes another, and
+ * LOOKS the number of times that it does so at each place where the walk can be stopped.
  */
 #include <poll.h>
 #include <sched.h>
@@ -29,7 +29,8 @@
 #define MARKERS 20
 #define STACK 4096
 
-static atomic_ulong *births, *stops;
+/* Shared with the children. `nap` is how many nanoseconds a call below lasts at least. */
+static atomic_ulong *births, *stops, *nap;
 
 static int exit_at_once(void *unused)
 {
@@ -114,16 +115,23 @@ static void interrupt(void *unused)
 	}
 }
 
-static void feed(void *unused)
+static void give_byte(int end)
 {
+	struct timespec moment = { .tv_nsec = *nap };
 	char byte;
 
+	if (moment.tv_nsec)
+		must(nanosleep(&moment, NULL));
+	must(write(end, "x", 1));
+	must(read(answer[0], &byte, 1));
+}
+
+static void feed(void *unused)
+{
 	stay_on_last_cpu();
 	for (;;) {
-		must(write(read_end[1], "x", 1));
-		must(read(answer[0], &byte, 1));
-		must(write(poll_end[1], "x", 1));
-		must(read(answer[0], &byte, 1));
+		give_byte(read_end[1]);
+		give_byte(poll_end[1]);
 	}
 }
 
@@ -247,13 +255,50 @@ static bool more(long done, long opens, long seen)
 	return done < opens || (!seen && done < 50 * opens);
 }
 
+#define PARAMETERS "/sys/module/run_between/parameters/"
+
+/*
+ * The thread makes another call while the table reads it: at each place where that can matter, each
+ * frame of its stack among them. How many stacks mix two calls.
+ */
+static long mixed_by_turns(pid_t pid, long looks)
+{
+	unsigned long stops = 1;
+	long places = 0, mixed = 0;
+	char text[40];
+
+	/* After a turn, the thread is in the other call when the look goes on. */
+	*nap = 1000000 * slower();
+	snprintf(text, sizeof(text), "pid=%d frames=1", pid);
+	load_module("/tests/run_between.ko", text);
+	for (long done = 0; more(done, looks, places); done++)
+		for (unsigned long at = 1; at <= stops; at++) {
+			struct rows *frames;
+			unsigned long passed;
+
+			snprintf(text, sizeof(text), "%lu", at);
+			write_file(PARAMETERS "at", text);
+			write_file(PARAMETERS "passed", "0");
+			frames = rows_read("kframes");
+			passed = parameter_value("run_between", "passed");
+			stops = passed > stops ? passed : stops;
+			mixed += !one_place(frames, pid, &places);
+			rows_free(frames);
+		}
+	if (parameter_value("run_between", "late"))
+		die("the thread does not make another call");
+	ksft_print_msg("%lu stops: %ld stacks, %ld mix two calls\n", stops, places, mixed);
+	return mixed;
+}
+
 int main(int argc, char **argv)
 {
 	long snapshots = rounds("SNAPSHOTS", 20, 100),
-	     walks = rounds("WALKS", 400, 3000) / slower();
+	     walks = rounds("WALKS", 400, 3000) / slower(),
+	     looks = rounds("LOOKS", 4, 50);
 	long marks = 0, places = 0, done, walked;
 	bool there = true, used = true, whole = true, single = true;
-	pid_t marker[MARKERS], storm[3], marked, placed;
+	pid_t marker[MARKERS], storm[3], marked, placed, interrupter;
 	char pids[20];
 
 	if (argc > 1)
@@ -261,9 +306,10 @@ int main(int argc, char **argv)
 	ksft_print_header();
 	ksft_set_plan(6);
 	load_taskscope("");
-	births = mmap(NULL, 2 * sizeof(*births), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+	births = mmap(NULL, 3 * sizeof(*births), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		      -1, 0);
 	stops = births + 1;
+	nap = births + 2;
 	must(pipe(read_end));
 	must(pipe(poll_end));
 	must(pipe(answer));
@@ -300,13 +346,16 @@ int main(int argc, char **argv)
 	snprintf(pids, sizeof(pids), "%d", placed);
 	write_set_pid(pids);
 	stay_on(0);
-	start_child(interrupt, NULL);
+	interrupter = start_child(interrupt, NULL);
 	for (walked = 0; more(walked, walks, places); walked++) {
 		struct rows *frames = rows_read("kframes");
 
 		single &= one_place(frames, placed, &places);
 		rows_free(frames);
 	}
+	end_child(interrupter);
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		single &= !mixed_by_turns(placed, looks);
 	ksft_print_msg("%lu processes died, %lu stops; %ld calls met of %ld, %ld stacks of %ld\n",
 		       *births, *stops, marks, done, places, done + walked);
 	ksft_test_result(there, "threads that stay: their rows are there once\n");

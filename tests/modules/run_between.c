@@ -3,7 +3,8 @@
  * Stops taskscope at one of the places where it reads a thread, the one with the number `at`,
  * until thread `pid` has been switched away from once more, and stands still again. The places
  * are the read barriers, which Rust code calls as a function and no other code of the kernel
- * does, and the look at the thread's state. taskscope must be loaded before this module.
+ * does, the look at the thread's state, and with `frames` each step of the unwinder of x86.
+ * taskscope must be loaded before this module.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -11,10 +12,17 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/timekeeping.h>
+#ifdef CONFIG_X86
+#include <asm/unwind.h>
+#endif
 
 static int pid;
 module_param(pid, int, 0);
 MODULE_PARM_DESC(pid, "The thread, which sleeps often, on another CPU than the reader");
+
+static bool frames;
+module_param(frames, bool, 0400);
+MODULE_PARM_DESC(frames, "Whether each frame of the thread's kernel stack is a place, on x86");
 
 static ulong at;
 module_param(at, ulong, 0600);
@@ -64,7 +72,28 @@ static struct kprobe state = {
 	.pre_handler = wait_for_turn,
 };
 
+#ifdef CONFIG_X86
+static int wait_at_frame(struct kprobe *probe, struct pt_regs *regs)
+{
+	const struct unwind_state *unwinding = (void *)regs_get_kernel_argument(regs, 0);
+
+	return unwinding->task == task ? wait_for_turn(probe, regs) : 0;
+}
+
+static struct kprobe frame = {
+	.symbol_name = "unwind_next_frame",
+	.pre_handler = wait_at_frame,
+};
+
+static struct kprobe *probes[] = { &barrier, &state, &frame };
+#else
 static struct kprobe *probes[] = { &barrier, &state };
+#endif
+
+static int count(void)
+{
+	return IS_ENABLED(CONFIG_X86) && !frames ? ARRAY_SIZE(probes) - 1 : ARRAY_SIZE(probes);
+}
 
 static int __init run_between_init(void)
 {
@@ -73,7 +102,7 @@ static int __init run_between_init(void)
 	task = get_pid_task(find_vpid(pid), PIDTYPE_PID);
 	if (!task)
 		return -ESRCH;
-	error = register_kprobes(probes, ARRAY_SIZE(probes));
+	error = register_kprobes(probes, count());
 	if (error)
 		put_task_struct(task);
 	return error;
@@ -81,7 +110,7 @@ static int __init run_between_init(void)
 
 static void __exit run_between_exit(void)
 {
-	unregister_kprobes(probes, ARRAY_SIZE(probes));
+	unregister_kprobes(probes, count());
 	put_task_struct(task);
 }
 
