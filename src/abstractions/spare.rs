@@ -163,6 +163,20 @@ mod tests {
     }
 
     #[test]
+    fn memory_of_exactly_the_least_or_the_most_is_lent() -> Result {
+        let spare = Spare::<u64>::new()?;
+        let first = spare.lend(64, 64)?;
+        let (memory, capacity) = (first.as_ptr(), first.capacity());
+
+        drop(first);
+        // This would get the memory if it had been freed.
+        let _other = KVVec::<u64>::with_capacity(capacity, GFP_KERNEL)?;
+        assert_eq!(spare.lend(1, capacity)?.as_ptr(), memory);
+        assert_eq!(spare.lend(capacity, 2 * capacity)?.as_ptr(), memory);
+        Ok(())
+    }
+
+    #[test]
     fn the_larger_memory_is_kept() -> Result {
         let spare = Spare::<u64>::new()?;
         let small = spare.lend(8, 8)?;

@@ -93,11 +93,7 @@ impl Uframes {
             _ => false,
         };
 
-        if self.names.is_full() {
-            self.rows.iter().filter(is_unnamed).count()
-        } else {
-            0
-        }
+        self.rows.iter().filter(is_unnamed).count()
     }
 }
 

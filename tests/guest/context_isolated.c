@@ -24,10 +24,8 @@
 #include "contexts.h"
 #include "cpus.h"
 #include "guest.h"
+#include "isolation.h"
 
-#define CGROUPS "/sys/fs/cgroup/"
-#define PARTITION CGROUPS "isolated/"
-#define CPU_FILES "/sys/devices/system/cpu/"
 #define TRACER "/sys/kernel/tracing/instances/isolated/"
 
 static const char * const per_cpu[] = {
@@ -37,38 +35,6 @@ static const char * const per_cpu[] = {
 #define PER_CPU (sizeof(per_cpu) / sizeof(*per_cpu))
 
 static bool rt;
-
-/* Why a CPU is isolated, as the kernel's files say. */
-struct isolation {
-	bool isolcpus, cpuset, nohz_full;
-};
-
-static bool is_listed(const char *path, int cpu)
-{
-	int cpus[CPUS_MAX], count = listed_cpus(path, cpus);
-
-	for (int i = 0; i < count; i++)
-		if (cpus[i] == cpu)
-			return true;
-	return false;
-}
-
-static struct isolation isolation_of(int cpu)
-{
-	struct isolation isolation = {
-		.isolcpus = is_listed(CPU_FILES "isolated", cpu),
-		.nohz_full = !access(CPU_FILES "nohz_full", F_OK) &&
-			     is_listed(CPU_FILES "nohz_full", cpu),
-	};
-
-	isolation.cpuset = !isolation.isolcpus && is_listed(CGROUPS "cpuset.cpus.isolated", cpu);
-	return isolation;
-}
-
-static bool is_isolated(struct isolation isolation)
-{
-	return isolation.isolcpus || isolation.cpuset || isolation.nohz_full;
-}
 
 /* Every online CPU has its rows: either complete, or with nothing but its number. */
 static bool rows_fit(const struct contexts *table, bool all)
@@ -161,30 +127,6 @@ static bool rows_fit_now(bool all)
 			printf("%s\n", table->summary[i]);
 	contexts_free(table);
 	return good;
-}
-
-/* Makes the partition; it holds the CPU, if cpu is not negative, and no other. */
-static void make_partition(int cpu)
-{
-	char number[20];
-
-	write_file(CGROUPS "cgroup.subtree_control", "+cpuset");
-	must(mkdir(PARTITION, 0755));
-	snprintf(number, sizeof(number), "%d", cpu);
-	write_file(PARTITION "cpuset.cpus", number);
-}
-
-static void isolate(bool isolated, int cpu)
-{
-	write_file(PARTITION "cpuset.cpus.partition", isolated ? "isolated" : "member");
-	if (isolation_of(cpu).cpuset != isolated)
-		die("CPU %d is %sisolated", cpu, isolated ? "not " : "");
-}
-
-static void remove_partition(void)
-{
-	must(rmdir(PARTITION));
-	write_file(CGROUPS "cgroup.subtree_control", "-cpuset");
 }
 
 /* The tracepoints that name a function of a module, and sched_switch. */

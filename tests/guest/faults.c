@@ -3,7 +3,11 @@
  * Fault injection: the first, the second, the third ... memory allocation or copy to or from
  * user space fails, in loading the module and in opening and reading each of its files,
  * until an operation meets no fault. The operation must return the matching error, leave
- * nothing half done, and succeed the next time.
+ * nothing half done, and succeed the next time. An open that succeeds in spite of the fault
+ * must show all that it shows without.
+ *
+ * In some opens the next allocation from a slab fails, too: where memory need not be contiguous,
+ * kvrealloc() tries a second time, and nobody sees a single fault.
  *
  * The files are those that the directory has, so a new table is included. kmemleak checks
  * for leaks when the guest ends.
@@ -19,7 +23,11 @@
 
 #include <kselftest.h>
 
+#include "contexts.h"
 #include "guest.h"
+#include "isolation.h"
+#include "rows.h"
+#include "whole.h"
 
 #define DEBUGFS "/sys/kernel/debug/"
 
@@ -31,7 +39,7 @@ static const char * const copies[] = { "fail_usercopy" };
 
 #define SIZE(array) (sizeof(array) / sizeof(*(array)))
 
-static int fail_nth;
+static int fail_nth, make_it_fail;
 
 static void set(const char *capability, const char *name, const char *value)
 {
@@ -56,16 +64,28 @@ static void set_up(void)
 		/* No log line for faults that the test asks for. */
 		set(allocations[i], "verbose", "0");
 	}
+	/* An allocation of a task with make-it-fail, after that of fail-nth. */
+	set("failslab", "task-filter", "Y");
+	set("failslab", "probability", "100");
 	set("fail_page_alloc", "min-order", "0");
 	set("fail_page_alloc", "ignore-gfp-highmem", "N");
 	set("fail_usercopy", "verbose", "0");
 	fail_nth = must(open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC));
+	make_it_fail = must(open("/proc/thread-self/make-it-fail", O_RDWR | O_CLOEXEC));
 }
 
-static void arm(int nth)
+/* How many allocations fail. */
+enum faults { ONE, TWO };
+
+static void arm(int nth, enum faults faults)
 {
 	char text[20];
 
+	if (faults == TWO) {
+		/* That of fail-nth counts, too. */
+		set("failslab", "times", "2");
+		must(pwrite(make_it_fail, "1", 1, 0));
+	}
 	must(pwrite(fail_nth, text, snprintf(text, sizeof(text), "%d", nth), 0));
 }
 
@@ -82,6 +102,7 @@ static bool disarm(void)
 
 	if (pwrite(fail_nth, "0", 1, 0) != 1)
 		must(pwrite(fail_nth, "0", 1, 0));
+	must(pwrite(make_it_fail, "0", 1, 0));
 	errno = error;
 	return met;
 }
@@ -174,7 +195,7 @@ static void sweep_load(void)
 
 		if (nth > MOST)
 			die("the faults of a load do not end");
-		arm(nth);
+		arm(nth, ONE);
 		error = load();
 		met = disarm();
 		sweep.faults += met;
@@ -197,42 +218,106 @@ static void sweep_load(void)
 	report(&sweep, "allocations fail, load of", "the module");
 }
 
-/* Whether two texts are of the same table. */
-static bool alike(const char *text, const char *other)
+/* How many rows follow each other with the PID of the first. */
+static size_t block(const struct rows *table, size_t row)
 {
-	size_t first = strcspn(text, "\n"), size = strlen(text), other_size = strlen(other);
+	size_t end = row;
 
-	/* The same first line, and a newline at the end. */
-	return size > first && other_size > first && !strncmp(text, other, first + 1) &&
-	       text[size - 1] == '\n' && other[other_size - 1] == '\n';
+	while (end < table->rows && table->pid[end] == table->pid[row])
+		end++;
+	return end - row;
+}
+
+/* Whether a thread that has rows in `table` from `row` on has the same rows in `other`. */
+static bool same_block(const struct rows *table, size_t row, const struct rows *other)
+{
+	size_t at = rows_find(other, table->pid[row]), count = block(table, row);
+
+	if (at == other->rows || block(other, at) != count)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		for (int column = 0; column < table->columns; column++)
+			if (strcmp(table->value[row + i][column], other->value[at + i][column]))
+				return false;
+	return true;
+}
+
+/* Whether the tables differ in a thread that has the same rows in `before` and in a table of now. */
+static bool lacks_some(const char *name, const struct rows *before, const struct rows *table)
+{
+	struct rows *now = NULL;
+	bool lacks = false;
+
+	for (size_t row = 0; row < before->rows && !lacks; row += block(before, row)) {
+		/* The reader itself calls open() at several places. */
+		if (before->pid[row] == getpid() || same_block(before, row, table))
+			continue;
+		if (!now)
+			now = rows_read(name);
+		lacks = same_block(before, row, now);
+		if (lacks)
+			ksft_print_msg("PID %d:\n%s\nwithout the fault:\n%s\n", before->pid[row],
+				       table->text, now->text);
+	}
+	if (now)
+		rows_free(now);
+	return lacks;
+}
+
+static bool is_table(const char *name)
+{
+	return strcmp(name, "current") && strcmp(name, "set_pid");
+}
+
+/*
+ * What is wrong with the text of a file that could be opened, or NULL. A table is compared with a
+ * usual one: an open that meets a fault fails, or shows all that it shows without.
+ */
+static const char *judge(const char *name, const struct rows *usual, char *text, size_t size)
+{
+	const char *problem = whole(name, text, size);
+	struct rows *table;
+
+	if (problem || !is_table(name))
+		return problem;
+	table = rows_parse(memcpy(malloc(size + 1), text, size + 1), size);
+	if (!strcmp(name, "contexts"))
+		problem = table->rows == usual->rows ? NULL : "a row is missing";
+	/* The rows of `cpus` are of CPUs, and whole() looks for each of them. */
+	else if (strcmp(name, "cpus") && lacks_some(name, usual, table))
+		problem = "a thread that has not run has other rows";
+	rows_free(table);
+	return problem;
 }
 
 /*
  * With `anew`, the module is reloaded before each open: it then has no memory left from a
  * table before and must allocate all of it.
  */
-static void sweep_open(const char *path, const char *name, int flags, int expected, bool anew,
+static void sweep_open(const char *path, const char *name, int flags, enum faults faults, bool anew,
 		       const char *what)
 {
-	char *usual = slurp(path, NULL);
+	struct rows *usual = is_table(name) ? rows_read(name) : NULL;
 	struct sweep sweep = {};
 	bool met = true;
 
 	for (int nth = 1; met; nth++) {
-		int file;
+		const char *problem;
+		size_t size;
 		char *text;
+		int file;
 
 		if (nth > MOST)
 			die("the faults of opening %s do not end", name);
 		if (anew && (unload_module("taskscope") || load()))
 			die("the module cannot be reloaded");
-		arm(nth);
+		arm(nth, faults);
 		file = open(path, flags | O_CLOEXEC);
 		met = disarm();
 		sweep.faults += met;
 		if (file < 0) {
 			sweep.errors++;
-			if (!met || errno != expected)
+			if (!met || errno != ENOMEM)
 				wrong(&sweep, "open", nth, errno);
 			file = open(path, flags | O_CLOEXEC);
 			if (file < 0) {
@@ -240,13 +325,15 @@ static void sweep_open(const char *path, const char *name, int flags, int expect
 				continue;
 			}
 		}
-		text = slurp_descriptor(file, NULL);
-		if (!text || !alike(usual, text))
-			wrong(&sweep, "opened, but not readable", nth, 0);
+		text = slurp_descriptor(file, &size);
+		problem = text ? judge(name, usual, text, size) : "opened, but not readable";
+		if (problem)
+			wrong(&sweep, problem, nth, 0);
 		free(text);
 		close(file);
 	}
-	free(usual);
+	if (usual)
+		rows_free(usual);
 	report(&sweep, what, name);
 }
 
@@ -266,7 +353,7 @@ static void sweep_read(const char *path, const char *name, int expected, const c
 
 		if (nth > MOST)
 			die("the faults of reading %s do not end", name);
-		arm(nth);
+		arm(nth, ONE);
 		count = read(file, buffer, sizeof(buffer));
 		met = disarm();
 		sweep.faults += met;
@@ -300,10 +387,10 @@ static void sweep_file(const char *name)
 	if (status.st_mode & 0200)
 		write_file(path, "1");
 	/* For one table only: a load takes long, and all tables share the kept memory. */
-	sweep_open(path, name, O_RDONLY, ENOMEM, !strcmp(name, "threads"),
-		   "allocations fail, open of");
-	sweep_open(path, name, status.st_mode & 0200 ? O_RDWR : O_RDONLY, ENOMEM, false,
-		   "allocations fail, another open of");
+	sweep_open(path, name, O_RDONLY, ONE, !strcmp(name, "threads"),
+		   "an allocation fails, open of");
+	sweep_open(path, name, status.st_mode & 0200 ? O_RDWR : O_RDONLY, TWO, false,
+		   "two allocations fail, open of");
 	sweep_read(path, name, ENOMEM, "allocations fail, read of");
 	spare(allocations, SIZE(allocations), true);
 	spare(copies, SIZE(copies), false);
@@ -312,6 +399,32 @@ static void sweep_file(const char *name)
 	spare(copies, SIZE(copies), true);
 	if (status.st_mode & 0200)
 		close(must(open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)));
+}
+
+#define ISOLATED 2
+
+/*
+ * With the first CPU isolated, whose rows come first: their memory is allocated then, and not with
+ * that of other rows.
+ */
+static void sweep_isolated(void)
+{
+	int cpus[CPUS_MAX];
+
+	if (online_cpus(cpus) < 2) {
+		ksft_test_result_skip("isolated CPU: there is only one\n");
+		ksft_test_result_skip("isolated CPU: there is only one\n");
+		return;
+	}
+	stay_on(cpus[1]);
+	make_partition(cpus[0]);
+	isolate(true, cpus[0]);
+	sweep_open(TABLES "cpus", "cpus", O_RDONLY, TWO, false,
+		   "two allocations fail, isolated CPU, open of");
+	sweep_open(TABLES "contexts", "contexts", O_RDONLY, TWO, false,
+		   "two allocations fail, isolated CPU, open of");
+	isolate(false, cpus[0]);
+	remove_partition();
 }
 
 int main(void)
@@ -335,10 +448,11 @@ int main(void)
 	if (error)
 		die("the module does not unload: %s", strerror(error));
 
-	ksft_set_plan(1 + 4 * file_count);
+	ksft_set_plan(1 + 4 * file_count + ISOLATED);
 	sweep_load();
 	load_taskscope("");
 	for (size_t i = 0; i < file_count; i++)
 		sweep_file(files[i]);
+	sweep_isolated();
 	ksft_finished();
 }

@@ -2,7 +2,7 @@
 /*
  * A fatal signal ends an open and a read of every table in every phase: while tasks are
  * walked, threads are visited, addresses are hashed, rows are laid out, and the rows before
- * an offset are skipped.
+ * an offset are skipped. It also ends a write to set_pid.
  *
  * A test module counts how often taskscope checks for a fatal signal on behalf of a reader,
  * and kills the reader at the n-th check: the open must fail and do nothing more. The number
@@ -38,8 +38,11 @@
 /* At how many of the checks a reader is killed. */
 #define TRIES 3
 
-enum operation { OPEN, READ, SKIP, NOTHING };
-static const char * const operations[] = { "open", "read", "skip", "nothing" };
+/* At most this number of bytes of a list is read between two checks. */
+#define BYTES 4096
+
+enum operation { OPEN, READ, SKIP, NOTHING, WRITE };
+static const char * const operations[] = { "open", "read", "skip", "nothing", "write" };
 
 static const struct {
 	const char *name;
@@ -89,7 +92,22 @@ static int open_table(const struct table *table)
 	return must(open(path, O_RDONLY | O_CLOEXEC));
 }
 
-/* Runs an operation on a descriptor; the open needs none. */
+/* Adds many PIDs to the list, by one write, after it has been emptied with O_TRUNC. Returns its size. */
+static size_t list_many(int truncate)
+{
+	int descriptor = must(open(SET_PID, O_WRONLY | O_CLOEXEC | truncate));
+	char *list = malloc(8 * 20000);
+	size_t size = 0;
+
+	for (int i = 1; i < 20000; i++)
+		size += sprintf(list + size, "%d ", i);
+	must(write(descriptor, list, size));
+	close(descriptor);
+	free(list);
+	return size;
+}
+
+/* Runs an operation on a descriptor; the open and the write need none. */
 static void operate(const struct table *table, enum operation operation, int descriptor)
 {
 	switch (operation) {
@@ -104,6 +122,9 @@ static void operate(const struct table *table, enum operation operation, int des
 	case SKIP:
 		/* A read of the last byte lays out all rows. */
 		must(pread(descriptor, text, 1, table->size - 1));
+		break;
+	case WRITE:
+		list_many(0);
 		break;
 	case NOTHING:
 		memset(text, 0, sizeof(text));
@@ -145,7 +166,8 @@ static struct counts count(const struct table *table, enum operation operation, 
 	must(pipe2(ready, O_CLOEXEC));
 	pid = fork_child();
 	if (!pid) {
-		int descriptor = operation == OPEN ? -1 : open_table(table);
+		bool opens = operation == OPEN || operation == WRITE;
+		int descriptor = opens ? -1 : open_table(table);
 
 		must(write(ready[1], &byte, 1));
 		must(read(go[0], &byte, 1));
@@ -250,6 +272,33 @@ static void test_skip(const struct table *table)
 			 "%s: killed at any check of a skip: the skip stops\n", table->name);
 }
 
+/* A write that is killed at any check leaves the list as it was. */
+static void test_write(void)
+{
+	const struct table table = { .name = "set_pid" };
+	size_t size = list_many(O_TRUNC);
+	int checks = count(&table, WRITE, 0).asked;
+	bool good = true;
+
+	ksft_test_result(checks >= (int)(size / BYTES),
+			 "set_pid: a write of %zu bytes checks for a fatal signal once per %d\n",
+			 size, BYTES);
+	for (int i = 0; i < TRIES; i++) {
+		struct counts counts;
+		char *list;
+
+		close(must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC)));
+		counts = count(&table, WRITE, 1 + i * (checks - 1) / (TRIES - 1));
+		list = slurp(SET_PID, NULL);
+		if (!was_killed(counts.status) || *list) {
+			ksft_print_msg("status %#x, the list is %.20s...\n", counts.status, list);
+			good = false;
+		}
+		free(list);
+	}
+	ksft_test_result(good, "set_pid: killed at any check of a write: the list is as before\n");
+}
+
 static int compare(const void *one, const void *other)
 {
 	double difference = *(double *)one - *(double *)other;
@@ -335,18 +384,6 @@ static bool all_whole(void)
 	return good;
 }
 
-static void list_many(void)
-{
-	int descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
-	char *list = malloc(8 * 20000), *end = list;
-
-	for (int i = 1; i < 20000; i++)
-		end += sprintf(end, "%d ", i);
-	must(write(descriptor, list, end - list));
-	close(descriptor);
-	free(list);
-}
-
 int main(void)
 {
 	long threads = setting("KILLED_THREADS", 2200);
@@ -356,7 +393,7 @@ int main(void)
 	bool good = true;
 
 	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(tables) * 5 + 2);
+	ksft_set_plan(ARRAY_SIZE(tables) * 5 + 4);
 	must(setrlimit(RLIMIT_CORE, &files));
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
@@ -370,7 +407,7 @@ int main(void)
 		struct table table;
 
 		if (lists)
-			list_many();
+			list_many(O_TRUNC);
 		table = look_at(i, threads);
 		test_open(&table);
 		test_skip(&table);
@@ -379,6 +416,7 @@ int main(void)
 		if (lists)
 			close(must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC)));
 	}
+	test_write();
 	ksft_test_result(good, "killed at %d moments of each operation: all readers die\n",
 			 moments);
 	ksft_test_result(all_whole(), "after the kills: every table is complete\n");

@@ -89,17 +89,13 @@ impl<C: Callback> ThreadedIrq<C> {
     ///
     /// `ENOMEM`, `ENOSPC` if all numbers are in use, or `EAGAIN` if there can be no more threads.
     pub(crate) fn new(callback: C, cpu: CpuId) -> Result<Self> {
-        // CAST: Flags of 32 bits.
-        const NOREQUEST: c_ulong = bindings::IRQ_NOREQUEST as c_ulong;
-        /// The kernel wants this of an interrupt that has no handler besides the thread. CAST: As above.
+        /// The kernel wants this of an interrupt that has no handler besides the thread. CAST: Flags of 32 bits.
         const ONESHOT: c_ulong = bindings::IRQF_ONESHOT as c_ulong;
 
         let callback = KBox::pin(callback, GFP_KERNEL)?;
         let descriptor = Descriptor::new()?;
         let number = descriptor.0;
 
-        // SAFETY: `descriptor` owns the number, whose interrupt has no handler yet.
-        unsafe { bindings::irq_modify_status(number, NOREQUEST, 0) };
         // SAFETY: `descriptor` owns the number, whose interrupt has no handler yet. The chip is a static that does
         // nothing. A flow handler that masks nothing needs nothing of the chip.
         unsafe {

@@ -190,7 +190,6 @@ impl ProbeWork {
         self.answers.unwanted.store(true, Relaxed);
         drop(works);
         drop(thread);
-        drop(online);
         Ok(())
     }
 
