@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Stops the next walk over the task list at its break, between two critical sections, until
- * `let_go` is set. taskscope must be loaded before this module.
+ * Stops the next walk over the task list at a break, between two critical sections, until
+ * `let_go` is set: at the first break, or at the one with the number `at`. taskscope must be
+ * loaded before this module.
  */
 #include <linux/module.h>
 #include <linux/sched.h>
 
 #include "kprobe.h"
+
+static int at = 1;
+module_param(at, int, 0400);
+MODULE_PARM_DESC(at, "The break, counted from 1");
 
 static bool stopped;
 module_param(stopped, bool, 0400);
@@ -28,7 +33,7 @@ static void wait_instead(void)
 
 static int divert(struct kprobe *probe, struct pt_regs *regs)
 {
-	if (stopped)
+	if (stopped || --at > 0)
 		return 0;
 	WRITE_ONCE(inside, true);
 	WRITE_ONCE(stopped, true);
