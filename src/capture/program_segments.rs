@@ -142,7 +142,8 @@ fn bss(parts: &Parts, regions: &mut dyn Regions) -> Result<Segment> {
     if data_end == 0 || regions.at(data_end - 1)?.is_none() {
         return Ok(Segment::Nothing);
     }
-    for _ in 0..PIECES_MAX {
+    // The last look finds no other piece.
+    for _ in 0..PIECES_MAX + 1 {
         let next = regions.at(end)?.filter(|next| {
             end != parts.heap.start
                 && next.range.start == end
@@ -385,6 +386,24 @@ mod tests {
             bss(&[data, memory(0x6000..0x7000), memory(0x7000..0x9000)]),
             Some(At(0x5800..0x7000))
         );
+    }
+
+    #[test]
+    fn pieces_of_bss_are_limited() -> Result {
+        let mut regions = KVec::new();
+
+        regions.push(file(0x5000..0x6000, 1), GFP_KERNEL)?;
+        for at in 0..PIECES_MAX + 1 {
+            let start = 0x6000 + 0x10 * at;
+
+            regions.push(memory(start..start + 0x10), GFP_KERNEL)?;
+        }
+        assert_eq!(segment("bss", &parts(), &regions), Some(InPieces));
+        assert_eq!(
+            segment("bss", &parts(), &regions[..PIECES_MAX + 1]),
+            Some(At(0x5800..0x6000 + 0x10 * PIECES_MAX))
+        );
+        Ok(())
     }
 
     /// A program, its heap and its stack.

@@ -260,6 +260,20 @@ static void test_snapshots(void)
 	free(text);
 }
 
+/* A number may go on in the next write, but not in the one after a refused one. */
+static bool refused_between(void)
+{
+	int file = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
+	bool good;
+
+	must(write(file, "12", 2));
+	good = write(file, "x", 1) == -1 && errno == EINVAL;
+	must(write(file, "34", 2));
+	good &= lists(12, 34);
+	close(file);
+	return good & lists(12, 34);
+}
+
 static void test_refused(void)
 {
 	static const char * const lists[] = {
@@ -289,6 +303,8 @@ static void test_refused(void)
 			 "bytes above 127: EINVAL, the list is unchanged\n");
 	ksft_test_result(holds("threads", leader, other),
 			 "after the invalid lists: the tables have rows of the old list\n");
+	ksft_test_result(refused_between(),
+			 "an invalid list after a number: the next digits are another number\n");
 }
 
 /* From now on this process may write to files in the directory, but not truncate them. */
@@ -463,7 +479,7 @@ static void test_long_list(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(41);
+	ksft_set_plan(42);
 	load_taskscope("");
 	tid = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	leader = start_child(start_thread, NULL);
