@@ -14,6 +14,7 @@
  * 50 ms on a machine that is not busy.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -52,15 +53,17 @@ static const struct {
 	bool leaders;
 	/* Whether all rows of a task are laid out together, by the read of the file. */
 	bool one;
+	/* Whether a section also ends at each address space. */
+	bool spaces;
 } tables[] = {
 	{ "threads", 1024 },
 	{ "processes", 1024, .leaders = true },
 	{ "kstacks", 1024 },
 	{ "kframes", 64, .one = true },
 	{ "syscalls", 1024 },
-	{ "ustacks", 1024 },
-	{ "uframes", 1024 },
-	{ "segments", 1024, .leaders = true },
+	{ "ustacks", 1024, .spaces = true },
+	{ "uframes", 1024, .spaces = true },
+	{ "segments", 1024, .leaders = true, .spaces = true },
 	{ "set_pid", .one = true },
 };
 
@@ -73,7 +76,7 @@ static struct {
 struct table {
 	const char *name;
 	size_t size;
-	long rows, sections, laid_out;
+	long rows, sections, most_sections, laid_out;
 };
 
 /* What the test module has counted for a reader. */
@@ -208,6 +211,8 @@ static struct table look_at(size_t which, long threads)
 	if (tables[which].section) {
 		/* All but the last byte. */
 		table.sections = (tasks - 1) / tables[which].section;
+		/* Other threads need a few more. */
+		table.most_sections = tables[which].spaces ? LONG_MAX : table.sections + 5;
 		table.laid_out = tables[which].one ? tasks : table.rows;
 	}
 	return table;
@@ -251,6 +256,9 @@ static void test_open(const struct table *table)
 	ksft_test_result(!whole.status && whole.opened == 1 && whole.sections >= table->sections &&
 			 whole.asked_before >= whole.sections,
 			 "%s: open checks for a fatal signal in every critical section\n",
+			 table->name);
+	ksft_test_result(whole.sections <= table->most_sections,
+			 "%s: open has no more critical sections than its threads need\n",
 			 table->name);
 	ksft_test_result(after >= table->laid_out / ROWS,
 			 "%s: open checks for a fatal signal once per %d rows of layout\n",
@@ -393,7 +401,7 @@ int main(void)
 	bool good = true;
 
 	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(tables) * 5 + 4);
+	ksft_set_plan(ARRAY_SIZE(tables) * 6 + 4);
 	must(setrlimit(RLIMIT_CORE, &files));
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
