@@ -90,6 +90,8 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
     /// same on all architectures that have Rust.
     const PROT_READ: usize = 1;
     const MAP_PRIVATE: usize = 2;
+    /// To remove the mapping takes memory. If it stayed, this module could not be unloaded until the process has ended.
+    const UNMAP_TRIES: usize = 3;
 
     // A kernel thread may open files for others, and has no address space to map them into.
     if kernel::current!().mm().is_none() {
@@ -114,10 +116,14 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
     let _ = UserSlice::new(UserPtr::from_addr(address), 1)
         .reader()
         .read::<u8>();
-    // SAFETY: The address is in user space, where no mapping is needed by the kernel. It is that of the
-    // mapping made above, unless the process has replaced that. The thread has an address space, as
-    // for `vm_mmap()`.
-    unsafe { bindings::vm_munmap(address, PAGE_SIZE) };
+    for _ in 0..UNMAP_TRIES {
+        // SAFETY: The address is in user space, where no mapping is needed by the kernel. It is that of the
+        // mapping made above, unless the process has replaced that. The thread has an address space, as
+        // for `vm_mmap()`.
+        if unsafe { bindings::vm_munmap(address, PAGE_SIZE) } == 0 {
+            break;
+        }
+    }
     Ok(None)
 }
 

@@ -290,6 +290,15 @@ static const char *judge(const char *name, const struct rows *usual, char *text,
 	return problem;
 }
 
+static bool is_in_use(void)
+{
+	char *count = slurp("/sys/module/taskscope/refcnt", NULL);
+	bool used = atoi(count);
+
+	free(count);
+	return used;
+}
+
 /*
  * With `anew`, the module is reloaded before each open: it then has no memory left from a
  * table before and must allocate all of it.
@@ -331,6 +340,8 @@ static void sweep_open(const char *path, const char *name, int flags, enum fault
 			wrong(&sweep, problem, nth, 0);
 		free(text);
 		close(file);
+		if (is_in_use())
+			wrong(&sweep, "something still refers to the module", nth, 0);
 	}
 	if (usual)
 		rows_free(usual);
