@@ -156,12 +156,33 @@ static int count(const struct rows *table, pid_t pid, const char *symbol, const 
 	return found;
 }
 
+/* The summary counts the rows that have a frame, and those that have a reason instead. */
+static bool has_right_counts(const struct rows *table)
+{
+	long frames = 0, running = 0, released = 0;
+	char words[160];
+
+	for (size_t row = 0; row < table->rows; row++) {
+		const char *frame = rows_value(table, row, "FRAME");
+
+		if (!strcmp(frame, "on-cpu"))
+			running++;
+		else if (!strcmp(frame, "released"))
+			released++;
+		else
+			frames++;
+	}
+	snprintf(words, sizeof(words), "\n# %ld frames, %ld threads on-cpu, %ld threads released\n",
+		 frames, running, released);
+	return strstr(table->summary, words);
+}
+
 /* The threads of deep_stack have frames of known functions, as many as their levels say. */
 static bool deep_as_known(const struct rows *table)
 {
 	char *text = slurp("/sys/kernel/debug/deep_stack", NULL), *line = text, words[100];
+	int pid, levels, truncated = 0;
 	bool good = true;
-	int pid, levels;
 
 	for (; *line; line = strchr(line, '\n') + 1) {
 		int frames, bottoms, descends, threads;
@@ -174,6 +195,7 @@ static bool deep_as_known(const struct rows *table)
 		threads = count(table, pid, "deep_stack_thread+", " [deep_stack]");
 		ksft_print_msg("%d levels: %d frames, %d of %d in deep_stack_descend()\n", levels,
 			       frames, descends, levels);
+		truncated += levels >= FRAMES;
 		if (levels < FRAMES)
 			good &= bottoms == 1 && descends == levels && threads == 1 &&
 				frames > levels + 2;
@@ -182,12 +204,12 @@ static bool deep_as_known(const struct rows *table)
 			good &= frames == FRAMES && bottoms == 1 && descends == FRAMES - bottoms &&
 				!threads;
 	}
-	snprintf(words, sizeof(words), "\n# 1 stacks truncated, to the innermost %d frames\n",
-		 FRAMES);
-	if (!strstr(table->summary, words))
+	snprintf(words, sizeof(words), "\n# %d stacks truncated, to the innermost %d frames\n",
+		 truncated, FRAMES);
+	if (truncated < 2 || !strstr(table->summary, words))
 		good = false;
 	free(text);
-	return good;
+	return good && has_right_counts(table);
 }
 
 /* The module is unloaded before the table is read; the open has kept the names. */
@@ -310,7 +332,7 @@ int main(void)
 	ksft_print_header();
 	ksft_set_plan(13);
 	load_taskscope("");
-	load_module(DEEP_STACK, "");
+	load_module(DEEP_STACK, "levels=4,24,100,100");
 	spinner = start_spinner();
 	sleeper = start_child(NULL, NULL);
 	wait_for_state(sleeper, sleeper, "S");
