@@ -139,6 +139,16 @@ mod tests {
     }
 
     #[test]
+    fn there_is_room_for_as_many_as_asked_for() -> Result {
+        for count in 0..2048 {
+            let map = AddressMap::<u8>::with_room(count, usize::MAX, GFP_KERNEL)?;
+
+            assert!(map.room() >= count);
+        }
+        Ok(())
+    }
+
+    #[test]
     fn without_memory_nothing_is_kept() {
         let mut map = AddressMap::<usize>::new();
 
