@@ -634,17 +634,15 @@ static void test_path_let_go(void)
 	rmdir(place);
 }
 
-/* A thread with one record; whether the summary says that its chain ends in a library. */
-static bool ends_in_library(unsigned long to)
+/* A thread with this frame pointer; whether the summary says that its chain ends in a library. */
+static bool chain_ends_in_library(unsigned long fp)
 {
 	static const char line[] =
 		"\n# 1 chains end in a library: callers are missing if it has no frame pointers\n";
 	char list[16];
 	bool found;
 
-	new_stack(1);
-	put_record(0x200, 0, to);
-	snprintf(list, sizeof(list), "%d\n", start_standing(at(0x100), at(0x200)));
+	snprintf(list, sizeof(list), "%d\n", start_standing(at(0x100), fp));
 	write_set_pid(list);
 	table = rows_read("uframes");
 	found = strstr(table->summary, line);
@@ -653,6 +651,14 @@ static bool ends_in_library(unsigned long to)
 	rows_free(table);
 	write_set_pid("");
 	return found;
+}
+
+/* The same for a thread with one record, which returns to that address. */
+static bool ends_in_library(unsigned long to)
+{
+	new_stack(1);
+	put_record(0x200, 0, to);
+	return chain_ends_in_library(at(0x200));
 }
 
 static void test_libraries(void)
@@ -665,6 +671,9 @@ static void test_libraries(void)
 			 "chain that ends in the program: the summary does not count it\n");
 	ksft_test_result(!ends_in_library((unsigned long)map(PAGE)),
 			 "chain that ends in anonymous memory: the summary does not count it\n");
+	new_stack(1);
+	ksft_test_result(!chain_ends_in_library(0),
+			 "chain of one frame in the program: the summary does not count it\n");
 }
 
 /* As many records as fit beside the innermost frame, all with the same return address. */
@@ -800,7 +809,7 @@ static void test_no_chain(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(59);
+	ksft_set_plan(60);
 	load_taskscope("");
 	test_chains();
 	test_edges();
