@@ -242,7 +242,9 @@ static bool same_block(const struct rows *table, size_t row, const struct rows *
 	return true;
 }
 
-/* Whether the tables differ in a thread that has the same rows in `before` and in a table of now. */
+/*
+ * Whether the tables differ in a thread that has the same rows in `before` and in a table of now.
+ */
 static bool lacks_some(const char *name, const struct rows *before, const struct rows *table)
 {
 	struct rows *now = NULL;

@@ -95,7 +95,7 @@ static int open_table(const struct table *table)
 	return must(open(path, O_RDONLY | O_CLOEXEC));
 }
 
-/* Adds many PIDs to the list, by one write, after it has been emptied with O_TRUNC. Returns its size. */
+/* Adds many PIDs to the list, by one write; with O_TRUNC to an empty one. Its size. */
 static size_t list_many(int truncate)
 {
 	int descriptor = must(open(SET_PID, O_WRONLY | O_CLOEXEC | truncate));

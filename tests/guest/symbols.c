@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The name of a frame in a module is that of the module which is there when the stack is read. While
- * `kframes` is opened, between two critical sections, a module with a sleeping thread is unloaded,
- * and another one with the same code is loaded at the same addresses. Each thread must have the
- * name of its own module, which the name of the thread says.
+ * The name of a frame in a module is that of the module which is there when the stack is read.
+ * While `kframes` is opened, between two critical sections, a module with a sleeping thread is
+ * unloaded, and another one with the same code is loaded at the same addresses. Each thread must
+ * have the name of its own module, which the name of the thread says.
  *
  * TURNS_OF_MODULES, if set, is how often this is tried. The kernel chooses the addresses.
  */
@@ -77,7 +77,8 @@ static bool is_named(const struct rows *table, pid_t pid, const char *module)
 
 	snprintf(begin, sizeof(begin), "%s_sleeps+", module);
 	snprintf(end, sizeof(end), " [%s]", module);
-	for (size_t row = rows_find(table, pid); row < table->rows && table->pid[row] == pid; row++) {
+	for (size_t row = rows_find(table, pid);
+	     row < table->rows && table->pid[row] == pid; row++) {
 		const char *frame = rows_value(table, row, "FRAME");
 
 		if (strchr(frame, '['))
@@ -135,7 +136,7 @@ int main(void)
 	for (long i = 0; i < most && (i < 2 || !turns[RIGHT]) && !turns[WRONG]; i++)
 		turns[take_turn()]++;
 	if (!turns[RIGHT] && !turns[WRONG])
-		ksft_test_result_skip("module in the place of another: the kernel chose another place\n");
+		ksft_test_result_skip("the kernel loads the second module elsewhere\n");
 	else
 		ksft_test_result(!turns[WRONG],
 				 "module in the place of another during an open: each frame has its own\n");
