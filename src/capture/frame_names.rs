@@ -219,4 +219,9 @@ impl FrameNames {
 
         Some(self.names.get(number))
     }
+
+    /// Returns whether names may have been left out, because too many are kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.names.is_full() || self.paths.len() >= NAMES_MAX
+    }
 }

@@ -45,6 +45,11 @@ impl Names {
         &self.text[start as usize..self.ends[number] as usize]
     }
 
+    /// Returns whether the limit is reached: other names may have been left out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.ends.len() >= self.limit
+    }
+
     /// Adds a name, unless it is in the set, and returns its number; [`None`] if the limit is reached.
     /// May sleep.
     ///

@@ -93,7 +93,11 @@ impl Uframes {
             _ => false,
         };
 
-        self.rows.iter().filter(is_unnamed).count()
+        if self.names.is_full() {
+            self.rows.iter().filter(is_unnamed).count()
+        } else {
+            0
+        }
     }
 }
 
