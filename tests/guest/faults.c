@@ -6,8 +6,8 @@
  * nothing half done, and succeed the next time. An open that succeeds in spite of the fault
  * must show all that it shows without.
  *
- * In some opens the next allocation from a slab fails, too: where memory need not be contiguous,
- * kvrealloc() tries a second time, and nobody sees a single fault.
+ * In some opens the next allocation from a slab fails, too: kvrealloc() repeats an allocation that
+ * has failed, so that one fault alone never makes kvrealloc() fail.
  *
  * The files are those that the directory has, so a new table is included. kmemleak checks
  * for leaks when the guest ends.
@@ -414,11 +414,12 @@ static void sweep_file(const char *name)
 		close(must(open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)));
 }
 
+/* How many tests sweep_isolated() has. */
 #define ISOLATED 2
 
 /*
- * With the first CPU isolated, whose rows come first: their memory is allocated then, and not with
- * that of other rows.
+ * Isolates the first CPU, and opens the tables of CPUs. The row of an isolated CPU is then the first
+ * row of `cpus`, for which the table allocates memory.
  */
 static void sweep_isolated(void)
 {

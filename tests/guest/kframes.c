@@ -235,23 +235,6 @@ static bool outlives_module(void)
 	return good;
 }
 
-/* The kernel thread of the module nameless, asleep. */
-static pid_t find_thread(void)
-{
-	struct proc_thread *thread;
-	size_t threads = proc_threads(&thread);
-	pid_t pid = 0;
-
-	for (size_t i = 0; i < threads; i++)
-		if (!strncmp(thread[i].comm, "nameless", thread[i].comm_length))
-			pid = thread[i].pid;
-	free(thread);
-	if (!pid)
-		die("no thread nameless");
-	wait_for_state(pid, pid, "I");
-	return pid;
-}
-
 /* An address without a symbol is hashed like others, or raw with raw_pointers=1. */
 static bool nameless_hashed(void)
 {
@@ -262,7 +245,8 @@ static bool nameless_hashed(void)
 	pid_t pid;
 
 	load_module("/tests/nameless.ko", "");
-	pid = find_thread();
+	pid = thread_named("nameless");
+	wait_for_state(pid, pid, "I");
 	stack = proc_stack(pid, pid);
 	if (sscanf(stack, "0x%16[0-9a-f]\n", address) != 1)
 		die("the kernel has a symbol for it: %s", stack);

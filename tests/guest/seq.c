@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * An open, a read and a close of each file leave nothing: no seq_file, by the kernel's count of its
- * objects, and no memory, by /proc/meminfo
- * and /proc/zoneinfo.
+ * objects, and no memory, by /proc/meminfo and /proc/zoneinfo.
  *
  * OPENS, if set, is how often each file is opened.
  */
@@ -20,7 +19,7 @@
 #define SOME 500
 #define EACH 4
 
-/* So many objects, the kernel keeps in a slab of its own accord. */
+/* Other files of the system may have so many seq_files more. */
 #define FEW 50
 
 /* The free memory in kB, with the pages that each CPU keeps for the next that asks for one. */

@@ -38,18 +38,11 @@ static unsigned long text_of(const char *module)
 	return address;
 }
 
-static pid_t thread_of(const char *module)
+/* The thread of the module, asleep. */
+static pid_t sleeper_of(const char *module)
 {
-	struct proc_thread *thread;
-	size_t threads = proc_threads(&thread);
-	pid_t pid = 0;
+	pid_t pid = thread_named(module);
 
-	for (size_t i = 0; i < threads; i++)
-		if (!strncmp(thread[i].comm, module, thread[i].comm_length))
-			pid = thread[i].pid;
-	free(thread);
-	if (!pid)
-		die("no thread %s", module);
 	wait_for_state(pid, pid, "I");
 	return pid;
 }
@@ -101,7 +94,7 @@ static enum turn take_turn(void)
 	bool good;
 
 	load_module("/tests/twin_one.ko", "");
-	one = thread_of("twin_one");
+	one = sleeper_of("twin_one");
 	first = text_of("twin_one");
 	snprintf(text, sizeof(text), "at=%zu", place_of(one) / SECTION + 1);
 	start_crowd(CROWD);
@@ -111,7 +104,7 @@ static enum turn take_turn(void)
 	wait_until(parameter_is_set("hold_walk", "stopped"), "the walk does not stop");
 	must(unload_module("twin_one") ? -1 : 0);
 	load_module("/tests/twin_two.ko", "");
-	two = thread_of("twin_two");
+	two = sleeper_of("twin_two");
 	second = text_of("twin_two");
 	write_file(PARAMETERS "let_go", "1");
 	pthread_join(reader, NULL);

@@ -94,21 +94,11 @@ bool cpus_whole(const struct rows *table)
 
 pid_t load_spin(int cpu, const char *how, int limit)
 {
-	struct proc_thread *threads;
-	size_t count;
 	char parameters[60];
-	pid_t pid = 0;
 
 	snprintf(parameters, sizeof(parameters), "cpu=%d how=%s limit=%d", cpu, how, limit);
 	load_module("/tests/spin.ko", parameters);
-	count = proc_threads(&threads);
-	for (size_t i = 0; i < count; i++)
-		if (!strcmp(threads[i].comm, "spin"))
-			pid = threads[i].pid;
-	free(threads);
-	if (!pid)
-		die("no thread [spin]");
-	return pid;
+	return thread_named("spin");
 }
 
 void start_spin(void)

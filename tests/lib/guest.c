@@ -550,6 +550,21 @@ pid_t wait_for_thread(pid_t tgid, const char *comm)
 	return found;
 }
 
+pid_t thread_named(const char *comm)
+{
+	struct proc_thread *threads;
+	size_t count = proc_threads(&threads);
+	pid_t pid = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(threads[i].comm, comm))
+			pid = threads[i].pid;
+	free(threads);
+	if (!pid)
+		die("no thread %s", comm);
+	return pid;
+}
+
 long slab_objects(const char *cache)
 {
 	char path[100], *text;

@@ -168,6 +168,8 @@ unsigned long proc_switches(pid_t tgid, pid_t tid);
 void wait_for_state(pid_t tgid, pid_t tid, const char *states);
 /* Waits until the process has a thread of that name; its TID. */
 pid_t wait_for_thread(pid_t tgid, const char *comm);
+/* The last thread of that name in any process, or of the kernel; dies if there is none. */
+pid_t thread_named(const char *comm);
 
 /*
  * The number of objects of a slab cache (task_struct, mm_struct, ...) that are in use. Objects
