@@ -418,8 +418,8 @@ static void sweep_file(const char *name)
 #define ISOLATED 2
 
 /*
- * Isolates the first CPU, and opens the tables of CPUs. The row of an isolated CPU is then the first
- * row of `cpus`, for which the table allocates memory.
+ * Isolates the first CPU, and opens the tables of CPUs. The row of an isolated CPU is then the
+ * first row of `cpus`, for which the table allocates memory.
  */
 static void sweep_isolated(void)
 {
