@@ -331,6 +331,54 @@ static long interrupted_opens(long opens)
 	return interrupted;
 }
 
+/* How many work items of the module have begun, by the kernel's tracepoint. */
+static unsigned long items_begun(void)
+{
+	char *text = slurp("/sys/kernel/debug/callback_oracle", NULL), *rest;
+	unsigned long items = 0;
+
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		unsigned long count;
+
+		if (sscanf(line, "work %*d %*s %*d %lu", &count) == 1)
+			items += count;
+	}
+	free(text);
+	return items;
+}
+
+#define HOLD "/sys/module/callback_oracle/parameters/hold"
+#define IS_HELD 3
+/* The CPUs that may run the first work item of an open, which belongs to no CPU. */
+#define UNBOUND "/sys/devices/virtual/workqueue/cpumask"
+
+/*
+ * How many work items begin for an open that a signal ends while its first item is held at its
+ * start, on `cpu`. The first item looks whether the open still waits, before it queues one on
+ * each CPU. The module is unloaded afterwards, so that no item can begin any more.
+ */
+static unsigned long items_of_an_interrupted_open(int cpu)
+{
+	char *all = slurp(UNBOUND, NULL), only[20];
+	unsigned long items;
+
+	snprintf(only, sizeof(only), "%x", 1u << cpu);
+	write_file(UNBOUND, only);
+	load_module("/tests/callback_oracle.ko", "of=taskscope hold=1");
+	if (interrupted_open("contexts", 20000) != EINTR)
+		die("an open whose work item is held");
+	wait_until(parameter_value("callback_oracle", "hold") == IS_HELD, "no item is held");
+	write_file(HOLD, "0");
+	if (unload_module("taskscope"))
+		die("the module is in use after an interrupted open");
+	items = items_begun();
+	if (unload_module("callback_oracle"))
+		die("the oracle is in use");
+	write_file(UNBOUND, all);
+	free(all);
+	return items;
+}
+
 /* No thread of the module is left. */
 static bool no_thread_left(void)
 {
@@ -352,11 +400,12 @@ int main(void)
 	const int kills = rounds("KILLS", 2, 10), hogs = rounds("HOGS", 1, 5);
 	long changes = 0, interrupted;
 	struct contexts *table;
+	unsigned long items;
 	size_t silent;
 	pid_t pid;
 
 	ksft_print_header();
-	ksft_set_plan(16);
+	ksft_set_plan(17);
 	answered = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	enough = answered + 1;
 	ksft_test_result(unload_under_readers(read_once, unloads) == unloads,
@@ -381,11 +430,16 @@ int main(void)
 	wait_until(no_thread_left(), "a thread is left");
 	ksft_test_result_pass("interrupted opens: no thread is left\n");
 	if (online < 2) {
-		for (int i = 0; i < 10; i++)
+		for (int i = 0; i < 11; i++)
 			ksft_test_result_skip("needs two CPUs: one is taken away\n");
 		ksft_finished();
 	}
 	leave(cpu);
+	items = items_of_an_interrupted_open(cpu);
+	ksft_test_result(items == 1,
+			 "open interrupted before its work: no item begins on a CPU, %lu in all\n",
+			 items);
+	load_taskscope("");
 	no_share_for_others(cpu);
 	prefer("rcuc", cpu);
 	pid = start_child(hog, &cpu);
