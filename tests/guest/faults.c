@@ -6,8 +6,9 @@
  * nothing half done, and succeed the next time. An open that succeeds in spite of the fault
  * must show all that it shows without.
  *
- * In some opens the next allocation from a slab fails, too: kvrealloc() repeats an allocation that
- * has failed, so that one fault alone never makes kvrealloc() fail.
+ * In some opens the next one or two allocations fail, too. kvrealloc() repeats an allocation that
+ * has failed, and more than a page also by vmalloc(), so that one fault alone never makes
+ * kvrealloc() fail.
  *
  * The files are those that the directory has, so a new table is included. kmemleak checks
  * for leaks when the guest ends.
@@ -64,9 +65,11 @@ static void set_up(void)
 		/* No log line for faults that the test asks for. */
 		set(allocations[i], "verbose", "0");
 	}
-	/* An allocation of a task with make-it-fail, after that of fail-nth. */
-	set("failslab", "task-filter", "Y");
-	set("failslab", "probability", "100");
+	/* Allocations of a task with make-it-fail, after that of fail-nth. */
+	for (size_t i = 0; i < SIZE(allocations); i++) {
+		set(allocations[i], "task-filter", "Y");
+		set(allocations[i], "probability", "100");
+	}
 	set("fail_page_alloc", "min-order", "0");
 	set("fail_page_alloc", "ignore-gfp-highmem", "N");
 	set("fail_usercopy", "verbose", "0");
@@ -75,15 +78,20 @@ static void set_up(void)
 }
 
 /* How many allocations fail. */
-enum faults { ONE, TWO };
+enum faults { ONE = 1, TWO, THREE };
 
 static void arm(int nth, enum faults faults)
 {
 	char text[20];
 
-	if (faults == TWO) {
-		/* That of fail-nth counts, too. */
-		set("failslab", "times", "2");
+	if (faults != ONE) {
+		/*
+		 * That of fail-nth counts, too. A third page would be one of vmalloc(), which
+		 * logs that.
+		 */
+		snprintf(text, sizeof(text), "%d", faults);
+		set("failslab", "times", text);
+		set("fail_page_alloc", "times", "2");
 		must(pwrite(make_it_fail, "1", 1, 0));
 	}
 	must(pwrite(fail_nth, text, snprintf(text, sizeof(text), "%d", nth), 0));
@@ -404,6 +412,7 @@ static void sweep_file(const char *name)
 		   "an allocation fails, open of");
 	sweep_open(path, name, status.st_mode & 0200 ? O_RDWR : O_RDONLY, TWO, false,
 		   "two allocations fail, open of");
+	sweep_open(path, name, O_RDONLY, THREE, false, "three allocations fail, open of");
 	sweep_read(path, name, ENOMEM, "allocations fail, read of");
 	spare(allocations, SIZE(allocations), true);
 	spare(copies, SIZE(copies), false);
@@ -462,7 +471,7 @@ int main(void)
 	if (error)
 		die("the module does not unload: %s", strerror(error));
 
-	ksft_set_plan(1 + 4 * file_count + ISOLATED);
+	ksft_set_plan(1 + 5 * file_count + ISOLATED);
 	sweep_load();
 	load_taskscope("");
 	for (size_t i = 0; i < file_count; i++)

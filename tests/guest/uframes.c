@@ -159,6 +159,25 @@ static void test_edges(void)
 	check(at(0x200), 2, "not-resident", "a page without read access");
 }
 
+/* A record in the last bytes of user space, which the first stack is always below. */
+static void test_end_of_user_space(void)
+{
+	char *memory = MAP_FAILED;
+
+	/* User space has 48 bits or 47, and on x86 the last page cannot be mapped. */
+	for (int bits = 48; bits >= 47 && memory == MAP_FAILED; bits--)
+		for (int pages = 1; pages <= 2 && memory == MAP_FAILED; pages++)
+			memory = mmap((void *)((1ul << bits) - pages * PAGE), PAGE,
+				      PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (memory == MAP_FAILED)
+		die("the last page of user space cannot be mapped");
+	stack = (unsigned long *)memory;
+	put_record(PAGE - 16, 0, CODE(1));
+	check(at(PAGE - 16), 2, "null", "a record in the last bytes of user space");
+	check(at(PAGE - 8), 1, "not-user", "a record across the end of user space");
+}
+
 /* A summary line has this number of these things. */
 static bool counted(const char *what, size_t count)
 {
@@ -364,6 +383,40 @@ static void test_anonymous_names(void)
 			ksft_test_result_skip("mapping named %s: no CONFIG_ANON_VMA_NAME\n",
 					      named[i].shown);
 	}
+}
+
+/*
+ * The heap and the first stack, whose names depend on addresses that the kernel keeps, and a
+ * mapping directly above the heap.
+ */
+static void test_standard_names(void)
+{
+	char *heap = sbrk(PAGE), *memory;
+	unsigned long first_stack;
+	char *stat = slurp("/proc/self/stat", NULL), *field = strrchr(stat, ')');
+
+	check_name(heap, "[heap]");
+	/* brk() may end within a page. */
+	memory = (char *)(((unsigned long)sbrk(0) + PAGE - 1) & -PAGE);
+	must(brk(memory));
+	memory = must(mmap(sbrk(0), PAGE, PROT_READ,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
+	check_name(memory, "[anon]");
+	check_name((char *)((unsigned long)&heap & -PAGE), "[stack]");
+	/* The 28th value in proc(5), where field is the second. */
+	for (int number = 2; number < 28; number++)
+		field = strchr(field, ' ') + 1;
+	first_stack = strtoul(field, NULL, 10);
+	free(stat);
+	/* A mapping that ends with the address of the first stack, and one that begins with it. */
+	memory = map(3 * PAGE) + PAGE;
+	must(mprotect(memory - PAGE, PAGE, PROT_NONE));
+	must(mprotect(memory + PAGE, PAGE, PROT_NONE));
+	must(prctl(PR_SET_MM, PR_SET_MM_START_STACK, memory + PAGE, 0, 0));
+	check_name(memory, "[stack]");
+	must(prctl(PR_SET_MM, PR_SET_MM_START_STACK, memory, 0, 0));
+	check_name(memory, "[stack]");
+	must(prctl(PR_SET_MM, PR_SET_MM_START_STACK, first_stack, 0, 0));
 }
 
 /* A chain of the largest length; each frame is in another file than the one before. */
@@ -809,15 +862,17 @@ static void test_no_chain(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(60);
+	ksft_set_plan(67);
 	load_taskscope("");
 	test_chains();
 	test_edges();
+	test_end_of_user_space();
 	test_limit();
 	test_two_stacks();
 	test_program();
 	test_names();
 	test_anonymous_names();
+	test_standard_names();
 	test_userfault();
 	test_page_let_go();
 	test_device();

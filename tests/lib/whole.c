@@ -76,6 +76,46 @@ static bool without_mm(const char *name, const struct rows *table, size_t row)
 	       !strcmp(rows_value(table, row, "FRAME"), "end: no-mm");
 }
 
+/*
+ * Whether the summary counts the threads, or processes, that have a row with this value. A line
+ * of which there are none is left out.
+ */
+static bool counts(const struct rows *table, const char *column, const char *value,
+		   const char *words)
+{
+	const char *line = strstr(table->summary, words);
+	size_t found = 0, row = 0;
+
+	while (row < table->rows) {
+		pid_t pid = table->pid[row];
+		bool has = false;
+
+		for (; row < table->rows && table->pid[row] == pid; row++)
+			has |= !strcmp(rows_value(table, row, column), value);
+		found += has;
+	}
+	if (!line)
+		return !found;
+	while (*line != '#')
+		line--;
+	return found && strtoul(line + 2, NULL, 10) == found;
+}
+
+/* The rows of the tables about user space say why they lack something, and the summary how often. */
+static const char *whole_reasons(const char *name, const struct rows *table)
+{
+	bool frames = !strcmp(name, "uframes");
+
+	if (!frames && strcmp(name, "ustacks") && strcmp(name, "segments"))
+		return NULL;
+	if (!counts(table, frames ? "FRAME" : "VALID", frames ? "end: locked" : "locked",
+		    " cut short"))
+		return "the summary has another number of what is cut short";
+	if (!frames && !counts(table, "VALID", "pieces", " in more than "))
+		return "the summary has another number of what is in pieces";
+	return NULL;
+}
+
 /* The rows of a thread are consecutive, so each run of equal PIDs must be another thread. */
 static const char *whole_blocks(const char *name, const struct rows *table, bool may_lack)
 {
@@ -122,7 +162,8 @@ const char *whole(const char *name, const char *text, size_t size)
 			NULL : "the summary has another number of rows";
 	else if (!*problem)
 		/* A process of which no segment is known has no rows. */
-		wrong = whole_blocks(name, table, !strcmp(name, "segments"));
+		wrong = whole_blocks(name, table, !strcmp(name, "segments")) ?:
+			whole_reasons(name, table);
 	rows_free(table);
 	return wrong;
 }
