@@ -289,9 +289,6 @@ fn find_in(
 ///
 /// As [`Regions`], or `E2BIG` if there are too many of these.
 fn image(parts: &Parts, bss: &Segment, regions: &mut dyn Regions) -> Result<Range<usize>> {
-    if parts.text.start == 0 {
-        return Ok(0..0);
-    }
     let end = bss.range().map_or(page_up(parts.data.end), |bss| bss.end);
     let end = end.max(page_up(parts.text.end));
     let mut start = parts.text.start;
@@ -344,7 +341,9 @@ mod tests {
         let is = |name, expected| assert_eq!(segment(name, &parts(), &[]), Some(expected));
 
         is("text", At(0x3000..0x3f00));
+        is("data", At(0x5000..0x5800));
         is("heap", At(0x7000..0x7100));
+        is("args", At(0xfa00..0xfa20));
         is("env", At(0xfa20..0xfa20));
         is("bss", Nothing);
         is("mmap", Nothing);
@@ -386,6 +385,28 @@ mod tests {
             bss(&[data, memory(0x6000..0x7000), memory(0x7000..0x9000)]),
             Some(At(0x5800..0x7000))
         );
+    }
+
+    #[test]
+    fn bss_begins_where_data_ends() {
+        let bss = |data: Range<usize>, regions: &[Region]| {
+            segment("bss", &Parts { data, ..parts() }, regions)
+        };
+        let data = file(0x5000..0x6000, 1);
+
+        // The data fills its last page, or one byte of it.
+        assert_eq!(bss(0x5000..0x6000, &[data.clone()]), Some(Nothing));
+        assert_eq!(
+            bss(0x5000..0x6000, &[data.clone(), memory(0x6000..0x6800)]),
+            Some(At(0x6000..0x6800))
+        );
+        assert_eq!(bss(0x5000..0x5001, &[data]), Some(At(0x5001..0x6000)));
+        // The program has unmapped its data, or has none.
+        assert_eq!(
+            bss(0x5000..0x6000, &[memory(0x6000..0x6800)]),
+            Some(Nothing)
+        );
+        assert_eq!(bss(0..0, &[]), Some(Nothing));
     }
 
     #[test]
@@ -450,6 +471,16 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_of_the_program_are_not_part_of_it() {
+        // Directly behind bss and before the heap; directly behind the heap.
+        for neighbour in [guard(0x6000..0x7000), memory(0x8000..0x9000)] {
+            let range = neighbour.range.clone();
+
+            assert_eq!(mmap_with(&parts(), &[neighbour]), Some(At(range)));
+        }
+    }
+
+    #[test]
     fn libraries_below_the_program() {
         let parts = Parts {
             mmap: MmapArea {
@@ -486,6 +517,117 @@ mod tests {
         assert_eq!(mmap_with(&parts, &more[..1]), Some(Nothing));
         assert_eq!(mmap_with(&parts, &more[..3]), Some(At(0x1000..0x1900)));
         assert_eq!(mmap_with(&parts, &more), Some(At(0x1000..0x9800)));
+        // The only one begins at the base.
+        assert_eq!(
+            mmap_with(&parts, &[memory(0x800..0x900)]),
+            Some(At(0x800..0x900))
+        );
+    }
+
+    #[test]
+    fn mmap_beside_a_stack_in_pieces() -> Result {
+        let downwards = Parts {
+            stack: 0xf000,
+            ..parts()
+        };
+        let upwards = Parts {
+            mmap: MmapArea {
+                base: 0x8800,
+                is_top_down: false,
+                ..parts().mmap
+            },
+            ..downwards.clone()
+        };
+        let mut regions = KVec::new();
+
+        regions.push(file(0x9000..0xa000, 2), GFP_KERNEL)?;
+        for at in 0..PIECES_MAX + 1 {
+            let start = 0xf000 + 0x10 * at;
+
+            regions.push(memory(start..start + 0x10), GFP_KERNEL)?;
+        }
+        assert_eq!(segment("stack", &downwards, &regions), Some(InPieces));
+        // The stack is not in the area, or may be.
+        assert_eq!(
+            segment("mmap", &downwards, &regions),
+            Some(At(0x9000..0xa000))
+        );
+        assert_eq!(segment("mmap", &upwards, &regions), Some(InPieces));
+        Ok(())
+    }
+
+    #[test]
+    fn pieces_of_the_image_are_limited() -> Result {
+        // The code begins within its mapping.
+        let parts = Parts {
+            text: 0x3040..0x3f00,
+            ..parts()
+        };
+        let mut regions = KVec::new();
+
+        for at in 0..PIECES_MAX + 1 {
+            let end = 0x3000 - 0x10 * (PIECES_MAX - at);
+
+            regions.push(file(end - 0x10..end, 1), GFP_KERNEL)?;
+        }
+        regions.push(file(0x3000..0x4000, 1), GFP_KERNEL)?;
+        regions.push(file(0x9000..0xa000, 2), GFP_KERNEL)?;
+        assert_eq!(segment("mmap", &parts, &regions), Some(InPieces));
+        assert_eq!(
+            segment("mmap", &parts, &regions[1..]),
+            Some(At(0x9000..0xa000))
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn steps_of_a_search_are_limited() -> Result {
+        let mut regions = KVec::new();
+
+        for at in 0..STEPS_MAX {
+            let start = 0x100 + 0x10 * at;
+
+            regions.push(special(start..start + 0x10), GFP_KERNEL)?;
+        }
+        regions.push(file(0x1000..0x1200, 2), GFP_KERNEL)?;
+        assert_eq!(segment("mmap", &parts(), &regions), Some(InPieces));
+        // The last step finds the library.
+        assert_eq!(
+            segment("mmap", &parts(), &regions[1..]),
+            Some(At(0x1000..0x1200))
+        );
+        Ok(())
+    }
+
+    /// A mapping that moves down between two looks, to where `below` is.
+    struct Moving {
+        below: Range<usize>,
+    }
+
+    impl Regions for Moving {
+        fn at(&mut self, _: usize) -> Result<Option<Region>> {
+            Ok(None)
+        }
+
+        fn first_from(&mut self, _: usize) -> Result<Option<Region>> {
+            Ok(Some(memory(0xa000..0xb000)))
+        }
+
+        fn last_below(&mut self, _: usize) -> Result<Option<Region>> {
+            Ok(Some(memory(self.below.clone())))
+        }
+    }
+
+    #[test]
+    fn a_mapping_that_moves_meanwhile_never_ends_before_it_starts() -> Result {
+        for below in [0x9000..0xa000, 0x8000..0x9000] {
+            let mut found = NOTHING;
+
+            segments(&parts(), &mut Moving { below }, &mut found)?;
+            let [.., mmap, _, _, _, _] = found;
+            assert_eq!(mmap, Nothing);
+        }
+        Ok(())
     }
 
     #[test]
@@ -526,5 +668,10 @@ mod tests {
         assert_eq!(locked("mmap", 0xf000), Some(Locked));
         assert_eq!(locked("bss", 0x5000), Some(Locked));
         assert_eq!(locked("bss", 0xf000), Some(At(0x5800..0x6000)));
+    }
+
+    #[test]
+    fn a_killed_reader_gets_no_segment() {
+        assert_eq!(unless_locked(Err(EINTR)), Err(EINTR));
     }
 }

@@ -355,6 +355,21 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_of_the_heap_are_pieces() {
+        // The heap is from 0x7000 to 0x7100.
+        let regions = [
+            memory(0x5000..0x6000),
+            memory(0x6000..0x7000),
+            memory(0x7000..0x7100),
+            memory(0x7100..0x8000),
+            memory(0x8000..0x9000),
+        ];
+
+        assert_eq!(stack(&regions, 0x5800), Ok(Some(At(0x5000..0x7000))));
+        assert_eq!(stack(&regions, 0x8800), Ok(Some(At(0x7100..0x9000))));
+    }
+
+    #[test]
     fn a_stack_pointer_in_a_file_has_the_mapping() {
         let regions = [memory(0xb000..0xc000), file(0xc000..0xd000, 1)];
 
@@ -367,18 +382,25 @@ mod tests {
 
         regions[0].may_have_guards = true;
         assert_eq!(stack(&regions, 0xb800), Ok(Some(Guarded(0xa000..0xc000))));
+        regions[1].may_have_guards = true;
+        assert_eq!(stack(&regions, 0xb800), Ok(Some(Guarded(0xa000..0xc000))));
+        regions[0].may_have_guards = false;
+        assert_eq!(stack(&regions, 0xb800), Ok(Some(Guarded(0xa000..0xc000))));
     }
 
     #[test]
     fn pieces_are_limited() -> Result {
+        /// As the interface says.
+        const PIECES: usize = 64;
+
         let mut regions = KVec::new();
 
-        for at in 0..PIECES_MAX + 1 {
+        for at in 0..PIECES + 1 {
             let start = 0x10_0000 + 0x1000 * at;
 
             regions.push(memory(start..start + 0x1000), GFP_KERNEL)?;
         }
-        let last = regions[PIECES_MAX].range.end - 1;
+        let last = regions[PIECES].range.end - 1;
         assert_eq!(
             stack(&regions, 0x10_0000),
             Ok(Some(InPieces(0x10_0000..last + 1 - 0x1000)))
