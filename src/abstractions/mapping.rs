@@ -150,12 +150,10 @@ pub(crate) enum Kind {
 /// What a program may do with a mapping.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nothing.
-    None,
     /// Read and write.
     ReadWrite,
-    /// Some other access.
-    Some,
+    /// Not both.
+    Other,
 }
 
 /// The name of a mapping.
@@ -347,10 +345,8 @@ impl Region {
             },
             access: if flags & flags::READ != 0 && flags & flags::WRITE != 0 {
                 Access::ReadWrite
-            } else if flags & (flags::READ | flags::WRITE | flags::EXEC) != 0 {
-                Access::Some
             } else {
-                Access::None
+                Access::Other
             },
             may_have_guards: flags & 1 << bindings::VMA_MAYBE_GUARD_BIT != 0,
         }
@@ -435,5 +431,43 @@ impl Drop for Path {
     fn drop(&mut self) {
         // SAFETY: By the type invariant this owns the reference.
         unsafe { bindings::path_put(&self.0) };
+    }
+}
+
+#[kunit_tests(taskscope_mapping)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_cut() {
+        let mut buf = *b"........";
+
+        assert_eq!(join(&mut buf, &[b"[anon:", b"a name", b"]"]), 8);
+        assert_eq!(&buf, b"[anon:a ");
+        assert_eq!(join(&mut buf, &[b"", b"[heap]"]), 6);
+        assert_eq!(&buf, b"[heap]a ");
+        assert_eq!(join(&mut [], &[b"[heap]"]), 0);
+    }
+
+    /// Returns what is mapped where a mapping without a file has these flags.
+    fn kind(flags: vm_flags_t) -> Kind {
+        let mut vma: bindings::vm_area_struct = pin_init::zeroed();
+
+        vma.__bindgen_anon_2.vm_flags = flags;
+        // SAFETY: The result is not used for longer than `vma`.
+        Region::new(unsafe { RcuVma::new(&vma) }, 0..1).kind
+    }
+
+    #[test]
+    fn a_shadow_stack_is_no_other_memory() {
+        let memory = flags::READ | flags::WRITE | flags::MAYREAD | flags::MAYWRITE;
+
+        assert!(kind(memory) == Kind::Anonymous);
+        #[cfg(CONFIG_ARCH_HAS_USER_SHADOW_STACK)]
+        for bit in 0..vm_flags_t::BITS {
+            let is_shadow_stack = bit == bindings::VMA_SHADOW_STACK_BIT;
+
+            assert!((kind(memory | 1 << bit) == Kind::ShadowStack) == is_shadow_stack);
+        }
     }
 }

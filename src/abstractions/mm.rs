@@ -502,3 +502,56 @@ pub(crate) fn has_not_run(task: &Task, since: SwitchCount, budget: &LockBudget) 
             .check_same(RcuTask::of(task, &rcu::read_lock()))
             .is_ok()
 }
+
+#[kunit_tests(taskscope_mm)]
+mod tests {
+    use super::*;
+    use crate::abstractions::tasks::processes;
+
+    /// Returns the address spaces of two processes: init is one, and the one that loads the module another.
+    fn two_spaces() -> Option<(AddressSpace, AddressSpace)> {
+        let guard = rcu::read_lock();
+        let mut spaces = processes(&guard).filter_map(|process| AddressSpace::of(&process.pin()));
+        let one = spaces.next()?;
+        let other = spaces.find(|space| space.as_ptr() != one.as_ptr())?;
+
+        Some((one, other))
+    }
+
+    #[test]
+    fn a_process_is_waited_for_100_ms() -> Result {
+        let (busy, other) = two_spaces().ok_or(ESRCH)?;
+        let mut budget = LockBudget::new();
+        let ms = Delta::from_millis;
+
+        assert_eq!(budget.share_of(&busy), ms(100));
+        budget.spend(&busy, ms(30));
+        assert_eq!(budget.share_of(&busy), ms(70));
+        assert_eq!(budget.share_of(&other), ms(100));
+        budget.spend(&busy, ms(70));
+        assert_eq!(budget.share_of(&busy), ms(0));
+        assert_eq!(budget.share_of(&other), ms(100));
+        budget.spend(&other, ms(1));
+        assert_eq!(budget.share_of(&other), ms(99));
+        Ok(())
+    }
+
+    #[test]
+    fn an_open_waits_a_second() -> Result {
+        let (one, other) = two_spaces().ok_or(ESRCH)?;
+        let mut budget = LockBudget::new();
+        let ms = Delta::from_millis;
+
+        // Each time another process than the one before.
+        for space in [&one, &other, &one, &other, &one, &other, &one, &other, &one] {
+            assert_eq!(budget.share_of(space), ms(100));
+            budget.spend(space, ms(100));
+        }
+        budget.spend(&other, ms(60));
+        assert_eq!(budget.share_of(&other), ms(40));
+        assert_eq!(budget.share_of(&one), ms(40));
+        budget.spend(&one, ms(40));
+        assert_eq!(budget.share_of(&other), ms(0));
+        Ok(())
+    }
+}

@@ -266,7 +266,7 @@ pub(crate) mod fake {
     pub(crate) fn file(range: Range<usize>, inode: usize) -> Region {
         Region {
             kind: Kind::File(inode),
-            access: Access::Some,
+            access: Access::Other,
             ..memory(range)
         }
     }
@@ -275,7 +275,7 @@ pub(crate) mod fake {
     pub(crate) fn special(range: Range<usize>) -> Region {
         Region {
             kind: Kind::Special,
-            access: Access::Some,
+            access: Access::Other,
             ..memory(range)
         }
     }
@@ -283,7 +283,7 @@ pub(crate) mod fake {
     /// Returns private memory without access.
     pub(crate) fn guard(range: Range<usize>) -> Region {
         Region {
-            access: Access::None,
+            access: Access::Other,
             ..memory(range)
         }
     }
@@ -344,7 +344,6 @@ mod tests {
 
         assert_eq!(stack(&regions, 0xc800), middle);
         regions[2] = special(0xd000..0xe000);
-        regions[0].access = Access::Some;
         assert_eq!(stack(&regions, 0xc800), middle);
         regions[0].access = Access::ReadWrite;
         regions[0].kind = Kind::ShadowStack;

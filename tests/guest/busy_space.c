@@ -32,6 +32,8 @@
 #define SLEEPERS 5
 /* Seconds. A table waits for locks at most one second in all. */
 #define READ_LIMIT 5
+/* If a table waited 100 ms for each of so many threads, it would take longer than that. */
+#define CROWD 60
 /* After this number of wrong tables the test stops. */
 #define WRONG_MAX 3
 
@@ -93,6 +95,8 @@ static void sleep_in_threads(void *unused)
 {
 	for (int i = 0; i < SLEEPERS; i++)
 		start_sleeper(i);
+	for (int i = 0; i < CROWD; i++)
+		start_standing(told->sp[0], 0);
 	__atomic_store_n(&told->ready, 1, __ATOMIC_RELEASE);
 }
 

@@ -55,15 +55,17 @@ static const struct {
 	bool one;
 	/* Whether a section also ends at each address space. */
 	bool spaces;
+	/* Whether the reader visits these one by one. A kernel thread does it for uframes. */
+	bool visits;
 } tables[] = {
 	{ "threads", 1024 },
 	{ "processes", 1024, .leaders = true },
 	{ "kstacks", 1024 },
 	{ "kframes", 64, .one = true },
 	{ "syscalls", 1024 },
-	{ "ustacks", 1024, .spaces = true },
+	{ "ustacks", 1024, .spaces = true, .visits = true },
 	{ "uframes", 1024, .spaces = true },
-	{ "segments", 1024, .leaders = true, .spaces = true },
+	{ "segments", 1024, .leaders = true, .spaces = true, .visits = true },
 	{ "set_pid", .one = true },
 };
 
@@ -211,6 +213,8 @@ static struct table look_at(size_t which, long threads)
 	if (tables[which].section) {
 		/* All but the last byte. */
 		table.sections = (tasks - 1) / tables[which].section;
+		if (tables[which].visits)
+			table.sections += tasks;
 		/* Other threads need a few more. */
 		table.most_sections = tables[which].spaces ? LONG_MAX : table.sections + 5;
 		table.laid_out = tables[which].one ? tasks : table.rows;
@@ -307,6 +311,33 @@ static void test_write(void)
 	ksft_test_result(good, "set_pid: killed at any check of a write: the list is as before\n");
 }
 
+/* An open that waits for the locks of a process is killed while it waits. */
+static void test_wait(void)
+{
+	const struct table table = { .name = "segments" };
+	pid_t pid = start_child(NULL, NULL);
+	char number[32], parameters[32];
+	struct counts counts;
+	int checks;
+
+	snprintf(number, sizeof(number), "%d\n", pid);
+	write_set_pid(number);
+	checks = count(&table, OPEN, 0).asked;
+	snprintf(parameters, sizeof(parameters), "pid=%d mappings=1", pid);
+	load_module("/tests/hold_mmap.ko", parameters);
+	counts = count(&table, OPEN, 0);
+	ksft_print_msg("%d checks, %d while a lock is held\n", checks, counts.asked);
+	ksft_test_result(!counts.status && counts.asked > checks + 2,
+			 "locks held: open checks for a fatal signal while it waits\n");
+	/* No more checks than these are made outside of the wait. */
+	counts = count(&table, OPEN, checks + 2);
+	ksft_test_result(was_killed(counts.status) && counts.asked == checks + 2 && !counts.opened,
+			 "locks held: killed while it waits: the open fails and stops\n");
+	must(unload_module("hold_mmap") ? -1 : 0);
+	end_child(pid);
+	write_set_pid("");
+}
+
 static int compare(const void *one, const void *other)
 {
 	double difference = *(double *)one - *(double *)other;
@@ -401,7 +432,7 @@ int main(void)
 	bool good = true;
 
 	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(tables) * 6 + 4);
+	ksft_set_plan(ARRAY_SIZE(tables) * 6 + 6);
 	must(setrlimit(RLIMIT_CORE, &files));
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
@@ -425,6 +456,7 @@ int main(void)
 			close(must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC)));
 	}
 	test_write();
+	test_wait();
 	ksft_test_result(good, "killed at %d moments of each operation: all readers die\n",
 			 moments);
 	ksft_test_result(all_whole(), "after the kills: every table is complete\n");

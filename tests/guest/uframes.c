@@ -237,6 +237,42 @@ static void test_two_stacks(void)
 	check(at(0x200), 4, "not-on-stack", "a chain from one stack to another and back");
 }
 
+static void stand_with_record(void *to)
+{
+	int there;
+
+	put_record(0x200, 0, (unsigned long)to);
+	stand(at(0x100), at(0x200), &there);
+}
+
+/* Two processes, shown one after the other, have different records at the same address. */
+static void test_two_processes(void)
+{
+	bool good = true;
+	char list[32];
+	pid_t pid[2];
+
+	new_stack(1);
+	for (int i = 0; i < 2; i++) {
+		pid[i] = start_child(stand_with_record, (void *)CODE(i + 1));
+		wait_until(is_standing(pid[i], pid[i]), "a child does not sleep");
+		wait_for_sleep(pid[i], pid[i], "S");
+	}
+	snprintf(list, sizeof(list), "%d %d\n", pid[0], pid[1]);
+	write_set_pid(list);
+	table = rows_read("uframes");
+	for (int i = 0; i < 2; i++) {
+		unsigned long address[] = { (unsigned long)stand_pc, CODE(i + 1) };
+
+		good = frames_are(table, pid[i], pid[i], address, 2, "null") && good;
+	}
+	ksft_test_result(good, "two processes with stacks at the same address: each has its frames\n");
+	rows_free(table);
+	write_set_pid("");
+	for (int i = 0; i < 2; i++)
+		end_child(pid[i]);
+}
+
 /* The return addresses that a program has recorded itself, the innermost first. */
 #define LEVELS 20
 static unsigned long noted[LEVELS + 2];
@@ -386,8 +422,8 @@ static void test_anonymous_names(void)
 }
 
 /*
- * The heap and the first stack, whose names depend on addresses that the kernel keeps, and a
- * mapping directly above the heap.
+ * The heap and the first stack, whose names depend on addresses that the kernel keeps, and
+ * mappings directly above and below the heap.
  */
 static void test_standard_names(void)
 {
@@ -402,6 +438,13 @@ static void test_standard_names(void)
 	memory = must(mmap(sbrk(0), PAGE, PROT_READ,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
 	check_name(memory, "[anon]");
+	/* The kernel leaves a hole of random size between bss and the heap. */
+	memory = (char *)proc_stat(getpid(), 47) - PAGE;
+	if (mmap(memory, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+		 0) == memory)
+		check_name(memory, "[anon]");
+	else
+		ksft_test_result_skip("mapping below the heap: bss ends there\n");
 	check_name((char *)((unsigned long)&heap & -PAGE), "[stack]");
 	/* The 28th value in proc(5), where field is the second. */
 	for (int number = 2; number < 28; number++)
@@ -862,13 +905,14 @@ static void test_no_chain(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(67);
+	ksft_set_plan(69);
 	load_taskscope("");
 	test_chains();
 	test_edges();
 	test_end_of_user_space();
 	test_limit();
 	test_two_stacks();
+	test_two_processes();
 	test_program();
 	test_names();
 	test_anonymous_names();
