@@ -28,10 +28,8 @@ const WINDOW: usize = 512;
 /// The part of a stack that was read last.
 pub(crate) struct Window {
     bytes: [u8; WINDOW],
-    /// Its address.
-    start: usize,
-    /// Its length in bytes; 0 if nothing has been read.
-    len: usize,
+    /// The addresses of the first of these bytes; [`None`] if nothing has been read.
+    range: Option<Range<usize>>,
 }
 
 impl Window {
@@ -39,14 +37,24 @@ impl Window {
     pub(crate) fn new() -> Self {
         Self {
             bytes: [0; WINDOW],
-            start: 0,
-            len: 0,
+            range: None,
         }
     }
 
     /// Forgets what was read.
     pub(crate) fn clear(&mut self) {
-        self.len = 0;
+        self.range = None;
+    }
+
+    /// Returns the `N` bytes at `address`, if they were read.
+    fn bytes<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
+        let range = self.range.as_ref()?;
+        let offset = address.checked_sub(range.start)?;
+
+        self.bytes[..range.len()]
+            .get(offset..)?
+            .first_chunk()
+            .copied()
     }
 }
 
@@ -68,9 +76,8 @@ fn end_of(_: Error) -> End {
 }
 
 impl ProgramMemory<'_> {
-    /// Reads the memory at `address` into the window, up to the end of its page or mapping, and
-    /// returns it.
-    fn read(&mut self, address: usize) -> Result<&[u8], End> {
+    /// Reads the memory at `address` into the window, up to the end of its page or mapping.
+    fn read(&mut self, address: usize) -> Result<(), End> {
         let mapping = self
             .borrowed
             .space()
@@ -79,33 +86,22 @@ impl ProgramMemory<'_> {
             .ok_or(End::Unmapped)?;
         let end = mapping.range().end.min((address & PAGE_MASK) + PAGE_SIZE);
         let len = WINDOW.min(end - address);
-
-        self.window.len = 0;
-        if !self
+        let is_read = self
             .borrowed
-            .read(&mapping, address, &mut self.window.bytes[..len])
-        {
-            return Err(End::NotResident);
-        }
-        self.window.start = address;
-        self.window.len = len;
-        Ok(&self.window.bytes[..len])
+            .read(&mapping, address, &mut self.window.bytes[..len]);
+
+        self.window.range = is_read.then_some(address..address + len);
+        is_read.then_some(()).ok_or(End::NotResident)
     }
 
     /// Returns the `N` bytes at `address`.
     fn bytes<const N: usize>(&mut self, address: usize) -> Result<[u8; N], End> {
-        let window = &self.window.bytes[..self.window.len];
-        let in_window = address
-            .checked_sub(self.window.start)
-            .and_then(|offset| window.get(offset..)?.first_chunk());
-
-        if let Some(bytes) = in_window {
-            return Ok(*bytes);
+        if let Some(bytes) = self.window.bytes(address) {
+            return Ok(bytes);
         }
+        self.read(address)?;
         // A word is aligned, so that all of it is in one page and one mapping.
-        let bytes = self.read(address)?.first_chunk();
-
-        bytes.copied().ok_or(End::Unmapped)
+        self.window.bytes(address).ok_or(End::Unmapped)
     }
 
     /// Returns the word of `size` bytes at `address`.
