@@ -137,7 +137,7 @@ impl<'a> MappingTree<'a> {
         self.search(Step::Last, 0)
     }
 
-    /// Returns the addresses of the mapping that was found last, if the search can go on from it.
+    /// Returns the addresses of the mapping, or of the hole, that was found last, if the search can go on from it.
     fn found(&self) -> Option<Range<usize>> {
         (self.state.status == bindings::maple_status_ma_active)
             .then(|| self.state.index..self.state.last.wrapping_add(1))
@@ -160,8 +160,6 @@ impl<'a> MappingTree<'a> {
         };
 
         if vma.is_null() {
-            // A search that has found nothing is not continued.
-            state.status = bindings::maple_status_ma_start;
             return None;
         }
         // SAFETY: The tree holds mappings. Their memory comes from a cache with `SLAB_TYPESAFE_BY_RCU`
