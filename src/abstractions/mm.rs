@@ -418,8 +418,8 @@ pub(crate) struct MmapArea {
 /// What a thread has left in user space.
 #[derive(Clone, Copy)]
 pub(crate) enum UserContext {
-    /// The thread does not run, or is the reader, which does not leave its system call. These are its registers, and
-    /// its switch count at that time.
+    /// The thread did not run, or is the reader, which does not leave its system call. These are its registers, and its
+    /// switch count from before they were read: they can be a mixture if the thread has run since ([`has_not_run`]).
     Saved(UserRegisters, SwitchCount),
     /// The thread runs, and its registers are those of a CPU.
     OnCpu,
@@ -468,28 +468,23 @@ impl AddressSpace {
             Use::Executes => return UserContext::Executing,
             Use::Gone => return UserContext::Gone,
         }
-        let (before, registers) = {
-            let rcu = rcu::read_lock();
-            let thread = RcuTask::of(task, &rcu);
-            let count = if budget.is_reader(task) {
-                Ok(SwitchCount::now(thread))
-            } else {
-                SwitchCount::of(thread)
-            };
-            let Ok(before) = count else {
-                return UserContext::OnCpu;
-            };
-
-            // SAFETY: The task has its address space, and cannot give it up while `guard` holds its lock. It does so
-            // before it dies, and its kernel stack is released after that.
-            (before, unsafe { UserRegisters::of(thread) })
+        let rcu = rcu::read_lock();
+        let thread = RcuTask::of(task, &rcu);
+        let count = if budget.is_reader(task) {
+            Ok(SwitchCount::now(thread))
+        } else {
+            SwitchCount::of(thread)
+        };
+        let Ok(count) = count else {
+            return UserContext::OnCpu;
         };
 
-        match registers {
+        // SAFETY: The task has its address space, and cannot give it up while `guard` holds its lock. It does so
+        // before it dies, and its kernel stack is released after that.
+        match unsafe { UserRegisters::of(thread) } {
             // The first program of a usermode helper could not be executed to the end.
             None => UserContext::Executing,
-            Some(_) if !has_not_run(task, before, budget) => UserContext::OnCpu,
-            Some(registers) => UserContext::Saved(registers, before),
+            Some(registers) => UserContext::Saved(registers, count),
         }
     }
 }
