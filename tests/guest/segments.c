@@ -346,11 +346,17 @@ static void test_summaries(void)
 		struct rows *table = rows_read(tables[i].name);
 		int length = snprintf(text, sizeof(text), "# 1 %s with user space, 2 without, ",
 				      tables[i].noun);
+		bool counted = !strncmp(table->summary, text, length);
+		/* Nobody changes a mapping of this process, which has few. */
+		bool whole = !strstr(table->summary, "cut short") &&
+			     !strstr(table->summary, "pieces");
 
-		ksft_test_result(!strncmp(table->summary, text, length),
+		ksft_test_result(counted,
 				 "%s: the summary counts a zombie as without user space\n",
 				 tables[i].name);
-		if (strncmp(table->summary, text, length))
+		ksft_test_result(whole, "%s: the summary says of nothing that it is missing\n",
+				 tables[i].name);
+		if (!counted || !whole)
 			ksft_print_msg("%s", table->summary);
 		rows_free(table);
 	}
@@ -365,7 +371,7 @@ int main(int argc, char **argv, char **environment)
 	/* Used, so that the linker keeps them. */
 	*(volatile char *)data = *(volatile char *)bss;
 	ksft_print_header();
-	ksft_set_plan(24);
+	ksft_set_plan(27);
 	load_taskscope("");
 	test_every_process();
 	test_program();
