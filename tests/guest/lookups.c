@@ -2,7 +2,8 @@
 /*
  * What an open does to an address space that nobody changes: it locks no mapping to find a
  * stack or a segment, it goes from one piece of a stack to the next without a new search, and
- * it reads the records of several frames at once. A test module counts.
+ * it reads the records of several frames at once. What has changed during the look-ups is
+ * looked up again, with locks. A test module counts.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -166,6 +167,11 @@ static void test_whole_stacks(void)
 			 counts.searches < 3 * THREADS / 2,
 			 "%d stacks in one piece: one search for each\n", THREADS);
 	rows_free(table);
+	write_file(PARAMETERS "write", "1");
+	table = read_counted("ustacks", told->tid, 1, &counts);
+	ksft_test_result(has_stack(table, told->tid[0], told->low[0], PAGE) && counts.locks,
+			 "writer during the look-ups: the mappings are looked up with locks\n");
+	rows_free(table);
 	end_child(pid);
 }
 
@@ -201,7 +207,7 @@ int main(void)
 	char parameters[32];
 
 	ksft_print_header();
-	ksft_set_plan(5);
+	ksft_set_plan(6);
 	told = must(mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			 -1, 0));
 	load_taskscope("");

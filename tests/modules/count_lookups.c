@@ -3,10 +3,14 @@
  * Counts how often taskscope, in an open by the process `pid`, searches an address space from
  * the root of the tree of mappings, locks a mapping, and copies from user space. The address
  * space of `pid` itself does not count: a page fault makes these calls too.
+ *
+ * With `write`, the address space changes at the next search: the module does what a writer
+ * does when it takes the mmap lock, and when it releases the lock.
  */
 #include <linux/atomic.h>
 #include <linux/maple_tree.h>
 #include <linux/mm.h>
+#include <linux/mmap_lock.h>
 #include <linux/module.h>
 #include <linux/sched.h>
 
@@ -15,6 +19,10 @@
 static int pid;
 module_param(pid, int, 0);
 MODULE_PARM_DESC(pid, "The process that opens tables");
+
+static bool write;
+module_param(write, bool, 0600);
+MODULE_PARM_DESC(write, "Whether the address space changes at the next search");
 
 static atomic_t counts[3];
 
@@ -44,9 +52,15 @@ static bool is_open(const struct mm_struct *space)
 static int count_search(struct kprobe *probe, struct pt_regs *regs)
 {
 	struct ma_state *state = (struct ma_state *)regs_get_kernel_argument(regs, 0);
+	struct mm_struct *space = container_of(state->tree, struct mm_struct, mm_mt);
 
-	if (is_open(container_of(state->tree, struct mm_struct, mm_mt)))
-		atomic_inc(&counts[0]);
+	if (!is_open(space))
+		return 0;
+	atomic_inc(&counts[0]);
+	if (xchg(&write, false)) {
+		mm_lock_seqcount_begin(space);
+		mm_lock_seqcount_end(space);
+	}
 	return 0;
 }
 
