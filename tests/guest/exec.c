@@ -7,6 +7,9 @@
  * Two processes do nothing else. One runs beside the reader on another CPU; the other
  * preempts the reader at any moment on the reader's CPU.
  *
+ * Another process is stopped by a test module at steps of execve(): the tables about user
+ * space show none of its two programs.
+ *
  * SNAPSHOTS, if set, is the least number of snapshots.
  */
 #include <fcntl.h>
@@ -14,11 +17,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include <kselftest.h>
 
 #include "guest.h"
+#include "rows.h"
+#include "segments.h"
 #include "table.h"
 
 /* A pipe: each program writes a byte to it when it starts. */
@@ -97,6 +103,94 @@ static bool right(const char *name, const pid_t *processes)
 	return good;
 }
 
+#define PARAMETERS "/sys/module/hold_loader/parameters/"
+
+/* The steps at which the module stops a process. */
+static const char *const steps[] = {
+	"before the new address space", "with an empty address space", "with the program loaded",
+};
+
+enum { STEPS = sizeof(steps) / sizeof(*steps) };
+
+static void execute_when_told(void *go)
+{
+	static char *const program[] = { "/proc/self/exe", "stay", NULL };
+
+	must(dup2(ends[1], COUNTER));
+	while (!__atomic_load_n((bool *)go, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	execv(program[0], program);
+	_exit(1);
+}
+
+/* The program that is loaded in steps. */
+static int stay(void)
+{
+	must(write(COUNTER, "x", 1));
+	pause_for_ever(NULL);
+	return 0;
+}
+
+static void set(const char *parameter, long value)
+{
+	char path[100], number[16];
+
+	snprintf(path, sizeof(path), PARAMETERS "%s", parameter);
+	snprintf(number, sizeof(number), "%ld", value);
+	write_file(path, number);
+}
+
+/* The number of rows in which the process is shown with this word. */
+static int rows_with(const char *name, const char *column, const char *word, pid_t pid)
+{
+	struct rows *table = rows_read(name);
+	int count = 0;
+
+	for (size_t row = 0; row < table->rows; row++)
+		count += table->pid[row] == pid && !strcmp(rows_value(table, row, column), word);
+	if (!count)
+		ksft_print_msg("%s: the row of %d is not %s\n", name, pid, word);
+	rows_free(table);
+	return count;
+}
+
+static void test_steps(void)
+{
+	bool *go = must(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+			     0));
+	int blocking[2];
+
+	must(pipe(blocking));
+	load_module("/tests/hold_loader.ko", "");
+	for (int i = 0; i < STEPS; i++) {
+		bool good, loaded;
+		char byte;
+		pid_t pid;
+
+		*go = false;
+		memcpy(ends, blocking, sizeof(ends));
+		pid = start_child(execute_when_told, go);
+		set("let_go", 0);
+		set("stopped", 0);
+		set("step", i);
+		set("pid", pid);
+		__atomic_store_n(go, true, __ATOMIC_SEQ_CST);
+		wait_until(parameter_is_set("hold_loader", "stopped"), "no program is loaded");
+		good = rows_with("segments", "START", "-", pid) == SEGMENTS &&
+		       rows_with("segments", "VALID", "exec", pid) == SEGMENTS &&
+		       rows_with("ustacks", "SP", "-", pid) == 1 &&
+		       rows_with("ustacks", "VALID", "exec", pid) == 1 &&
+		       rows_with("uframes", "FRAME", "end: exec", pid) == 1;
+		set("let_go", 1);
+		must(read(blocking[0], &byte, 1));
+		loaded = rows_with("segments", "VALID", "ok", pid) == SEGMENTS;
+		ksft_test_result(good && loaded, "execve stopped %s: exec, and then the program\n",
+				 steps[i]);
+		end_child(pid);
+	}
+	must(unload_module("hold_loader") ? -1 : 0);
+}
+
 int main(int argc, char **argv)
 {
 	long snapshots = rounds("SNAPSHOTS", 300, 2000) / slower(),
@@ -106,10 +200,11 @@ int main(int argc, char **argv)
 	int wrong = 0;
 
 	if (argc > 1)
-		return again();
+		return strcmp(argv[1], "stay") ? again() : stay();
 	ksft_print_header();
-	ksft_set_plan(1);
+	ksft_set_plan(1 + STEPS);
 	load_taskscope("");
+	test_steps();
 	must(pipe2(ends, O_NONBLOCK));
 	stay_on(0);
 	for (int i = 0; i < 2; i++)
