@@ -147,6 +147,8 @@ static void test_edges(void)
 	check(at(3 * PAGE - 8), 1, "unmapped", "a record across the end of the stack");
 
 	new_stack(3);
+	put_record(PAGE - 16, 0, CODE(1));
+	check(at(PAGE - 16), 2, "null", "a record directly below a page that is not present");
 	put_record(0x200, at(PAGE + 0x200), CODE(1));
 	check(at(0x200), 2, "not-resident", "a page that is not present");
 	put_record(PAGE - 8, 0, 0);
@@ -905,7 +907,7 @@ static void test_no_chain(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(69);
+	ksft_set_plan(70);
 	load_taskscope("");
 	test_chains();
 	test_edges();
