@@ -268,7 +268,8 @@ static void test_two_processes(void)
 
 		good = frames_are(table, pid[i], pid[i], address, 2, "null") && good;
 	}
-	ksft_test_result(good, "two processes with stacks at the same address: each has its frames\n");
+	ksft_test_result(good,
+			 "two processes with stacks at the same address: each has its frames\n");
 	rows_free(table);
 	write_set_pid("");
 	for (int i = 0; i < 2; i++)
