@@ -8,6 +8,7 @@ use crate::text::hexadecimal::{
 };
 use core::fmt;
 use core::str;
+use kernel::prelude::*;
 
 /// The digits of a hash, which has 32 bits.
 pub(crate) const HASH_DIGITS: usize = 8;
@@ -77,5 +78,32 @@ impl fmt::Display for KernelAddress {
     fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
         // All bytes are ASCII.
         text.write_str(str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
+    }
+}
+
+#[kunit_tests(taskscope_kernel_address)]
+mod tests {
+    use super::*;
+    use crate::text::line::Line;
+
+    #[test]
+    fn addresses() {
+        let hash = usize::from_ne_bytes(*b"fe0012ab");
+
+        for (address, expected) in [
+            (Shown::Hashes.address(hash), b"00000000fe0012ab"),
+            (Shown::Numbers.address(0x1_2345_6789), b"0000000123456789"),
+            (Shown::Hidden.address(hash), b"(____ptrval____)"),
+            (Shown::Hashes.address(0), b"-               "),
+            (Shown::Numbers.address(0), b"-               "),
+            (Shown::Hidden.address(0), b"-               "),
+        ] {
+            let mut buf = [0; ADDRESS_DIGITS];
+            let mut line = Line::new(&mut buf);
+
+            write!(line, "{address}");
+            assert_eq!(line.as_bytes(), expected);
+            assert_eq!(address.text(), *expected);
+        }
     }
 }

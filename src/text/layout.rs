@@ -299,6 +299,7 @@ impl<R> Columns<R> for Rest<'_, '_, R> {
 #[kunit_tests(taskscope_layout)]
 mod tests {
     use super::*;
+    use crate::text::kernel_address::Shown;
     use crate::text::name;
     use crate::text::value::{
         Hexadecimal,
@@ -486,6 +487,172 @@ mod tests {
         widths.add(&Zeros);
         Layout::new(&widths)?.rows([Zeros].into_iter(), &mut line);
         assert_eq!(line.as_bytes(), b"0x0 00000000 0 d\n");
+        Ok(())
+    }
+
+    /// A row with one value.
+    struct One(Value);
+
+    impl Row for One {
+        fn columns(columns: &mut impl Columns<Self>) {
+            columns.text("A", |one| one.0);
+            columns.rest("B", |_, line| line.byte(b'|'));
+        }
+    }
+
+    /// Returns whether a table with this value, and no other, is written as `expected`.
+    fn is_alone(value: Value, expected: &str) -> Result<bool> {
+        let mut widths = Widths::new::<One>()?;
+        let mut buf = [0; 512];
+        let mut line = Line::new(&mut buf);
+
+        widths.add(&One(value));
+        Layout::new(&widths)?.rows([One(value)].into_iter(), &mut line);
+        Ok(line.as_bytes() == expected.as_bytes())
+    }
+
+    #[test]
+    fn a_column_is_as_wide_as_its_only_value() -> Result {
+        let name = Name {
+            comm: *b" a b\0\0\0\0\0\0\0\0\0\0\0\0",
+            bracketed: true,
+        };
+
+        for (value, expected) in [
+            (Value::Nothing, "- |\n"),
+            (Value::Number(0), "0 |\n"),
+            (Value::Number(100), "100 |\n"),
+            (Value::Signed(0), "0 |\n"),
+            (Value::Signed(12), "12 |\n"),
+            (Value::Signed(-1), "-1 |\n"),
+            (Value::Signed(-12), "-12 |\n"),
+            (Value::Hexadecimal(0), "0x0 |\n"),
+            (Value::Hexadecimal(1), "0x1 |\n"),
+            (Value::Hexadecimal(0x10), "0x10 |\n"),
+            (Value::PaddedHexadecimal(0), "00000000 |\n"),
+            (Value::PaddedHexadecimal(1), "00000001 |\n"),
+            (Value::PaddedHexadecimal(0x1_2345_6789), "123456789 |\n"),
+            (
+                Value::KernelAddress(Shown::Numbers.address(0xffff_8a5b_09af_1b7e)),
+                "ffff8a5b09af1b7e |\n",
+            ),
+            (Value::Letter(b'S'), "S |\n"),
+            (Value::Word("on-cpu"), "on-cpu |\n"),
+            (Value::Numbered("mutex", None), "mutex:- |\n"),
+            (Value::Numbered("mutex", Some(0)), "mutex:0 |\n"),
+            (Value::Numbered("mutex", Some(1204)), "mutex:1204 |\n"),
+            (Value::Name(name), "[\\040a\\040b] |\n"),
+        ] {
+            assert!(is_alone(value, expected)?);
+        }
+        Ok(())
+    }
+
+    /// A row with text of its own, with a column that has no text, and with columns after these.
+    #[derive(Clone, Copy)]
+    struct Event {
+        source: &'static [u8],
+        lock: Value,
+        irqs: bool,
+        frame: &'static [u8],
+    }
+
+    impl Row for Event {
+        fn columns(columns: &mut impl Columns<Self>) {
+            columns.own_text("SRC", |event| event.source);
+            columns.own_text("O", |_| b"");
+            columns.text("LOCK", |event| event.lock);
+            columns.text("I", |event| event.irqs);
+            columns.rest("FRAME", |event, line| line.bytes(event.frame));
+        }
+    }
+
+    #[test]
+    fn columns_stand_beside_text_of_the_row() -> Result {
+        let events = [
+            Event {
+                source: b"25:virtio",
+                lock: Value::Numbered("semaphore", None),
+                irqs: false,
+                frame: b"main+0x1",
+            },
+            Event {
+                source: b"-",
+                lock: Value::Nothing,
+                irqs: true,
+                frame: b"",
+            },
+            Event {
+                source: b"cpu1",
+                lock: Value::Numbered("mutex", Some(12)),
+                irqs: true,
+                frame: b"-",
+            },
+        ];
+        let mut widths = Widths::new::<Event>()?;
+        let mut buf = [0; 2048];
+        let mut line = Line::new(&mut buf);
+
+        for event in &events {
+            widths.add(event);
+        }
+        let layout = Layout::new(&widths)?;
+
+        layout.header::<Event>(&mut line);
+        layout.rows(events.into_iter(), &mut line);
+        assert_eq!(
+            line.as_bytes(),
+            b"SRC       O LOCK        I   FRAME\n\
+              25:virtio   semaphore:- no  main+0x1\n\
+              -           -           yes \n\
+              cpu1        mutex:12    yes -\n"
+        );
+        Ok(())
+    }
+
+    /// A row of any width, and the name that is longest when it is written.
+    struct Wide(&'static [u8]);
+
+    impl Row for Wide {
+        fn columns(columns: &mut impl Columns<Self>) {
+            columns.own_text("TEXT", |wide| wide.0);
+            columns.name("COMM", |_| {
+                let mut comm = [b'\n'; name::COMM_LEN];
+
+                comm[name::COMM_LEN - 1] = 0;
+                Name {
+                    comm,
+                    bracketed: true,
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn the_longest_name_stands_after_the_widest_columns() -> Result {
+        static TEXT: [u8; 256] = [b'x'; 256];
+
+        for len in [191, 192, 254, 255] {
+            let wide = Wide(&TEXT[..len]);
+            let mut widths = Widths::new::<Wide>()?;
+            let mut buf = [0; 512];
+            let mut line = Line::new(&mut buf);
+
+            widths.add(&wide);
+            Layout::new(&widths)?.rows([wide].into_iter(), &mut line);
+            let (text, name) = line.as_bytes().split_at_checked(len).ok_or(EINVAL)?;
+
+            assert_eq!(text, &TEXT[..len]);
+            assert_eq!(
+                name,
+                b" [\\012\\012\\012\\012\\012\\012\\012\\012\\012\\012\\012\\012\\012\\012\\012]\n"
+            );
+        }
+
+        let mut widths = Widths::new::<Wide>()?;
+
+        widths.add(&Wide(&TEXT));
+        assert!(matches!(Layout::new(&widths), Err(error) if error == E2BIG));
         Ok(())
     }
 
