@@ -238,18 +238,43 @@ mod tests {
             ];
             let is_plain = (b'!'..=b'~').contains(&byte) && byte != b'\\';
 
-            for place in 0..3 {
-                let mut name = *b"xxx";
-                let mut expected = [0; 6];
-                let is_written = is_plain || byte == b' ' && place == 1;
-                let text: &[u8] = if is_written { &[byte] } else { &escaped };
+            for last in [2, 7, 8, COMM_LEN - 2] {
+                for place in 0..=last {
+                    let mut name = [b'x'; COMM_LEN - 1];
+                    let is_written = is_plain || byte == b' ' && place != 0 && place != last;
+                    let text: &[u8] = if is_written { &[byte] } else { &escaped };
 
-                name[place] = byte;
-                expected[..place].fill(b'x');
-                expected[place..place + text.len()].copy_from_slice(text);
-                expected[place + text.len()..2 + text.len()].fill(b'x');
-                assert!(is(&name, false, &expected[..2 + text.len()]));
+                    name[place] = byte;
+                    for bracketed in [false, true] {
+                        let mut expected = [b'x'; COMM_LEN + 4];
+                        let start = usize::from(bracketed);
+                        let end = start + last + text.len();
+
+                        expected[start + place..][..text.len()].copy_from_slice(text);
+                        if bracketed {
+                            expected[0] = b'[';
+                            expected[end] = b']';
+                        }
+                        assert!(is(&name[..=last], bracketed, &expected[..start + end]));
+                    }
+                }
             }
+        }
+    }
+
+    #[test]
+    fn bytes_after_the_end_are_not_part_of_the_name() {
+        for (comm, expected) in [
+            (b"sh\0a longer\nname", &b"sh"[..]),
+            (b"a\nb\0a longername", b"a\\012b"),
+            (b"\0a longer\n name.", b"\\000"),
+            (b"7 bytes\0\n longer", b"7 bytes"),
+            (b"9 letters\0\nlonge", b"9 letters"),
+        ] {
+            let mut text = [0; LINE_MAX];
+            let len = Name::unbracketed(*comm).write_line(&mut text);
+
+            assert_eq!(text[..len].strip_suffix(b"\n"), Some(expected));
         }
     }
 
@@ -262,5 +287,17 @@ mod tests {
         line.byte(b' ');
         add_escaped(&mut line, b"a\n+0x1/0x2 [m]");
         assert_eq!(line.as_bytes(), b"schedule+0x1/0x2 [m] a\\012+0x1/0x2 [m]");
+        for (name, expected) in [
+            (&b""[..], &b"\\000"[..]),
+            (b" ", b"\\040"),
+            (b" a b ", b"\\040a b\\040"),
+            (b"a\\b", b"a\\134b"),
+            (b"main", b"main"),
+        ] {
+            let mut line = Line::new(&mut buf);
+
+            add_escaped(&mut line, name);
+            assert_eq!(line.as_bytes(), expected);
+        }
     }
 }

@@ -204,6 +204,26 @@ mod tests {
         }
     }
 
+    /// Returns whether `value` is written as `core` writes it.
+    fn is_written(value: u64) -> bool {
+        let mut buf = [0; 20];
+        let mut line = Line::new(&mut buf);
+
+        write!(line, "{value}");
+        writes(line.as_bytes(), |field| write_decimal(field, value))
+    }
+
+    /// All numbers of four digits and fewer, and those around each power of ten.
+    #[test]
+    fn every_digit_stands_in_its_place() {
+        for power in (4..20).map(|digits| 10u64.pow(digits)) {
+            assert!(is_written(power - 1) && is_written(power) && is_written(power + 1));
+        }
+        for value in 0..10_100 {
+            assert!(is_written(value));
+        }
+    }
+
     #[test]
     fn hexadecimals() {
         assert_eq!(&hexadecimal(0xffff_8a5b_09af_1b7e), b"ffff8a5b09af1b7e");

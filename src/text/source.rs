@@ -147,6 +147,7 @@ mod tests {
         assert!(!Source::named(1, &name[..plain], true).is_cut());
         assert!(Source::named(1, &name[..plain], false).is_cut());
         assert!(Source::named(1, &name[..=plain], true).is_cut());
+        assert!(Source::named(1, &name[..=plain], false).is_cut());
         // A byte that takes four places, with three left, and one that would fit after it.
         name[plain - 3] = b' ';
         let source = Source::named(1, &name[..plain - 1], true);
