@@ -38,12 +38,12 @@ fn scan_word(word: u64) -> (usize, bool) {
     // A mark in the first byte that is zero. Bytes above it may be marked too.
     let ends = word.wrapping_sub(each_byte(1)) & !word & MARKS;
     let before_end = (ends & ends.wrapping_neg()).wrapping_sub(1);
-    // A mark in each byte that is not plain. Only a byte above 127, which is marked itself, carries into the
+    // A mark in each byte that is not plain: those above 127 have two or three. Only such a byte carries into the
     // next byte.
     let blank = !word.wrapping_add(each_byte(0x80 - b'!'));
     let delete = word.wrapping_add(each_byte(1));
     let backslash = !(word ^ each_byte(b'\\')).wrapping_add(each_byte(0x7f));
-    let odd = (word | blank | delete | backslash) & MARKS;
+    let odd = (blank | delete | backslash) & MARKS;
 
     // CAST: There are at most eight bytes.
     (ends.trailing_zeros() as usize / 8, odd & before_end == 0)
