@@ -2,6 +2,7 @@
 
 //! Lists of PIDs, and the text from which they are read.
 
+use kernel::alloc::AllocError;
 use kernel::prelude::*;
 
 /// The kernel gives out no PID as large as this: `PID_MAX_LIMIT` of 64-bit machines.
@@ -54,7 +55,7 @@ fn sort(pids: &mut KVVec<u32>) {
 /// `sort_unstable()` of `core` calls `panic_on_ord_violation()`. objtool does not know that this function does not
 /// return (`is_rust_noreturn()` in `tools/objtool/check.c`), and warns.
 fn heap_sort(items: &mut [u32]) {
-    for root in (0..items.len() / 2).rev() {
+    for root in (0..items.len()).rev() {
         sift_down(items, root);
     }
     for end in (1..items.len()).rev() {
@@ -134,19 +135,19 @@ impl Parser {
     }
 
     /// Adds a PID. A list that repeats PIDs takes no more memory than one that does not.
-    fn push(&mut self, pid: u32) -> Result {
+    fn push(&mut self, pid: u32) -> Result<(), AllocError> {
         if self.pids.len() == self.pids.capacity() {
             sort(&mut self.pids);
             self.pids.reserve(self.pids.len() + 64, GFP_KERNEL)?;
         }
-        self.pids.push(pid, GFP_KERNEL)?;
-        Ok(())
+        self.pids.push(pid, GFP_KERNEL)
     }
 }
 
 #[kunit_tests(taskscope_pid_list)]
 mod tests {
     use super::*;
+    use crate::text::line::Line;
 
     /// Reads `pieces` one after the other.
     fn parse(pieces: &[&[u8]]) -> Result<(PidList, Option<u32>)> {
@@ -207,6 +208,20 @@ mod tests {
         }
         sort(&mut pids);
         assert!(pids.iter().copied().eq(0..1009));
+
+        // Each order of four PIDs, of which some are the same.
+        for order in 0..256u32 {
+            let order = [order % 4, order / 4 % 4, order / 16 % 4, order / 64];
+            let mut pids = KVVec::new();
+
+            for pid in order {
+                pids.push(pid, GFP_KERNEL)?;
+            }
+            sort(&mut pids);
+            assert!((0..4)
+                .filter(|pid| order.contains(pid))
+                .eq(pids.iter().copied()));
+        }
         Ok(())
     }
 
@@ -218,6 +233,35 @@ mod tests {
             parser.read(b"1 2 3 1 2 3 1 2 3 1 2 3 1 2 3 ")?;
         }
         assert!(parser.pids.capacity() < 256);
+        Ok(())
+    }
+
+    /// Reads each PID from 1 to `last`, and then PID 1 many times. Returns for how many PIDs there is memory.
+    fn capacity(last: u32) -> Result<usize> {
+        let mut parser = Parser::new(None);
+
+        for pid in 1..=last {
+            let mut buf = [0; 16];
+            let mut line = Line::new(&mut buf);
+
+            write!(line, "{pid} ");
+            parser.read(line.as_bytes())?;
+        }
+        for _ in 0..2 * last {
+            parser.read(b"1 ")?;
+        }
+        Ok(parser.pids.capacity())
+    }
+
+    /// A list that is almost full of different PIDs would be sorted again for each PID.
+    #[test]
+    fn a_sorted_list_has_room_for_as_many_again() -> Result {
+        for last in [1, 7, 63, 64, 65, 127, 192, 255, 300] {
+            let capacity = capacity(last)?;
+
+            assert!(capacity >= 2 * last as usize);
+            assert!(capacity < 4 * last as usize + 256);
+        }
         Ok(())
     }
 }
