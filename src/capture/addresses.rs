@@ -30,6 +30,7 @@ use kernel::sync::{
 
 /// The most slots of the memory of hashes: 16 MiB.
 const SLOTS_MAX: usize = 1024 * 1024;
+const _: () = assert!(SLOTS_MAX.is_power_of_two(), "as `AddressMap` has it");
 
 /// An item with kernel addresses. All items of a type have the same number of them.
 pub(crate) trait HasAddresses {
@@ -254,6 +255,30 @@ mod tests {
             assert_eq!(hashes.show(&mut items), Shown::Hashes);
             assert_eq!(items, [[1001, 1001], [0, 1001]]);
         }
+    }
+
+    /// As the test before, for a table with more rows than are shown at once.
+    #[test]
+    fn all_addresses_of_a_table_are_remembered() -> Result {
+        let addresses = KBox::pin_init(Addresses::new(false), GFP_KERNEL)?;
+        let mut items = KVVec::new();
+
+        for at in 0..signal::ROWS_PER_CHECK + 100 {
+            let address = ADDRESSES[0] + 64 * at;
+
+            items.push([address, address + 32], GFP_KERNEL)?;
+        }
+        if addresses.show(&mut items)? == Shown::Hashes {
+            let mut hashes = addresses.hashes.lock();
+
+            for (at, [a, b]) in items.iter_mut().enumerate() {
+                let address = ADDRESSES[0] + 64 * at;
+
+                assert_eq!(hashes.known.find(address), Some(a));
+                assert_eq!(hashes.known.find(address + 32), Some(b));
+            }
+        }
+        Ok(())
     }
 
     #[test]
