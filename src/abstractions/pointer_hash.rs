@@ -9,6 +9,7 @@
 //! C header: [`include/linux/sprintf.h`](srctree/include/linux/sprintf.h).
 
 use crate::text::kernel_address::HASH_DIGITS;
+use crate::text::number::padded_width;
 use core::ptr;
 use kernel::bindings;
 use kernel::prelude::*;
@@ -112,11 +113,7 @@ fn is_digit(byte: &u8) -> bool {
 /// Returns whether `text` is `pointers` in hexadecimal, with eight digits or more each.
 fn is_raw(mut text: &[u8], pointers: &[usize]) -> bool {
     for pointer in pointers {
-        // CAST: There are at most 16 digits.
-        let digits = pointer
-            .checked_ilog2()
-            .map_or(0, |log| log as usize / 4 + 1);
-        let Some((number, rest)) = text.split_at_checked(digits.max(HASH_DIGITS)) else {
+        let Some((number, rest)) = text.split_at_checked(padded_width(*pointer)) else {
             return false;
         };
         let number = number.iter().try_fold(0, |number, digit| {
@@ -151,6 +148,11 @@ mod tests {
             parse(b"0012abcdffffffff", &POINTERS),
             Printed::Hashed(hashes)
         );
+        // The lowest number that is no hash.
+        assert!(matches!(
+            parse(b"0012abcd", &[0x1_0000_0000]),
+            Printed::Hashed(_)
+        ));
     }
 
     #[test]
@@ -203,5 +205,17 @@ mod tests {
         // It may be the address, and it may be a hash.
         assert_eq!(parse(b"00001000", &[0x1000]), Printed::Unknown);
         assert_eq!(parse(b"89abcdef", &[0x1000]), Printed::Unknown);
+        assert_eq!(parse(b"ffffffff", &[0xffff_ffff]), Printed::Unknown);
+        // An error pointer is printed as it is in any case.
+        assert_eq!(
+            parse(b"fffffffffffffff5", &[usize::MAX - 10]),
+            Printed::Unknown
+        );
+        assert_eq!(parse(b"89abcdef", &[usize::MAX - 10]), Printed::Unknown);
+        // The last digit would be 16.
+        assert_eq!(
+            parse(b"ffffc9000000401g", &[0xffff_c900_0000_4010]),
+            Printed::Unknown
+        );
     }
 }
