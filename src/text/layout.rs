@@ -81,14 +81,11 @@ impl Width {
             0 => 0,
             value => width(value),
         };
-        let sign = match self.lowest {
-            0 => 0,
-            lowest => 1 + number::decimal_width(lowest.unsigned_abs()),
-        };
+        let sign = usize::from(self.lowest < 0);
 
         self.text
             .max(number::decimal_width(self.number))
-            .max(sign)
+            .max(sign + number::decimal_width(self.lowest.unsigned_abs()))
             .max(if_any(self.hexadecimal, number::prefixed_width))
             .max(if_any(self.padded, number::padded_width))
     }
