@@ -169,10 +169,8 @@ impl Hashes {
         let is_filled = self.known.room() == 0;
 
         if is_filled || self.known.slots() < slots_for(count).min(SLOTS_MAX) {
-            match AddressMap::with_room(count, SLOTS_MAX, GFP_KERNEL | __GFP_NOWARN) {
-                Ok(map) => self.known = map,
-                Err(_) if is_filled => self.known = AddressMap::new(),
-                Err(_) => {}
+            if let Ok(map) = AddressMap::with_room(count, SLOTS_MAX, GFP_KERNEL | __GFP_NOWARN) {
+                self.known = map;
             }
         }
     }
