@@ -208,7 +208,7 @@ impl Hashes {
 mod tests {
     use super::*;
 
-    impl HasAddresses for [usize; 2] {
+    impl<const N: usize> HasAddresses for [usize; N] {
         fn addresses(&mut self) -> &mut [usize] {
             self
         }
@@ -229,6 +229,10 @@ mod tests {
         hashes.known.insert(1, 1001);
         hashes.prepare(10);
         assert_eq!(hashes.known.find(1), Some(&mut 1001));
+        hashes.prepare(100);
+        assert_eq!(hashes.known.find(1), Some(&mut 1001));
+        hashes.prepare(1000);
+        assert!(hashes.known.room() >= 1000);
     }
 
     /// `%p` costs more than the rest of a row: it prints an address once, and then its hash is found.
@@ -275,6 +279,24 @@ mod tests {
                 assert_eq!(hashes.known.find(address), Some(a));
                 assert_eq!(hashes.known.find(address + 32), Some(b));
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn addresses_are_shown_as_they_are_only_if_asked() -> Result {
+        let [a, b, _] = ADDRESSES;
+        let raw = KBox::pin_init(Addresses::new(true), GFP_KERNEL)?;
+        let hashed = KBox::pin_init(Addresses::new(false), GFP_KERNEL)?;
+        let mut items = [[a, b]];
+
+        assert_eq!(raw.show(&mut items)?, Shown::Numbers);
+        assert_eq!(raw.show_once(&mut items), Shown::Numbers);
+        assert_eq!(items, [[a, b]]);
+        if hash(&mut items) == Shown::Hashes {
+            assert_eq!(hashed.show(&mut [[a]])?, Shown::Hashes);
+            assert_eq!(hashed.show(&mut [[a, b]])?, Shown::Hashes);
+            assert_eq!(hashed.show_once(&mut [[a, b]]), Shown::Hashes);
         }
         Ok(())
     }

@@ -303,6 +303,7 @@ mod tests {
         Letter,
         PaddedHexadecimal, //
     };
+    use core::cell::Cell as Counter;
 
     /// A row of a table with each kind of value.
     #[derive(Clone, Copy)]
@@ -424,6 +425,51 @@ mod tests {
                 assert_eq!(row, Some(expected.as_bytes()));
             }
         }
+        Ok(())
+    }
+
+    /// A number that counts how often any such number is made into text.
+    #[derive(Clone, Copy)]
+    struct Counted<'a> {
+        number: u32,
+        written: &'a Counter<usize>,
+    }
+
+    impl PartialEq for Counted<'_> {
+        fn eq(&self, other: &Self) -> bool {
+            self.number == other.number
+        }
+    }
+
+    impl Cell for Counted<'_> {
+        fn value(self) -> Value {
+            self.written.set(self.written.get() + 1);
+            Value::Number(self.number.into())
+        }
+    }
+
+    impl Row for Counted<'_> {
+        fn columns(columns: &mut impl Columns<Self>) {
+            columns.number("N", |counted| *counted);
+            columns.rest("R", |_, _| ());
+        }
+    }
+
+    /// To write them costs most of a row.
+    #[test]
+    fn values_of_the_row_before_are_not_written_again() -> Result {
+        let layout = Layout::new(&Widths::new::<Counted<'_>>()?)?;
+        let written = Counter::new(0);
+        let rows = [1, 1, 2, 2, 2, 1].map(|number| Counted {
+            number,
+            written: &written,
+        });
+        let mut buf = [0; 512];
+        let mut line = Line::new(&mut buf);
+
+        layout.rows(rows.into_iter(), &mut line);
+        assert_eq!(line.as_bytes(), b"1 \n1 \n2 \n2 \n2 \n1 \n");
+        assert_eq!(written.get(), 3);
         Ok(())
     }
 
