@@ -236,6 +236,16 @@ mod tests {
         Ok(())
     }
 
+    /// To sort the list for each PID would take a time that is the square of their number.
+    #[test]
+    fn pids_are_kept_as_they_come() -> Result {
+        let mut parser = Parser::new(None);
+
+        parser.read(b"30 20 30 10 ")?;
+        assert_eq!(&*parser.finish().0, &[30, 20, 30, 10]);
+        Ok(())
+    }
+
     /// Reads each PID from 1 to `last`, and then PID 1 many times. Returns for how many PIDs there is memory.
     fn capacity(last: u32) -> Result<usize> {
         let mut parser = Parser::new(None);
