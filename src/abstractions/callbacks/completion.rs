@@ -128,3 +128,44 @@ impl CountedCompletion {
         }
     }
 }
+
+#[kunit_tests(taskscope_completion)]
+mod tests {
+    use super::*;
+
+    /// Returns how a wait for one tick ends, and one that only a kill ends.
+    fn waits(completion: &CountedCompletion) -> [Result<Wait>; 2] {
+        [completion.wait(1), completion.wait_killable(1)]
+    }
+
+    /// Two callbacks, and one more that is known later.
+    fn three() -> Result<Pin<KBox<CountedCompletion>>> {
+        let completion = KBox::pin_init(CountedCompletion::new(2), GFP_KERNEL)?;
+
+        completion.expect(1);
+        Ok(completion)
+    }
+
+    #[test]
+    fn the_last_call_ends_a_wait() -> Result {
+        let completion = three()?;
+
+        for _ in 0..3 {
+            assert_eq!(waits(&completion), [Ok(Wait::TimedOut), Ok(Wait::TimedOut)]);
+            completion.complete();
+        }
+        assert_eq!(completion.wait(1), Ok(Wait::Completed));
+        Ok(())
+    }
+
+    #[test]
+    fn complete_all_ends_all_waits() -> Result {
+        let completion = three()?;
+
+        completion.complete_all();
+        for _ in 0..2 {
+            assert_eq!(waits(&completion), [Ok(Wait::Completed), Ok(Wait::Completed)]);
+        }
+        Ok(())
+    }
+}

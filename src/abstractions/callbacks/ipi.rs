@@ -86,10 +86,7 @@ impl<C: Callback> RemoteCall<C> {
         // INVARIANT: All of `data` is written here, but for the function and its argument, which `send()` writes
         // before anything reads them.
         pin_init!(Self {
-            data <- Opaque::ffi_init(|slot: *mut CallData| {
-                // SAFETY: `slot` is valid memory for a `CallData`, for which all zeros are a valid value.
-                unsafe { slot.write_bytes(0, 1) };
-            }),
+            data: pin_init::zeroed(),
             is_pending: Atomic::new(false),
             callback,
         })
@@ -150,5 +147,53 @@ impl<C: Callback> PinnedDrop for RemoteCall<C> {
     fn drop(self: Pin<&mut Self>) {
         // The callback's last access happens before the load that sees `false`.
         wait_while(|| self.is_pending.load(Acquire));
+    }
+}
+
+#[kunit_tests(taskscope_ipi)]
+mod tests {
+    use super::*;
+    use crate::abstractions::cpus;
+    use kernel::processor::cpu_relax;
+    use kernel::sync::Arc;
+    use kernel::time::delay::udelay;
+    use kernel::time::Delta;
+
+    /// What a callback that takes long has done.
+    struct Slow {
+        has_begun: Atomic<bool>,
+        has_ended: Atomic<bool>,
+    }
+
+    impl Callback for Arc<Slow> {
+        fn call(&self) {
+            self.has_begun.store(true, Release);
+            for _ in 0..4 {
+                udelay(Delta::from_micros(500));
+            }
+            self.has_ended.store(true, Release);
+        }
+    }
+
+    #[test]
+    fn a_drop_waits_for_the_callback() -> Result {
+        let own = CpuId::current().as_u32();
+        let Some(other) = cpus::online_now().find(|cpu| cpu.as_u32() != own) else {
+            return Ok(());
+        };
+        let slow = Slow {
+            has_begun: Atomic::new(false),
+            has_ended: Atomic::new(false),
+        };
+        let slow = Arc::new(slow, GFP_KERNEL)?;
+        let call = KBox::pin_init(RemoteCall::new(slow.clone()), GFP_KERNEL)?;
+
+        call.send(other)?;
+        while !slow.has_begun.load(Acquire) {
+            cpu_relax();
+        }
+        drop(call);
+        assert!(slow.has_ended.load(Acquire));
+        Ok(())
     }
 }
