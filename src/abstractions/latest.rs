@@ -54,17 +54,24 @@ impl<T: Copy> Latest<T> {
         }
     }
 
+    /// Begins to write, and returns the sequence before.
+    fn begin(&self) -> u32 {
+        let sequence = self.sequence.load(Relaxed);
+
+        // INVARIANT: Odd from here on, which readers see before they can see any of the value.
+        self.sequence.store(sequence.wrapping_add(1), Relaxed);
+        smp_mb(Write);
+        sequence
+    }
+
     /// Replaces the value. Any context.
     ///
     /// # Safety
     ///
     /// Two calls for the same `self` never overlap, not by one interrupting the other either.
     pub(crate) unsafe fn replace(&self, value: T) {
-        let sequence = self.sequence.load(Relaxed);
+        let sequence = self.begin();
 
-        // INVARIANT: Odd from here on, which readers see before they can see any of the value.
-        self.sequence.store(sequence.wrapping_add(1), Relaxed);
-        smp_mb(Write);
         // SAFETY: The cell is valid for writes, and no other write overlaps, by this function's
         // requirements. A reader that overlaps drops what it has read.
         unsafe { self.value.get().write_volatile(MaybeUninit::new(value)) };
@@ -143,7 +150,7 @@ mod tests {
 
         // SAFETY: No other thread has it.
         unsafe { latest.replace(1) };
-        latest.sequence.store(3, Relaxed);
+        latest.begin();
         assert_eq!(latest.get(), None);
     }
 
