@@ -107,18 +107,18 @@ mod tests {
         safe fn taskscope_nmi_offset() -> c_ulong;
     }
 
-    /// Returns the context of the caller while `preempt_count` is `count`.
-    fn with_count(count: usize) -> Context {
+    /// Returns what `read`, which reads variables and does nothing else, sees with interrupts disabled and while
+    /// `preempt_count` is `count`.
+    fn with_count<T>(count: usize, read: fn() -> T) -> T {
         let _interrupts = local_interrupt_disable();
         let before = taskscope_preempt_count();
 
-        // SAFETY: Interrupts are disabled, and the count is restored below. `Context::now()` reads
-        // variables and does nothing else.
+        // SAFETY: Interrupts are disabled, and the count is restored below, before anything acts on it.
         unsafe { taskscope_preempt_count_set(count) };
-        let context = Context::now();
+        let seen = read();
         // SAFETY: Interrupts are disabled, and this restores the count.
         unsafe { taskscope_preempt_count_set(before) };
-        context
+        seen
     }
 
     /// The macros at each boundary of the count, whether softirqs are counted there or not.
@@ -167,7 +167,7 @@ mod tests {
 
         for (count, [task, softirq, hardirq, nmi]) in table {
             assert_eq!(
-                with_count(count),
+                with_count(count, Context::now),
                 Context {
                     in_task: task,
                     softirq,
@@ -193,5 +193,21 @@ mod tests {
                 preempt_count: 0,
             }
         );
+    }
+
+    #[test]
+    fn an_nmi_interrupts_disabled_interrupts_and_nothing_else_does() {
+        let hardirq = taskscope_hardirq_offset();
+        let nmi = taskscope_nmi_offset();
+
+        assert!(!only_nmis_interrupt());
+        for (count, expected) in [
+            (0, true),
+            (hardirq, true),
+            (nmi, false),
+            (nmi + hardirq, false),
+        ] {
+            assert_eq!(with_count(count, only_nmis_interrupt), expected);
+        }
     }
 }
