@@ -7,7 +7,7 @@
 //! callback is called. The file has no page to give, and the read fails; nothing is lost by that.
 //! [`provoke`] removes the mapping again.
 //!
-//! The process can see the mapping meanwhile, and can move, copy or remove it. The file, and with it this
+//! The process can see the mapping meanwhile, and can move, resize, copy or remove it. The file, and with it this
 //! module, stays until the last mapping of the file is gone.
 //!
 //! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
@@ -53,8 +53,8 @@ impl<C: Callback> Trap<C> {
     /// Makes a file that calls `self` in each fault in a mapping of it. May sleep; fails with the error
     /// of the kernel.
     fn into_file(self) -> Result<ARef<LocalFile>> {
-        // CAST: The flags are small.
-        const FLAGS: c_int = (bindings::O_RDONLY | bindings::O_CLOEXEC) as c_int;
+        // CAST: The flag is small.
+        const FLAGS: c_int = bindings::O_RDONLY as c_int;
 
         let name = c"[taskscope]".as_char_ptr();
         let trap = KBox::new(self, GFP_KERNEL)?.into_foreign();
@@ -157,12 +157,10 @@ impl<C: Callback> Ops<C> {
         // SAFETY: By this function's requirements.
         let mapping = unsafe { VmaNew::from_raw(vma) };
 
-        // The kernel must not fault the page in by itself, as it does for mlockall(), and a child must
-        // not inherit the mapping.
+        // The kernel must not fault the page in by itself, as it does for mlockall() and for a core dump, and a
+        // child must not inherit the mapping.
         mapping.set_io();
-        mapping.set_dontexpand();
         mapping.set_dontcopy();
-        mapping.set_dontdump();
         // SAFETY: The mapping is being set up, so that no other thread sees it. The operations are
         // static, and are those of a mapping of such a file.
         unsafe { (*vma).vm_ops = Self::VM };

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The mapping in which an open of `contexts` faults belongs to the process, which sees it. A
+ * module stops the open before the mapping is removed: other threads look at it meanwhile. The
+ * witness is /proc/PID/maps.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <kselftest.h>
+
+#include "contexts.h"
+#include "guest.h"
+#include "stand.h"
+
+#define LET_GO "/sys/module/hold_unmap/parameters/let_go"
+
+/* The mapping of taskscope in the calling process, if it has one. */
+static bool find_taskscope(struct mapping *found)
+{
+	struct mapping *mapping;
+	size_t count = proc_mappings(getpid(), &mapping);
+	bool has = false;
+
+	for (size_t i = 0; i < count; i++)
+		if (strstr(mapping[i].name, "[taskscope]")) {
+			*found = mapping[i];
+			has = true;
+		}
+	free(mapping);
+	return has;
+}
+
+static void *open_once(void *error)
+{
+	*(int *)error = open_error(TABLES "contexts", O_RDONLY | O_CLOEXEC);
+	return NULL;
+}
+
+static int child_has_it(void)
+{
+	struct mapping mapping;
+
+	return find_taskscope(&mapping);
+}
+
+/* How deep in the kernel stack the fault is, below the system call. */
+static unsigned long depth(void)
+{
+	struct contexts *table = contexts_read();
+	unsigned long call = strtoul(contexts_find(table, "syscall", -1)->sp, NULL, 16);
+	unsigned long fault = strtoul(contexts_find(table, "page_fault", -1)->sp, NULL, 16);
+
+	contexts_free(table);
+	return call - fault;
+}
+
+int main(void)
+{
+	struct mapping mapping = { 0 };
+	unsigned long place, mapped, plain, locked;
+	char parameters[30];
+	pthread_t thread;
+	bool seen;
+	int error;
+
+	ksft_print_header();
+	ksft_set_plan(4);
+	load_taskscope("raw_pointers=1");
+	snprintf(parameters, sizeof(parameters), "pid=%d", getpid());
+	load_module("/tests/hold_unmap.ko", parameters);
+	if (pthread_create(&thread, NULL, open_once, &error))
+		die("pthread_create");
+	wait_until((place = parameter_value("hold_unmap", "place")), "no mapping is removed");
+	seen = find_taskscope(&mapping);
+	ksft_print_msg("%lx-%lx %s %s\n", mapping.start, mapping.end, mapping.access, mapping.name);
+	ksft_test_result(seen && mapping.start == place && mapping.end == place + 4096 &&
+			 !strcmp(mapping.access, "r--p") && place > (unsigned long)sbrk(0),
+			 "during the open: a page of its own, where the kernel maps, to read\n");
+	ksft_test_result(!in_child(child_has_it),
+			 "process forks during the open: the child has no such mapping\n");
+	write_file(LET_GO, "1");
+	pthread_join(thread, NULL);
+	if (error)
+		die("open: error %d", error);
+	mapped = parameter_value("hold_unmap", "mapped");
+	if (mapped != place)
+		die("nothing is mapped at %lx: %ld", place, mapped);
+	ksft_test_result(proc_mapping(getpid(), mapped, &mapping) && !find_taskscope(&mapping),
+			 "another mapping comes to that place at once: it stays\n");
+	plain = depth();
+	must(mlockall(MCL_CURRENT | MCL_FUTURE));
+	locked = depth();
+	must(munlockall());
+	ksft_print_msg("the fault is %lu bytes below the call, with mlockall() %lu\n", plain,
+		       locked);
+	ksft_test_result(plain == locked, "mlockall(): the read faults, and not the mapping\n");
+	ksft_finished();
+}
