@@ -7,10 +7,7 @@
 //! [`include/linux/sched/isolation.h`](srctree/include/linux/sched/isolation.h).
 
 use kernel::bindings;
-use kernel::cpu::{
-    nr_cpu_ids, //
-    CpuId,
-};
+use kernel::cpu::CpuId;
 use kernel::cpumask::Cpumask;
 use kernel::prelude::*;
 use kernel::sync::rcu;
@@ -96,8 +93,8 @@ pub(crate) fn online_now() -> impl Iterator<Item = CpuId> {
     // and read one by one, atomically (`set_cpu_online()`, `Cpumask::test()`).
     let online = unsafe { Cpumask::from_raw((&raw const bindings::__cpu_online_mask).cast()) };
 
-    (0..nr_cpu_ids())
-        .filter_map(CpuId::from_u32)
+    (0..)
+        .map_while(CpuId::from_u32)
         .filter(|cpu| online.test(*cpu))
 }
 

@@ -447,6 +447,32 @@ static void test_interrupts_disabled(int cpu)
 	load_taskscope("");
 }
 
+/* A child, because an open that waits for the call would never end. */
+static void read_without(void *cpu)
+{
+	struct rows *table = read_whole();
+
+	*spins = !cpus_rows(table, *(int *)cpu).count && cpus_rows(table, 0).count ? 1 : 2;
+	rows_free(table);
+}
+
+/* The CPU goes offline after the open has looked which are online. */
+static void test_gone(int cpu)
+{
+	char parameters[30];
+	pid_t pid;
+
+	snprintf(parameters, sizeof(parameters), "cpu=%d", cpu);
+	load_module("/tests/refuse_call.ko", parameters);
+	*spins = 0;
+	pid = start_child(read_without, &cpu);
+	wait_until(*(volatile int *)spins, "the open does not end");
+	ksft_test_result(*spins == 1,
+			 "CPU goes offline during the open: no row, and the open ends\n");
+	end_child(pid);
+	must(unload_module("refuse_call") ? -1 : 0);
+}
+
 static void test_offline(int cpu)
 {
 	struct rows *table;
@@ -470,7 +496,7 @@ int main(void)
 	ksft_print_header();
 	if (online < 2)
 		ksft_exit_skip("a CPU other than the reader's is to be kept busy\n");
-	ksft_set_plan(21);
+	ksft_set_plan(22);
 	load_taskscope("");
 	spins = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	stay_on(0);
@@ -486,6 +512,7 @@ int main(void)
 	test_user_spinner(cpu);
 	test_references(cpu);
 	test_offline(cpu);
+	test_gone(cpu);
 	test_interrupts_disabled(cpu);
 	ksft_finished();
 }
