@@ -331,26 +331,51 @@ static long interrupted_opens(long opens)
 	return interrupted;
 }
 
-/* How many work items of the module have begun, by the kernel's tracepoint. */
-static unsigned long items_begun(void)
+/*
+ * How often the kernel's tracepoints say this of the module: "work" is a work item that has begun,
+ * "timer" a timer that has expired, "cancel" one that was cancelled before. On a CPU; -1: on all.
+ */
+static unsigned long counted(const char *kind, int cpu)
 {
 	char *text = slurp("/sys/kernel/debug/callback_oracle", NULL), *rest;
-	unsigned long items = 0;
+	unsigned long sum = 0;
 
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		unsigned long count;
+		char word[20];
+		int on;
 
-		if (sscanf(line, "work %*d %*s %*d %lu", &count) == 1)
-			items += count;
+		if (sscanf(line, "%19s %d %*s %*d %lu", word, &on, &count) == 3 &&
+		    !strcmp(word, kind) && (cpu < 0 || on == cpu))
+			sum += count;
 	}
 	free(text);
-	return items;
+	return sum;
 }
 
 #define HOLD "/sys/module/callback_oracle/parameters/hold"
 #define IS_HELD 3
 /* The CPUs that may run the first work item of an open, which belongs to no CPU. */
 #define UNBOUND "/sys/devices/virtual/workqueue/cpumask"
+
+/* Has one CPU run such items. Returns the CPUs before. */
+static char *run_unbound_items_on(int cpu)
+{
+	char *all = slurp(UNBOUND, NULL), only[20];
+
+	snprintf(only, sizeof(only), "%x", 1u << cpu);
+	write_file(UNBOUND, only);
+	return all;
+}
+
+/* Unloads the oracle, and has these CPUs run unbound items again. */
+static void end_oracle(char *all)
+{
+	if (unload_module("callback_oracle"))
+		die("the oracle is in use");
+	write_file(UNBOUND, all);
+	free(all);
+}
 
 /*
  * How many work items begin for an open that a signal ends while its first item is held at its
@@ -359,11 +384,9 @@ static unsigned long items_begun(void)
  */
 static unsigned long items_of_an_interrupted_open(int cpu)
 {
-	char *all = slurp(UNBOUND, NULL), only[20];
+	char *all = run_unbound_items_on(cpu);
 	unsigned long items;
 
-	snprintf(only, sizeof(only), "%x", 1u << cpu);
-	write_file(UNBOUND, only);
 	load_module("/tests/callback_oracle.ko", "of=taskscope hold=1");
 	if (interrupted_open("contexts", 20000) != EINTR)
 		die("an open whose work item is held");
@@ -371,12 +394,62 @@ static unsigned long items_of_an_interrupted_open(int cpu)
 	write_file(HOLD, "0");
 	if (unload_module("taskscope"))
 		die("the module is in use after an interrupted open");
-	items = items_begun();
-	if (unload_module("callback_oracle"))
-		die("the oracle is in use");
-	write_file(UNBOUND, all);
-	free(all);
+	items = counted("work", -1);
+	end_oracle(all);
 	return items;
+}
+
+/*
+ * How many work items begin on a busy CPU after a signal has ended the open that has queued them
+ * there. The hog leaves the CPU as soon as the open has returned.
+ */
+static unsigned long items_after_an_interrupted_open(int cpu, int other, pid_t hog)
+{
+	char *all = run_unbound_items_on(other);
+	unsigned long items;
+
+	load_module("/tests/callback_oracle.ko", "of=taskscope");
+	if (interrupted_open("contexts", 50000) != EINTR)
+		die("an open beside a busy CPU");
+	stop[0] = true;
+	end_child(hog);
+	if (!counted("work", other))
+		die("no work item has begun");
+	if (unload_module("taskscope"))
+		die("the module is in use after an interrupted open");
+	items = counted("work", cpu);
+	end_oracle(all);
+	return items;
+}
+
+/*
+ * How many timers expire on a CPU after the open that has started them has ended. An item that is
+ * held there in a softirq keeps the timer from expiring, until the open has cancelled it.
+ */
+static unsigned long timers_after_a_killed_open(int cpu, int other)
+{
+	char *all = run_unbound_items_on(other), parameters[60];
+	unsigned long expired;
+	pid_t reader;
+
+	snprintf(parameters, sizeof(parameters), "of=taskscope timers=1 hold=4 hold_cpu=%d", cpu);
+	load_module("/tests/callback_oracle.ko", parameters);
+	reader = fork_child();
+	if (!reader) {
+		open_error(TABLES "contexts", O_RDONLY | O_CLOEXEC);
+		_exit(0);
+	}
+	wait_until(parameter_value("callback_oracle", "hold") == IS_HELD, "no item is held");
+	wait_until(counted("timer", other), "no timer expires");
+	must(kill(reader, SIGKILL));
+	wait_for(reader);
+	wait_until(counted("cancel", -1), "the open does not cancel its timer");
+	write_file(HOLD, "0");
+	if (unload_module("taskscope"))
+		die("the module is in use after a killed open");
+	expired = counted("timer", cpu);
+	end_oracle(all);
+	return expired;
 }
 
 /* No thread of the module is left. */
@@ -392,6 +465,21 @@ static bool no_thread_left(void)
 	return none;
 }
 
+/* In a child: one open, which waits. Its exit status is 0 if that CPU has answered. */
+static pid_t start_second_open(int cpu)
+{
+	pid_t pid = fork_child();
+	struct contexts *table;
+
+	if (pid) {
+		/* It sleeps in open(), and nowhere else. */
+		wait_for_state(pid, pid, "S");
+		return pid;
+	}
+	table = contexts_read();
+	_exit(!contexts_find(table, "workqueue", cpu) || !contexts_find(table, "irq_thread", cpu));
+}
+
 int main(void)
 {
 	int cpus[CPUS_MAX], cpu, online;
@@ -400,12 +488,13 @@ int main(void)
 	const int kills = rounds("KILLS", 2, 10), hogs = rounds("HOGS", 1, 5);
 	long changes = 0, interrupted;
 	struct contexts *table;
-	unsigned long items;
+	unsigned long items, timers;
+	bool second_answers;
+	pid_t pid, second;
 	size_t silent;
-	pid_t pid;
 
 	ksft_print_header();
-	ksft_set_plan(17);
+	ksft_set_plan(21);
 	answered = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	enough = answered + 1;
 	ksft_test_result(unload_under_readers(read_once, unloads) == unloads,
@@ -430,7 +519,7 @@ int main(void)
 	wait_until(no_thread_left(), "a thread is left");
 	ksft_test_result_pass("interrupted opens: no thread is left\n");
 	if (online < 2) {
-		for (int i = 0; i < 11; i++)
+		for (int i = 0; i < 15; i++)
 			ksft_test_result_skip("needs two CPUs: one is taken away\n");
 		ksft_finished();
 	}
@@ -444,12 +533,14 @@ int main(void)
 	prefer("rcuc", cpu);
 	pid = start_child(hog, &cpu);
 	wait_until(stop[1], "no hog");
+	second = start_second_open(cpus[0]);
 	table = contexts_read();
+	second_answers = wait_for(second) == 0;
 	ksft_test_result(whole(table) && contexts_said(table, "did not answer"),
 			 "busy CPU: the summary says that it did not answer, %zu lines\n",
 			 contexts_said(table, "did not answer"));
 	/* The contexts of that CPU, and the IPI that it should send to the next one. */
-	snprintf(words, sizeof(words), "on processor %d did not answer", cpu);
+	snprintf(words, sizeof(words), "on processor %d did not answer within 1000 ms", cpu);
 	silent = contexts_said(table, words);
 	snprintf(words, sizeof(words), "ipi on processor %d was not sent: processor %d did not",
 		 cpus[2 % online], cpu);
@@ -460,6 +551,8 @@ int main(void)
 			 contexts_find(table, "ipi", cpu) &&
 			 !contexts_find(table,
 			 "workqueue", cpu), "busy CPU: the other CPU answers\n");
+	ksft_test_result(contexts_find(table, "irq_thread", cpus[0]) && second_answers,
+			 "busy CPU, two opens wait: the other CPU answers both\n");
 	contexts_free(table);
 	ksft_test_result(interrupted_open("contexts", 20000) == EINTR,
 			 "busy CPU: a signal ends the wait with EINTR\n");
@@ -469,9 +562,24 @@ int main(void)
 	wait_until(no_thread_left(), "a thread is left");
 	ksft_test_result(unload_module("taskscope") == 0,
 			 "busy CPU: the module unloads at once\n");
-	stop[0] = true;
-	end_child(pid);
 	load_taskscope("");
+	items = items_after_an_interrupted_open(cpu, cpus[0], pid);
+	ksft_test_result(!items, "busy CPU, the open is interrupted: %lu items begin there later\n",
+			 items);
+	if (is_preempt_rt()) {
+		ksft_test_result_skip("timer of a killed open: a thread runs softirqs\n");
+	} else {
+		load_taskscope("");
+		timers = timers_after_a_killed_open(cpu, cpus[0]);
+		ksft_test_result(!timers, "open killed: %lu of its timers expire later\n", timers);
+	}
+	load_module("/tests/lose_wakeup.ko", "of=taskscope_probe");
+	load_taskscope("");
+	interrupted = interrupted_open("contexts", 20000);
+	wait_until(no_thread_left(), "a thread is left");
+	ksft_test_result(interrupted == EINTR && parameter_value("lose_wakeup", "lost"),
+			 "thread that has not run yet, open interrupted: it ends\n");
+	must(unload_module("lose_wakeup") ? -1 : 0);
 	table = contexts_read();
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "CPU idle again: every CPU answers\n");

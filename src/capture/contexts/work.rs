@@ -168,7 +168,7 @@ impl ProbeWork {
         if self.answers.unwanted.load(Relaxed) {
             return Ok(());
         }
-        let thread = Thread::start(self.clone(), c"taskscope_probe")?;
+        let _thread = Thread::start(self.clone(), c"taskscope_probe")?;
         // However this wait and the next ones end: a context that has not answered says so.
         let _ = self.kthread_answered.wait(msecs_to_jiffies(THREAD_LIMIT));
         if self.answers.unwanted.load(Relaxed) {
@@ -178,7 +178,8 @@ impl ProbeWork {
         let online = OnlineCpus::hold();
 
         self.cpus.populate(self.find_cpus(online.iter())?);
-        let works = self.start()?;
+        // Dropped first, while no CPU can go offline.
+        let _works = self.start()?;
 
         self.answers.all.complete();
         let _ = self.answers.all.wait(msecs_to_jiffies(LIMIT));
@@ -186,10 +187,7 @@ impl ProbeWork {
             let _ = self.kthread_answered.wait(msecs_to_jiffies(LIMIT));
         }
 
-        // In this order, while no CPU can go offline.
         self.answers.unwanted.store(true, Relaxed);
-        drop(works);
-        drop(thread);
         Ok(())
     }
 
