@@ -2,7 +2,8 @@
 /*
  * `current` in an interrupt is the task that the interrupt interrupted on its CPU,
  * not the task that triggered the interrupt. Two situations have a known answer: a
- * CPU on which one program runs all the time, and idle CPUs.
+ * CPU on which one program runs all the time, and idle CPUs. An interrupt for a call
+ * finds the work item of its CPU, and that for an irq_work finds no softirq.
  *
  * OPENS, if set, is the number of opens in each situation.
  */
@@ -63,15 +64,43 @@ static bool shows(const struct context_row *row, int cpu, pid_t pid)
 	return !strcmp(row->pid, number) && !strcmp(row->comm, "bystander");
 }
 
-/* How many rows of a hundred show the expected task. */
-static long share(long opens, const int *cpus, int count, pid_t pid)
+/* The ipi has interrupted the thread that runs the work item of its CPU. */
+static bool finds_the_item(const struct contexts *table, int cpu)
 {
-	long rows = 0, good = 0;
+	const struct context_row *ipi = contexts_find(table, "ipi", cpu);
+	const struct context_row *item = contexts_find(table, "workqueue", cpu);
+
+	if (ipi && item && !strcmp(ipi->pid, item->pid))
+		return true;
+	printf("# ipi on CPU %d: %s\n", cpu, ipi ? ipi->comm : "none");
+	return false;
+}
+
+static bool finds_no_softirq(const struct contexts *table, int cpu)
+{
+	const struct context_row *row = contexts_find(table, "irq_work", cpu);
+
+	if (row && !strcmp(row->softirq, "no"))
+		return true;
+	printf("# irq_work on CPU %d: %s\n", cpu, row ? "in a softirq" : "none");
+	return false;
+}
+
+/* How many rows of a hundred are as expected, of all opens. */
+static struct {
+	long task, item, no_softirq;
+} of_100;
+
+static void share(long opens, const int *cpus, int count, pid_t pid)
+{
+	long rows = 0, good = 0, item = 0, no_softirq = 0;
 
 	for (long i = 0; i < opens; i++) {
 		struct contexts *table = contexts_read();
 
-		for (int c = 0; c < count; c++)
+		for (int c = 0; c < count; c++) {
+			item += finds_the_item(table, cpus[c]);
+			no_softirq += finds_no_softirq(table, cpus[c]);
 			for (size_t n = 0; n < INTERRUPTS; n++) {
 				const struct context_row *row =
 					contexts_find(table, interrupts[n], cpus[c]);
@@ -85,9 +114,12 @@ static long share(long opens, const int *cpus, int count, pid_t pid)
 					printf("# %s on CPU %d: %s\n", interrupts[n], cpus[c],
 					       row->comm);
 			}
+		}
 		contexts_free(table);
 	}
-	return good * 100 / rows;
+	of_100.task = good * 100 / rows;
+	of_100.item = item * 100 / (opens * count);
+	of_100.no_softirq = no_softirq * 100 / (opens * count);
 }
 
 /* The kernel tests its ciphers for some seconds after boot. */
@@ -119,11 +151,10 @@ int main(void)
 {
 	const long opens = setting("OPENS", 25);
 	int cpus[CPUS_MAX], online = online_cpus(cpus);
-	long of_100;
 	pid_t pid;
 
 	ksft_print_header();
-	ksft_set_plan(2);
+	ksft_set_plan(4);
 	rt = is_preempt_rt();
 	load_taskscope("");
 	/*
@@ -133,19 +164,26 @@ int main(void)
 	load_module("/tests/callback_oracle.ko", "of=taskscope after=500");
 	turns = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	wait_until(nothing_runs(), "no CPU is idle");
-	of_100 = share(opens, cpus, online, 0);
-	ksft_test_result(of_100 >= MOST, "idle CPUs: %ld of 100 rows show the %s\n", of_100,
-			 rt ? "idle task, or the interrupt's thread" : "idle task");
+	share(opens, cpus, online, 0);
+	ksft_test_result(of_100.task >= MOST, "idle CPUs: %ld of 100 rows show the %s\n",
+			 of_100.task, rt ? "idle task, or the interrupt's thread" : "idle task");
+	ksft_test_result(of_100.no_softirq >= MOST,
+			 "idle CPUs: %ld of 100 rows of irq_work interrupt no softirq\n",
+			 of_100.no_softirq);
 	if (online < 2) {
+		ksft_test_result_skip("no other CPU sends an ipi: there is only one\n");
 		ksft_test_result_skip("a program runs on the CPU: there is only one\n");
 		ksft_finished();
 	}
+	ksft_test_result(of_100.item >= MOST,
+			 "idle CPUs: %ld of 100 rows of ipi interrupt the work item\n",
+			 of_100.item);
 	pid = start_child(stand_by, &cpus[online - 1]);
 	wait_until(*turns, "the bystander does not run");
-	of_100 = share(opens, &cpus[online - 1], 1, pid);
-	ksft_test_result(of_100 >= MOST,
+	share(opens, &cpus[online - 1], 1, pid);
+	ksft_test_result(of_100.task >= MOST,
 			 "a program runs on the CPU: %ld of 100 rows show %s\n",
-			 of_100, rt ? "the program, or the interrupt's thread" : "the program");
+			 of_100.task, rt ? "the program, or the interrupt's thread" : "the program");
 	end_child(pid);
 	ksft_finished();
 }
