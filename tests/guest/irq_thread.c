@@ -126,7 +126,7 @@ static bool good_without_irq(void)
 
 		snprintf(words, sizeof(words),
 			 "# irq_thread on processor %d could not be provoked: error %d", cpus[i],
-			 EINVAL);
+			 ENOSPC);
 		good &= contexts_said(table, words) == 1 &&
 			!contexts_find(table, "irq_thread", cpus[i]) &&
 			contexts_find(table, "irq_work", cpus[i]);

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * No interrupt number can be allocated while this is loaded: EINVAL.
+ * No interrupt number can be allocated while this is loaded: ENOSPC.
  */
 #include <linux/irq.h>
 #include <linux/module.h>
 
 #include "kprobe.h"
 
-/* The kernel refuses to look for number 0 from 1 on. */
+/* Runs in place of __irq_alloc_descs(), with its arguments. */
+static int have_none(int irq, unsigned int from, unsigned int count, int node,
+		     struct module *owner, const struct irq_affinity_desc *affinity)
+{
+	return -ENOSPC;
+}
+
 static int refuse(struct kprobe *probe, struct pt_regs *regs)
 {
-#ifdef CONFIG_X86
-	regs->di = 0;
-#else
-	regs->regs[0] = 0;
-#endif
-	return 0;
+	instruction_pointer_set(regs, (unsigned long)have_none);
+	return 1;
 }
 
 static struct kprobe allocation = {
