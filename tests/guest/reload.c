@@ -70,15 +70,17 @@ int main(void)
 	int held = 0, rest_read = 0, gone = 0, under_readers = 0, refused = 0, good_readers = 0;
 	/* Each round unloads twice. */
 	const int times = rounds("RELOADS", 12, 1000) / 2;
+	long queues, left;
 
 	ksft_print_header();
-	ksft_set_plan(5);
+	ksft_set_plan(6);
 	opened = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	load_taskscope("");
 	files = file_names();
 	while (files[file_count])
 		file_count++;
 	must(unload_module("taskscope") ? -1 : 0);
+	queues = slab_objects("pool_workqueue");
 	for (int i = 0; i < times; i++) {
 		const char *name = files[i % file_count];
 		int descriptor, status;
@@ -120,6 +122,8 @@ int main(void)
 			good_readers += status == 0;
 		}
 	}
+	left = slab_objects_in_the_end("pool_workqueue", queues + times);
+	ksft_print_msg("pool_workqueues: %ld before, %ld after\n", queues, left);
 	ksft_print_msg("unloaded %d times, refused %d times under readers of %d files\n",
 		       2 * times, refused, file_count);
 	ksft_test_result(held == times,
@@ -133,5 +137,6 @@ int main(void)
 	ksft_test_result(good_readers == 2 * times,
 			 "active readers: each text is complete or an error, %d times\n",
 			 2 * times);
+	ksft_test_result(left <= queues + times, "%d loads: no workqueue is left\n", 2 * times);
 	ksft_finished();
 }
