@@ -46,7 +46,7 @@ static void measure(const char *where, double *took, long opens)
 		       where, took[0], took[opens / 2], took[opens * 9 / 10], took[opens - 1]);
 }
 
-/* Whether each of some opens waits in vain, until a time limit. `summary` is a line of the table. */
+/* Whether each of some opens waits until a time limit. Each table has the line `summary`. */
 static bool waits_in_vain(const char *where, const char *summary)
 {
 	double shortest = 1e9;
@@ -94,7 +94,7 @@ int main(void)
 			 "idle: the shortest open has waited for no time limit\n");
 	load_module("/tests/refuse_irq.ko", "");
 	ksft_test_result(!waits_in_vain("no interrupt", "# irq_thread on processor 0 could not be"),
-			 "no interrupt can be made: the shortest open has waited for no time limit\n");
+			 "no interrupt to give: the shortest open has waited for no time limit\n");
 	must(unload_module("refuse_irq") ? -1 : 0);
 	for (int i = 1; i < online; i++)
 		set_online(cpus[i], false);
