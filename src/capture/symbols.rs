@@ -275,4 +275,113 @@ mod tests {
         assert_eq!(name(&symbols, without, here), b"");
         Ok(())
     }
+
+    /// Returns the address of an instruction of this module.
+    fn here() -> usize {
+        (Symbols::new as *const ()).addr() + 1
+    }
+
+    /// To look up a name costs several times what it costs to find the address.
+    #[test]
+    fn a_name_that_holds_is_not_looked_up_again() -> Result {
+        let schedule = symbol::tests::schedule() + 1;
+        let mut symbols = Symbols::new()?;
+
+        symbols.prepare(4)?;
+        let kernel = symbols.number(schedule)?;
+
+        symbols.prepare(4)?;
+        let module = symbols.number(here())?;
+
+        // The kernel does not have these names.
+        symbols.text[..].fill(b'x');
+        assert_eq!(symbols.number(schedule)?, kernel);
+        assert_eq!(symbols.number(here())?, module);
+        Ok(())
+    }
+
+    /// Another module may have been loaded there.
+    #[test]
+    fn the_name_of_a_module_is_looked_up_in_each_section() -> Result {
+        let mut symbols = Symbols::new()?;
+
+        symbols.prepare(4)?;
+        let first = symbols.number(here())?;
+
+        symbols.prepare(4)?;
+        assert_eq!(symbols.number(here())?, first);
+        // Only this section has looked it up, and not the one before.
+        symbols.text[..].fill(b'x');
+        assert_eq!(symbols.number(here())?, first);
+        symbols.prepare(4)?;
+        let second = symbols.number(here())?;
+
+        assert!(second != first);
+        assert!(name(&symbols, second, here()).ends_with(b"[taskscope]"));
+        Ok(())
+    }
+
+    #[test]
+    fn there_is_room_for_as_many_as_asked_for() -> Result {
+        const MORE: usize = 128;
+        let schedule = symbol::tests::schedule();
+        let mut symbols = Symbols::new()?;
+        let mut known = 0;
+
+        // The table of numbers becomes full meanwhile.
+        while known < 3 * COUNT {
+            symbols.prepare(MORE)?;
+            assert!(symbols.has_room(MORE));
+            for _ in 0..MORE {
+                known += 1;
+                symbols.number(schedule + known)?;
+            }
+        }
+        assert_eq!(symbols.symbols.len(), known);
+        // The table has grown by what it had, so that it is seldom made again.
+        assert!((known..4 * known).contains(&symbols.numbers.room()));
+        Ok(())
+    }
+
+    #[test]
+    fn there_is_room_if_all_names_may_be_long() -> Result {
+        let mut symbols = Symbols::new()?;
+        let add = |symbols: &mut Symbols, len| symbols.push(1, len, None, false);
+
+        symbols.prepare(4)?;
+        assert!(symbols.has_room(4));
+        assert!(!symbols.has_room(5));
+        for left in (0..4).rev() {
+            add(&mut symbols, 0)?;
+            assert!(symbols.has_room(left));
+            assert!(!symbols.has_room(left + 1));
+        }
+        // From here on there is more room for symbols than for text.
+        symbols.prepare(1)?;
+        symbols.prepare(5)?;
+        for left in (0..8).rev() {
+            add(&mut symbols, FRAME_MAX)?;
+            assert!(symbols.has_room(left));
+            assert!(!symbols.has_room(left + 1));
+        }
+        assert!(add(&mut symbols, 1).is_err());
+        Ok(())
+    }
+
+    /// What is shown of a name has no address in it.
+    #[test]
+    fn only_addresses_without_a_name_are_hashed() -> Result {
+        let schedule = symbol::tests::schedule() + 1;
+        let mut symbols = Symbols::new()?;
+
+        symbols.prepare(4)?;
+        symbols.number(schedule)?;
+        let module = symbols.number(here())?;
+        let without = symbols.without_passing_name(module)?;
+        let addresses = symbols.finish().iter_mut().map(|entry| entry.addresses()[0]);
+
+        assert!(addresses.eq([0, 0, here()]));
+        assert_eq!(name(&symbols, without, here()), b"");
+        Ok(())
+    }
 }
