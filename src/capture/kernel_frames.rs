@@ -41,7 +41,7 @@ pub(crate) struct StackRecord {
 impl StackRecord {
     /// Returns the number of rows: one a frame, or one that says why there are none.
     pub(crate) fn rows(&self) -> usize {
-        self.frames.unwrap_or(0).max(1)
+        self.frames.unwrap_or_default().max(1)
     }
 }
 
@@ -81,7 +81,7 @@ impl StackRecorder {
         let mut found = [0; FRAMES_MAX + 1];
         let (switches, count) = stack::frames(task, &mut found);
 
-        for address in &found[..count.unwrap_or(0).min(FRAMES_MAX)] {
+        for address in &found[..count.unwrap_or_default().min(FRAMES_MAX)] {
             let pushed = self.symbols.number(*address).and_then(|number| {
                 self.frames.push_within_capacity(number)?;
                 Ok(())
@@ -121,5 +121,29 @@ impl Recorder for StackRecorder {
     fn is_ready(&self) -> bool {
         self.frames.capacity() - self.frames.len() >= FRAMES_MAX
             && self.symbols.has_room(FRAMES_MAX)
+    }
+}
+
+#[kunit_tests(taskscope_kernel_frames)]
+mod tests {
+    use super::*;
+    use crate::abstractions::tasks;
+    use kernel::sync::rcu;
+
+    /// A stack without some of its frames would look like a whole one.
+    #[test]
+    fn frames_without_room_are_a_failure() -> Result {
+        let mut recorder = StackRecorder::new()?;
+
+        recorder.symbols.prepare(FRAMES_MAX)?;
+        let guard = rcu::read_lock();
+        let has_frames = tasks::threads(&guard)
+            .any(|task| recorder.walk(task).1.is_ok_and(|count| count != 0));
+
+        drop(guard);
+        assert!(has_frames);
+        assert!(recorder.frames.is_empty());
+        assert!(recorder.failure.is_err());
+        Ok(())
     }
 }
