@@ -278,17 +278,16 @@ impl Found {
         let first = self.rows.len();
 
         self.truncated += usize::from(is_cut);
-        self.rows.reserve(1 + callers.len(), GFP_KERNEL)?;
         // Each name may have to be replaced.
         self.symbols.prepare(2 * FRAMES_MAX)?;
         let number = self.symbols.program_counter(sample.program_counter)?;
 
         row.frame = CpuFrame::Kernel(number);
-        self.rows.push_within_capacity(row)?;
+        self.rows.push(row, GFP_KERNEL)?;
         for address in callers {
             row.depth += 1;
             row.frame = CpuFrame::Kernel(self.symbols.number(*address)?);
-            self.rows.push_within_capacity(row)?;
+            self.rows.push(row, GFP_KERNEL)?;
         }
         if sample.moment.has_passed() {
             for row in &mut self.rows[first..] {

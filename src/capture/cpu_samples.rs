@@ -118,8 +118,8 @@ const DELAY_PER_CPU: Delta = Delta::from_micros(5);
 /// a hypervisor stops the CPU, time passes and no interrupt comes.
 const OWN_LIMIT: usize = 100_000;
 
-/// Room for the frames of an interrupt, and for those that are shown of the code that it has interrupted.
-const ROOM: usize = 40 + FRAMES_MAX + 1;
+/// Room for the frames of an interrupt, for those that are shown of the code that it has interrupted, and for one more.
+const ROOM: usize = 41 + FRAMES_MAX;
 
 /// What a CPU ran when it was interrupted. The text of column CONTEXT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -373,10 +373,8 @@ impl_has_work! {
 impl workqueue::WorkItem for Round {
     type Pointer = Arc<Self>;
 
-    fn run(this: Arc<Self>) {
-        // The only reference.
-        drop(this);
-    }
+    /// Drops the only reference to the round.
+    fn run(_: Arc<Self>) {}
 }
 
 impl Round {
@@ -446,10 +444,7 @@ impl Round {
             }
             cpu.called.populate(called);
         }
-        for _ in 0..OWN_LIMIT {
-            if own.answer().is_some() {
-                break;
-            }
+        for _ in (0..OWN_LIMIT).take_while(|_| own.answer().is_none()) {
             udelay(Delta::from_micros(1));
         }
         true
@@ -511,21 +506,16 @@ impl Samples<'_> {
     /// Returns how long after the first sample the last one was taken, if there are two or more.
     pub(crate) fn spread(&self) -> Option<Delta> {
         let moment = self.round.as_ref()?.moment.copy()?;
-        let mut ends: Option<(Delta, Delta)> = None;
-        let mut samples = 0;
+        let samples = self.cpus().iter().filter_map(|cpu| cpu.answer()?.as_ref().ok());
 
-        for cpu in self.cpus() {
-            if let Some(Ok(sample)) = cpu.answer() {
-                let time = sample.time - moment;
-                let (first, last) = ends.unwrap_or((time, time));
-
-                ends = Some((first.min(time), last.max(time)));
-                samples += 1;
-            }
-        }
-        ends.filter(|_| samples > 1)
-            .map(|(first, last)| last - first)
+        spread(samples.map(|sample| sample.time - moment))
     }
+}
+
+/// Returns how long after the first of `times` the last one is, if there are two or more.
+fn spread(times: impl Iterator<Item = Delta> + Clone) -> Option<Delta> {
+    times.clone().nth(1)?;
+    Some(times.clone().max()? - times.min()?)
 }
 
 impl Drop for Samples<'_> {
@@ -573,18 +563,16 @@ impl CpuSampler {
                 break round;
             }
         };
+        let answers = round.answers.clone();
+        // It has the only reference to the round.
         let mut samples = Samples {
             queue: &self.queue,
-            round: Some(round.clone()),
+            round: Some(round),
             is_complete: false,
         };
 
-        round.answers.all.complete();
-        let waited = round.answers.all.wait(msecs_to_jiffies(LIMIT));
-
-        // `samples` has the only reference from here on.
-        drop(round);
-        samples.is_complete = waited? == Wait::Completed;
+        answers.all.complete();
+        samples.is_complete = answers.all.wait(msecs_to_jiffies(LIMIT))? == Wait::Completed;
         Ok(samples)
     }
 }
@@ -655,6 +643,19 @@ mod tests {
         assert_eq!(shown(ROOM - 1, ROOM - FRAMES_MAX), (FRAMES_MAX, false));
         // There may be more than there is room for.
         assert_eq!(shown(ROOM, ROOM - 3), (4, true));
+    }
+
+    #[test]
+    fn the_spread_is_from_the_first_to_the_last() {
+        let of = |times: &[i64]| {
+            spread(times.iter().copied().map(Delta::from_nanos)).map(Delta::as_nanos)
+        };
+
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[5]), None);
+        assert_eq!(of(&[5, 5]), Some(0));
+        assert_eq!(of(&[7, 5]), Some(2));
+        assert_eq!(of(&[7, 5, 20, 9]), Some(15));
     }
 
     #[test]
