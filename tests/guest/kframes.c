@@ -212,6 +212,115 @@ static bool deep_as_known(const struct rows *table)
 	return good && has_right_counts(table);
 }
 
+static bool said_truncated(const struct rows *table, int stacks)
+{
+	char words[100];
+
+	if (!stacks)
+		return !strstr(table->summary, "truncated");
+	snprintf(words, sizeof(words), "\n# %d stacks truncated, to the innermost %d frames\n",
+		 stacks, FRAMES);
+	return strstr(table->summary, words);
+}
+
+/* How many frames the thread of deep_stack with this number of levels has in the table. */
+static int frames_of(const struct rows *table, int levels)
+{
+	char *text = slurp("/sys/kernel/debug/deep_stack", NULL), *line = text;
+	int pid, found, frames = -1;
+
+	for (; *line; line = strchr(line, '\n') + 1)
+		if (sscanf(line, "%d %d", &pid, &found) == 2 && found == levels)
+			frames = count(table, pid, "", "");
+	free(text);
+	return frames;
+}
+
+/* No stack is truncated; then one has as many frames as are shown, and one has one more. */
+static bool truncated_above_most(void)
+{
+	struct rows *table = rows_read("kframes");
+	bool good = said_truncated(table, 0);
+	char parameters[60];
+	int others;
+
+	rows_free(table);
+	load_module(DEEP_STACK, "levels=1,1,1,24");
+	table = rows_read("kframes");
+	others = frames_of(table, 24) - 24;
+	good &= others > 0 && said_truncated(table, 0);
+	rows_free(table);
+	must(unload_module("deep_stack") ? -1 : 0);
+	snprintf(parameters, sizeof(parameters), "levels=1,1,%d,%d", FRAMES - others,
+		 FRAMES - others + 1);
+	load_module(DEEP_STACK, parameters);
+	table = rows_read("kframes");
+	ksft_print_msg("%d frames besides the levels: %d and %d frames, %s\n", others,
+		       frames_of(table, FRAMES - others), frames_of(table, FRAMES - others + 1),
+		       table->summary);
+	good &= frames_of(table, FRAMES - others) == FRAMES &&
+		frames_of(table, FRAMES - others + 1) == FRAMES && said_truncated(table, 1);
+	rows_free(table);
+	must(unload_module("deep_stack") ? -1 : 0);
+	return good;
+}
+
+#define CROWD 40
+
+/* So many threads with the most frames, one after the other, that room for more has to be made. */
+static bool crowd_of_deep(void)
+{
+	char parameters[CROWD * 4 + 20], *text, *line;
+	struct rows *table;
+	int at = sprintf(parameters, "levels=100"), pid, full = 0;
+	bool good;
+
+	for (int i = 1; i < CROWD; i++)
+		at += sprintf(parameters + at, ",100");
+	load_module(DEEP_STACK, parameters);
+	table = rows_read("kframes");
+	text = slurp("/sys/kernel/debug/deep_stack", NULL);
+	for (line = text; *line; line = strchr(line, '\n') + 1)
+		full += sscanf(line, "%d", &pid) == 1 && count(table, pid, "", "") == FRAMES;
+	ksft_print_msg("%d stacks of %d frames\n", full, FRAMES);
+	good = full == CROWD && said_truncated(table, CROWD) && has_right_counts(table);
+	free(text);
+	rows_free(table);
+	must(unload_module("deep_stack") ? -1 : 0);
+	return good;
+}
+
+/* A process that has never run, because this one keeps the CPU. */
+static bool newborn_as_proc(void)
+{
+	struct rows *table;
+	char *before, *after, *ours;
+	bool good;
+	pid_t pid;
+
+	stay_on(0);
+	be_real_time(1);
+	pid = fork_child();
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	before = proc_stack(pid, pid);
+	table = rows_read("kframes");
+	after = proc_stack(pid, pid);
+	be_real_time(0);
+	ours = table_stack(table, pid);
+	good = before && after && !strcmp(before, after) && !strcmp(ours, after) &&
+	       *ours && strchr(ours, '\n') == ours + strlen(ours) - 1 && has_right_counts(table);
+	ksft_print_msg("before %s, after %s, in the table %s\n", before, after, ours);
+	free(before);
+	free(after);
+	free(ours);
+	rows_free(table);
+	end_child(pid);
+	return good;
+}
+
 /* The module is unloaded before the table is read; the open has kept the names. */
 static bool outlives_module(void)
 {
@@ -314,7 +423,7 @@ int main(void)
 	char pids[30], *now, *ours;
 
 	ksft_print_header();
-	ksft_set_plan(13);
+	ksft_set_plan(16);
 	load_taskscope("");
 	load_module(DEEP_STACK, "levels=4,24,100,100");
 	spinner = start_spinner();
@@ -356,6 +465,12 @@ int main(void)
 	end_child(spinner);
 	ksft_test_result(storm(), "module loaded and unloaded during opens: no address is shown\n");
 	ksft_test_result(as_proc(), "after the unloads: the frames of /proc/PID/stack\n");
+	ksft_test_result(truncated_above_most(),
+			 "stacks of %d frames and one more: only the latter is truncated\n",
+			 FRAMES);
+	ksft_test_result(crowd_of_deep(), "%d stacks with the most frames: all are there\n", CROWD);
+	ksft_test_result(newborn_as_proc(),
+			 "process that has never run: the frame of /proc/PID/stack\n");
 	ksft_test_result(nameless_hashed(), "address without a symbol: hashed\n");
 	ksft_finished();
 }

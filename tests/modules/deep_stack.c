@@ -18,8 +18,9 @@
 #include "sleep.h"
 
 /* The last depth is greater than that of /proc/PID/stack. */
-static int levels[] = { 1, 4, 24, 100 };
-module_param_array(levels, int, NULL, 0400);
+static int levels[48] = { 1, 4, 24, 100 };
+static int count = 4;
+module_param_array(levels, int, &count, 0400);
 MODULE_PARM_DESC(levels, "How many calls are active in each thread");
 
 static struct deep {
@@ -67,7 +68,7 @@ static int deep_stack_thread(void *data)
 
 static int deep_stack_show(struct seq_file *file, void *data)
 {
-	for (int i = 0; i < ARRAY_SIZE(deep); i++) {
+	for (int i = 0; i < count; i++) {
 		void *base = task_stack_page(deep[i].task);
 
 		seq_printf(file, "%d %d %lu %p %016lx %016lx\n", deep[i].task->pid, deep[i].levels,
@@ -82,7 +83,7 @@ static struct dentry *entry;
 static void deep_stack_exit(void)
 {
 	debugfs_remove(entry);
-	for (int i = 0; i < ARRAY_SIZE(deep); i++)
+	for (int i = 0; i < count; i++)
 		if (!IS_ERR_OR_NULL(deep[i].task))
 			kthread_stop(deep[i].task);
 }
@@ -90,7 +91,7 @@ module_exit(deep_stack_exit);
 
 static int __init deep_stack_init(void)
 {
-	for (int i = 0; i < ARRAY_SIZE(deep); i++) {
+	for (int i = 0; i < count; i++) {
 		deep[i].levels = levels[i];
 		init_completion(&deep[i].asleep);
 		deep[i].task = kthread_run(deep_stack_thread, &deep[i], "deep/%d", deep[i].levels);
