@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,8 @@
 #include "cpus.h"
 #include "frames.h"
 #include "guest.h"
+#include "isolation.h"
+#include "trace.h"
 
 /* No frame of the interrupt that asks may be left. */
 static const char * const of_the_interrupt[] = {
@@ -214,6 +217,89 @@ static void test_kernel_spinner(int cpu)
 			 "thread of a module spins: cpu-clock samples the same thread and place\n");
 	stop_spin();
 	unload_spin();
+}
+
+/* How many frames of the CPU begin with the text. */
+static size_t count_frames(const struct rows *table, int cpu, const char *begin)
+{
+	struct cpu_rows rows = cpus_rows(table, cpu);
+	size_t count = 0;
+
+	for (size_t i = 0; i < rows.count; i++)
+		count += !strncmp(rows_value(table, rows.first + i, "FRAME"), begin, strlen(begin));
+	return count;
+}
+
+#define LEVELS 100
+
+/* A stack of more frames than are shown. */
+static void test_deep_stack(int cpu)
+{
+	struct rows *table;
+
+	load_deep_spin(cpu, LEVELS);
+	start_spin();
+	table = read_spinning(cpu, "task", "spin_enabled+");
+	ksft_test_result(cpus_rows(table, cpu).count == MOST_FRAMES &&
+			 count_frames(table, cpu, "spin_descend+") >= MOST_FRAMES - 4 &&
+			 !cpus_frame(table, cpu, "run+") &&
+			 cpus_said(table, "# 1 stacks truncated, to the innermost 64 frames") == 1,
+			 "%d calls deep: the innermost frames, and the summary says so\n", LEVELS);
+	rows_free(table);
+	stop_spin();
+	unload_spin();
+}
+
+static void *read_on(void *cpu)
+{
+	stay_on(*(int *)cpu);
+	return rows_read("cpus");
+}
+
+/*
+ * The module may have been unloaded, and another one loaded there, if a grace period has passed
+ * since the sample. The first CPU spins: its names are the first for which the open has room.
+ */
+static void test_grace_period(int cpu)
+{
+	char tgid[20];
+	struct rows *table;
+	struct cpu_rows rows;
+	size_t addresses = 0, named = 0, of_module = 0;
+	pthread_t reader;
+
+	snprintf(tgid, sizeof(tgid), "tgid=%d", getpid());
+	stay_on(cpu);
+	load_deep_spin(0, LEVELS);
+	load_module("/tests/pass_grace_period.ko", tgid);
+	start_spin();
+	if (pthread_create(&reader, NULL, read_on, &cpu))
+		die("pthread_create");
+	/* No grace period passes while the CPU spins. */
+	wait_until(parameter_is_set("pass_grace_period", "waits"), "the open asks for none");
+	stop_spin();
+	pthread_join(reader, (void **)&table);
+	rows = cpus_rows(table, 0);
+	for (size_t i = 0; i < rows.count; i++) {
+		const char *frame = rows_value(table, rows.first + i, "FRAME");
+
+		addresses += is_address(frame);
+		of_module += !!strchr(frame, '[');
+	}
+	rows = cpus_rows(table, cpu);
+	for (size_t i = 0; i < rows.count; i++)
+		named += !!strstr(rows_value(table, rows.first + i, "FRAME"), "+0x");
+	if (!cpus_whole(table) || of_module)
+		ksft_print_msg("%.3000s\n", table->text);
+	ksft_print_msg("%zu addresses, %zu names\n", addresses, named);
+	ksft_test_result(cpus_whole(table) && !of_module && addresses >= MOST_FRAMES - 8,
+			 "grace period since the sample: frames of a module have no names\n");
+	ksft_test_result(named > 4 && cpus_frame(table, cpu, "do_sys_openat2+"),
+			 "grace period since the sample: frames of the kernel have their names\n");
+	rows_free(table);
+	must(unload_module("pass_grace_period") ? -1 : 0);
+	unload_spin();
+	stay_on(0);
 }
 
 static void test_interrupts(int cpu)
@@ -426,18 +512,37 @@ static int unload_in_silence(void)
 	return status ? 0 : UNLOAD_WAITS;
 }
 
+/*
+ * What the module drops in its workqueue: the calls and timers of an open whose CPUs have not all
+ * answered.
+ */
+static long dropped_later(void)
+{
+	return traced("workqueue=taskscope_cpus", "");
+}
+
+static void watch_workqueue(void)
+{
+	trace_begin("workqueue/workqueue_queue_work", "workqueue == \"taskscope_cpus\"");
+}
+
 static void test_interrupts_disabled(int cpu)
 {
 	struct rows *table;
+	long later;
 	int seen;
 
 	last_cpu = cpu;
+	watch_workqueue();
 	seen = beside_disabled_interrupts(cpu, see_silence);
+	later = dropped_later();
+	trace_end();
 	ksft_test_result(seen & SILENT,
 			 "interrupts disabled: the CPU is silent, and the summary says so\n");
 	ksft_test_result(seen & SPIN,
 			 "interrupts disabled: the row names the thread that has disabled them\n");
 	ksft_test_result(seen & OTHERS, "interrupts disabled: the other CPU is sampled\n");
+	ksft_test_result(later == 1, "interrupts disabled: the open does not wait for the call\n");
 	table = read_whole();
 	ksft_test_result(!cpus_said(table, "did not answer"),
 			 "interrupts enabled again: the CPU answers\n");
@@ -473,6 +578,108 @@ static void test_gone(int cpu)
 	must(unload_module("refuse_call") ? -1 : 0);
 }
 
+#define OPENS 3
+
+/* An open whose CPUs all answer ends with the last answer. */
+static bool ends_with_the_answers(void)
+{
+	long unanswered = 0, later;
+
+	watch_workqueue();
+	for (int i = 0; i < OPENS; i++) {
+		struct rows *table = read_whole();
+
+		unanswered += !!cpus_said(table, "did not answer");
+		rows_free(table);
+	}
+	later = dropped_later();
+	trace_end();
+	ksft_print_msg("%d opens, %ld of them without all answers, %ld work items\n", OPENS,
+		       unanswered, later);
+	return later == unanswered;
+}
+
+static void test_answers(int cpu)
+{
+	bool good;
+
+	ksft_test_result(ends_with_the_answers(), "all CPUs answer: the open waits no longer\n");
+	if (is_isolated(isolation_of(cpu))) {
+		ksft_test_result_skip("the last CPU is isolated already\n");
+		return;
+	}
+	make_partition(cpu);
+	isolate(true, cpu);
+	good = ends_with_the_answers();
+	isolate(false, cpu);
+	remove_partition();
+	ksft_test_result(good, "isolated CPU: the open does not wait for it\n");
+}
+
+/* Of a timer in the trace: on which CPU and when it was armed, and for when. */
+struct armed {
+	int cpu;
+	double at, expires;
+};
+
+static bool find_timer(const char *line, struct armed *armed)
+{
+	const char *cpu = strstr(line, " ["), *expires = strstr(line, " expires=");
+	const char *event = strstr(line, ": hrtimer_start: ");
+
+	if (*line == '#' || !strstr(line, "[taskscope]") || !cpu || !expires || !event)
+		return false;
+	armed->cpu = atoi(cpu + 2);
+	while (event[-1] != ' ')
+		event--;
+	armed->at = strtod(event, NULL);
+	armed->expires = strtod(expires + strlen(" expires="), NULL) / 1e9;
+	return true;
+}
+
+/* All CPUs have the same moment; *ahead: and all have armed their timers before it. */
+static bool is_one_moment(int online, bool *ahead)
+{
+	char *text, *rest;
+	struct armed armed, first = { .expires = 0 };
+	bool good = true;
+	int count = 0;
+
+	*ahead = true;
+	trace_begin("timer/hrtimer_start", NULL);
+	rows_free(read_whole());
+	text = trace_text();
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		if (!find_timer(line, &armed))
+			continue;
+		if (!count++)
+			first = armed;
+		good &= armed.expires == first.expires;
+		*ahead &= armed.at < armed.expires;
+	}
+	free(text);
+	trace_end();
+	if (!good || count != online)
+		ksft_print_msg("%d timers on %d CPUs\n", count, online);
+	return good && count == online;
+}
+
+static void test_moment(int online)
+{
+	int opens = 10, ahead = 0;
+	bool good = true;
+
+	for (int i = 0; i < opens; i++) {
+		bool is_ahead;
+
+		good &= is_one_moment(online, &is_ahead);
+		ahead += is_ahead;
+	}
+	ksft_print_msg("%d of %d moments were ahead of all CPUs\n", ahead, opens);
+	ksft_test_result(good, "timers of an open: one on each CPU, all for the same moment\n");
+	ksft_test_result(ahead, "timers of an open: the moment is ahead\n");
+}
+
 static void test_offline(int cpu)
 {
 	struct rows *table;
@@ -492,25 +699,36 @@ int main(void)
 	int cpus[CPUS_MAX], online = online_cpus(cpus), cpu = cpus[online - 1];
 	struct rows *table;
 	bool all = true;
+	double took;
+	long within = -1;
 
 	ksft_print_header();
 	if (online < 2)
 		ksft_exit_skip("a CPU other than the reader's is to be kept busy\n");
-	ksft_set_plan(22);
+	ksft_set_plan(31);
 	load_taskscope("");
 	spins = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	stay_on(0);
+	took = monotonic();
 	table = read_whole();
+	took = monotonic() - took;
 	for (int i = 0; i < online; i++)
 		all &= cpus_rows(table, cpus[i]).count > 0;
 	ksft_test_result(all, "%d CPUs online: each has rows\n", online);
+	sscanf(table->summary, "# %*d CPUs online, %*d sampled within %ld ns", &within);
+	ksft_test_result(within > 0 && within < took * 1e9,
+			 "time between the samples: less than the open has taken\n");
 	rows_free(table);
 	test_idle(cpu);
 	test_reader();
 	test_kernel_spinner(cpu);
+	test_deep_stack(cpu);
+	test_grace_period(cpu);
 	test_interrupts(cpu);
 	test_user_spinner(cpu);
 	test_references(cpu);
+	test_answers(cpu);
+	test_moment(online);
 	test_offline(cpu);
 	test_gone(cpu);
 	test_interrupts_disabled(cpu);

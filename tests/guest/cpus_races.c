@@ -24,6 +24,7 @@
 #include "cpus.h"
 #include "guest.h"
 #include "races.h"
+#include "trace.h"
 
 #define READERS_MOST 32
 
@@ -174,7 +175,33 @@ static enum read_result read_once(void)
 /* What happens beside a CPU whose interrupts are disabled. */
 static int silent_cpu, kills;
 
-enum { INTERRUPTED = 1, KILLED = 2, SILENT = 4 };
+enum { INTERRUPTED = 1, KILLED = 2, SILENT = 4, STOPPED = 8 };
+
+#define KILL_AT "/sys/module/kill_at/parameters/"
+
+/* The open looks for the thread of the silent CPU, and is killed in the walk over the threads. */
+static bool killed_in_walk(void)
+{
+	char number[20];
+	pid_t pid = fork_child();
+	int status;
+
+	if (!pid) {
+		must(raise(SIGSTOP));
+		open(TABLES "cpus", O_RDONLY | O_CLOEXEC);
+		_exit(0);
+	}
+	must(waitpid(pid, &status, WUNTRACED));
+	write_file(KILL_AT "at", "1");
+	snprintf(number, sizeof(number), "%d", pid);
+	write_file(KILL_AT "pid", number);
+	must(kill(pid, SIGCONT));
+	status = wait_for(pid);
+	ksft_print_msg("status %#x, %lu checks, %lu opened\n", status,
+		       parameter_value("kill_at", "asked"), parameter_value("kill_at", "opened"));
+	return WIFSIGNALED(status) && parameter_value("kill_at", "asked") == 1 &&
+	       !parameter_value("kill_at", "opened");
+}
 
 static int end_opens(void)
 {
@@ -185,6 +212,8 @@ static int end_opens(void)
 		seen |= INTERRUPTED;
 	if (kill_opens("cpus", kills) == kills)
 		seen |= KILLED;
+	if (killed_in_walk())
+		seen |= STOPPED;
 	table = rows_read("cpus");
 	if (!strcmp(cpus_value(table, silent_cpu, "VALID"), "silent"))
 		seen |= SILENT;
@@ -194,18 +223,32 @@ static int end_opens(void)
 static void test_silent(int cpu)
 {
 	struct rows *table;
+	char place[20];
+	long armed;
 	int seen;
 
 	silent_cpu = cpu;
+	snprintf(place, sizeof(place), "[%03d]", cpu);
+	load_module("/tests/kill_at.ko", "");
+	trace_begin("timer/hrtimer_start", NULL);
 	seen = beside_disabled_interrupts(cpu, end_opens);
 	ksft_test_result(seen & INTERRUPTED,
 			 "interrupts disabled: a signal ends the open with EINTR\n");
 	ksft_test_result((seen & KILLED) && (seen & SILENT),
 			 "interrupts disabled: SIGKILL ends the open, %d times\n", kills);
+	ksft_test_result(seen & STOPPED,
+			 "interrupts disabled: SIGKILL ends the search for the thread\n");
+	must(unload_module("kill_at") ? -1 : 0);
 	table = rows_read("cpus");
 	ksft_test_result(right(table) && !cpus_said(table, "did not answer"),
 			 "interrupts enabled again: every CPU answers\n");
 	rows_free(table);
+	/* The call of that open has come after all others. */
+	armed = traced("[taskscope]", place);
+	trace_end();
+	ksft_print_msg("%ld timers\n", armed);
+	ksft_test_result(armed == 1,
+			 "interrupts enabled again: calls of opens that have ended arm no timer\n");
 	ksft_test_result(!unload_module("taskscope"),
 			 "interrupts enabled again: the module unloads at once\n");
 	load_taskscope("");
@@ -224,7 +267,7 @@ int main(int argc, char **argv)
 	if (readers > READERS_MOST)
 		die("READERS=%d: there is room for %d", readers, READERS_MOST);
 	ksft_print_header();
-	ksft_set_plan(7);
+	ksft_set_plan(9);
 	kills = rounds("KILLS", 3, 20);
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ksft_test_result(unload_under_readers(read_once, unloads) == unloads,
@@ -240,7 +283,7 @@ int main(int argc, char **argv)
 	ksft_print_msg("%lu processes, %lu times a CPU was silent\n", shared->births,
 		       shared->silent);
 	if (cpu < 0) {
-		for (int i = 0; i < 4; i++)
+		for (int i = 0; i < 6; i++)
 			ksft_test_result_skip("needs two CPUs: one disables its interrupts\n");
 		ksft_finished();
 	}

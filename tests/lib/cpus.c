@@ -62,9 +62,21 @@ static bool same_but_for_frames(const struct rows *table, size_t row)
 	return true;
 }
 
+/* How many stacks are truncated, by the summary. */
+static long truncated(const struct rows *table)
+{
+	const char *words = strstr(table->summary, " stacks truncated");
+	long count = 0;
+
+	if (words)
+		while (words > table->summary && words[-1] != '\n')
+			words--;
+	return words && sscanf(words, "# %ld stacks", &count) != 1 ? -1 : count;
+}
+
 bool cpus_whole(const struct rows *table)
 {
-	long last = -1, depth = 0, cpus = 0, sampled = 0, counted[2] = { -1, -1 };
+	long last = -1, depth = 0, cpus = 0, sampled = 0, full = 0, counted[3] = { -1, -1, -1 };
 	bool good = true;
 
 	for (size_t row = 0; row < table->rows; row++) {
@@ -81,12 +93,17 @@ bool cpus_whole(const struct rows *table)
 		}
 		last = cpu;
 		good &= rows_number(table, row, "DEPTH") == (is_sampled ? depth++ : -1);
+		good &= depth <= MOST_FRAMES;
+		full += depth == MOST_FRAMES;
 		if (!is_sampled)
 			good &= !strcmp(rows_value(table, row, "CONTEXT"), "-") &&
 				!strcmp(rows_value(table, row, "FRAME"), "-");
 	}
-	sscanf(table->summary, "# %ld CPUs online, %ld sampled", &counted[0], &counted[1]);
-	good &= counted[0] == cpus && counted[1] == sampled;
+	sscanf(table->summary, "# %ld CPUs online, %ld sampled within %ld ns", &counted[0],
+	       &counted[1], &counted[2]);
+	good &= counted[0] == cpus && counted[1] == sampled && (counted[2] >= 0) == (sampled > 1);
+	good &= truncated(table) ? truncated(table) > 0 && truncated(table) <= full :
+		!cpus_said(table, "truncated");
 	if (!good)
 		ksft_print_msg("%.3000s\n", table->text);
 	return good;
@@ -97,6 +114,15 @@ pid_t load_spin(int cpu, const char *how, int limit)
 	char parameters[60];
 
 	snprintf(parameters, sizeof(parameters), "cpu=%d how=%s limit=%d", cpu, how, limit);
+	load_module("/tests/spin.ko", parameters);
+	return thread_named("spin");
+}
+
+pid_t load_deep_spin(int cpu, int levels)
+{
+	char parameters[60];
+
+	snprintf(parameters, sizeof(parameters), "cpu=%d levels=%d limit=30", cpu, levels);
 	load_module("/tests/spin.ko", parameters);
 	return thread_named("spin");
 }

@@ -9,6 +9,9 @@
 
 #include "rows.h"
 
+/* The most frames that are shown of a CPU. */
+#define MOST_FRAMES 64
+
 /* The first row of a CPU, and how many it has. */
 struct cpu_rows {
 	size_t first, count;
@@ -23,7 +26,8 @@ bool cpus_frame(const struct rows *table, int cpu, const char *begin);
 size_t cpus_said(const struct rows *table, const char *words);
 /*
  * Whether all that is true of every table: the CPUs ascend, DEPTH counts from 0, all rows of a CPU
- * have the same thread and context, the summary counts the CPUs. Prints what is wrong.
+ * have the same thread and context, the summary counts the CPUs, and says a time only of two
+ * samples or more. Only a stack with the most frames is truncated. Prints what is wrong.
  */
 bool cpus_whole(const struct rows *table);
 
@@ -32,6 +36,8 @@ bool cpus_whole(const struct rows *table);
  * thread.
  */
 pid_t load_spin(int cpu, const char *how, int limit);
+/* The same, with that number of calls of spin_descend() above spin_enabled(). */
+pid_t load_deep_spin(int cpu, int levels);
 /* Begins to spin, and waits until it spins. */
 void start_spin(void);
 /* Ends it, and waits for that. */

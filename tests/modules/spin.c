@@ -4,7 +4,8 @@
  * written until `stop` is written or `limit` seconds have passed: in a kernel thread, [spin],
  * with interrupts enabled (spin_enabled; `idle`: and with the state of a thread that sleeps) or
  * disabled (spin_disabled), in a softirq (spin_softirq), or in the handler of an interrupt that
- * has enabled interrupts (spin_hardirq).
+ * has enabled interrupts (spin_hardirq). With `levels`, that number of calls of spin_descend()
+ * leads to spin_enabled().
  */
 #include <linux/delay.h>
 #include <linux/irq_work.h>
@@ -24,6 +25,10 @@ MODULE_PARM_DESC(how, "enabled, idle, disabled, softirq or hardirq");
 static unsigned int limit = 30;
 module_param(limit, uint, 0400);
 MODULE_PARM_DESC(limit, "How many seconds it spins at most");
+
+static int levels;
+module_param(levels, int, 0400);
+MODULE_PARM_DESC(levels, "How many calls lead to spin_enabled, if not 0");
 
 static bool go;
 module_param(go, bool, 0600);
@@ -63,6 +68,17 @@ static noinline void spin_enabled(void)
 		preempt_enable();
 }
 
+noinline void spin_descend(int levels);
+noinline void spin_descend(int levels)
+{
+	if (levels > 1)
+		spin_descend(levels - 1);
+	else
+		spin_enabled();
+	/* Code after the calls, so that no call becomes a jump. */
+	barrier();
+}
+
 /* As a thread that is about to call schedule(). */
 static void spin_idle(void)
 {
@@ -100,7 +116,9 @@ static int run(void *unused)
 		msleep(20);
 	if (!READ_ONCE(go))
 		return 0;
-	if (!strcmp(how, "enabled"))
+	if (levels)
+		spin_descend(levels);
+	else if (!strcmp(how, "enabled"))
 		spin_enabled();
 	else if (!strcmp(how, "idle"))
 		spin_idle();
