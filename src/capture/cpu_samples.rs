@@ -172,14 +172,6 @@ struct Trace {
 }
 
 impl Trace {
-    /// No addresses.
-    fn empty() -> Self {
-        Self {
-            addresses: [0; ROOM],
-            len: 0,
-        }
-    }
-
     /// Returns the addresses from here on.
     fn here() -> Self {
         let mut addresses = [0; ROOM];
@@ -222,8 +214,8 @@ pub(crate) struct Sample {
     pub(crate) program_counter: usize,
     /// The address space of the program, if one ran.
     pub(crate) space: Option<AddressSpace>,
-    /// Empty if a program ran.
-    trace: Trace,
+    /// The stacks, if no program ran.
+    trace: Option<Trace>,
 }
 
 impl Sample {
@@ -245,18 +237,16 @@ impl Sample {
             context: CpuContext::new(code, in_softirq, is_idle),
             program_counter: code.program_counter,
             space: code.is_user.then(AddressSpace::of_current).flatten(),
-            trace: if code.is_user {
-                Trace::empty()
-            } else {
-                Trace::here()
-            },
+            trace: (!code.is_user).then(Trace::here),
         })
     }
 
     /// Returns the return addresses of the kernel's code, the innermost first, and whether there may be more; none if a
     /// program ran.
     pub(crate) fn callers(&self) -> (&[usize], bool) {
-        self.trace.callers(self.program_counter)
+        self.trace
+            .as_ref()
+            .map_or((&[], false), |trace| trace.callers(self.program_counter))
     }
 }
 
