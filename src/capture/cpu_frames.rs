@@ -110,6 +110,13 @@ pub(crate) struct CpuRow {
     pub(crate) frame: CpuFrame,
 }
 
+impl CpuRow {
+    /// Returns whether the CPU did not answer.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.valid == CpuValid::Silent
+    }
+}
+
 /// The rows of all CPUs, and what the summary says.
 pub(crate) struct CpuRows {
     /// The rows, one CPU after the other.
@@ -126,8 +133,6 @@ pub(crate) struct CpuRows {
     pub(crate) spread: Option<Delta>,
     /// The CPUs that were left alone, and why.
     pub(crate) isolated: KVec<(CpuId, Isolation)>,
-    /// The CPUs that did not answer.
-    pub(crate) silent: KVec<CpuId>,
     /// How many stacks are cut short.
     pub(crate) truncated: usize,
 }
@@ -148,7 +153,6 @@ impl CpuRows {
             truncated: 0,
         };
         let mut isolated = KVec::new();
-        let mut silent = KVec::new();
         let mut online = 0;
         let mut sampled = 0;
 
@@ -161,10 +165,7 @@ impl CpuRows {
                     continue;
                 }
                 CpuState::NoRegisters => CpuValid::NoRegisters,
-                CpuState::Silent => {
-                    silent.push(cpu, GFP_KERNEL)?;
-                    CpuValid::Silent
-                }
+                CpuState::Silent => CpuValid::Silent,
                 CpuState::LeftAlone(isolation) => {
                     isolated.push((cpu, isolation), GFP_KERNEL)?;
                     CpuValid::Isolated
@@ -181,7 +182,7 @@ impl CpuRows {
 
             found.rows.push(row, GFP_KERNEL)?;
         }
-        if !silent.is_empty() {
+        if found.rows.iter().any(CpuRow::is_silent) {
             name_silent(&mut found.rows, memory)?;
         }
         Ok(Self {
@@ -192,7 +193,6 @@ impl CpuRows {
             sampled,
             spread: samples.spread(),
             isolated,
-            silent,
             truncated: found.truncated,
         })
     }
@@ -232,7 +232,7 @@ impl Recorder for Placing {
 fn name_silent(rows: &mut [CpuRow], memory: &Memory) -> Result {
     let threads = Snapshot::capture(memory, Scope::Threads, None, &mut Placing)?;
 
-    for row in rows.iter_mut().filter(|row| row.valid == CpuValid::Silent) {
+    for row in rows.iter_mut().filter(|row| row.is_silent()) {
         let on_cpu = |placed: &&Placed| placed.cpu == Some(row.cpu);
 
         row.thread = threads
@@ -256,6 +256,17 @@ struct Found {
 impl Found {
     /// Adds the rows of a CPU. May sleep.
     fn add_sample(&mut self, cpu: u32, sample: &Sample) -> Result {
+        let (callers, is_cut) = sample.callers();
+        let first = self.rows.len();
+        let (frame, valid) = if sample.context == CpuContext::User {
+            self.user_frame(sample)?
+        } else {
+            // Each name may have to be replaced.
+            self.symbols.prepare(2 * FRAMES_MAX)?;
+            let number = self.symbols.program_counter(sample.program_counter)?;
+
+            (CpuFrame::Kernel(number), CpuValid::Sampled)
+        };
         let mut row = CpuRow {
             cpu,
             thread: Some(CpuThread {
@@ -263,26 +274,12 @@ impl Found {
                 name: sample.name,
             }),
             context: Some(sample.context),
-            valid: CpuValid::Sampled,
+            valid,
             depth: 0,
-            frame: CpuFrame::Nothing,
+            frame,
         };
 
-        if sample.context == CpuContext::User {
-            (row.frame, row.valid) = self.user_frame(sample)?;
-            self.rows.push(row, GFP_KERNEL)?;
-            return Ok(());
-        }
-
-        let (callers, is_cut) = sample.callers();
-        let first = self.rows.len();
-
         self.truncated += usize::from(is_cut);
-        // Each name may have to be replaced.
-        self.symbols.prepare(2 * FRAMES_MAX)?;
-        let number = self.symbols.program_counter(sample.program_counter)?;
-
-        row.frame = CpuFrame::Kernel(number);
         self.rows.push(row, GFP_KERNEL)?;
         for address in callers {
             row.depth += 1;

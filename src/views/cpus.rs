@@ -145,11 +145,11 @@ impl Table for Cpus {
 
     fn summary(&self, line: &mut Line<'_>) {
         let CpuRows {
+            rows,
             online,
             sampled,
             spread,
             isolated,
-            silent,
             truncated,
             ..
         } = &self.found;
@@ -163,11 +163,11 @@ impl Table for Cpus {
             write!(line, "# CPU {} ", cpu.as_u32());
             add_left_alone(line, *isolation);
         }
-        for cpu in silent {
+        for row in rows.iter().filter(|row| row.is_silent()) {
             writeln!(
                 line,
                 "# CPU {} did not answer within {LIMIT} ms: its interrupts are disabled",
-                cpu.as_u32()
+                row.cpu
             );
         }
         if *truncated != 0 {
