@@ -496,7 +496,8 @@ impl Samples<'_> {
     /// Returns how long after the first sample the last one was taken, if there are two or more.
     pub(crate) fn spread(&self) -> Option<Delta> {
         let moment = self.round.as_ref()?.moment.copy()?;
-        let samples = self.cpus().iter().filter_map(|cpu| cpu.answer()?.as_ref().ok());
+        let cpus = self.cpus().iter();
+        let samples = cpus.filter_map(|cpu| cpu.answer()?.as_ref().ok());
 
         spread(samples.map(|sample| sample.time - moment))
     }

@@ -137,8 +137,8 @@ mod tests {
 
         recorder.symbols.prepare(FRAMES_MAX)?;
         let guard = rcu::read_lock();
-        let has_frames = tasks::threads(&guard)
-            .any(|task| recorder.walk(task).1.is_ok_and(|count| count != 0));
+        let has_frames =
+            tasks::threads(&guard).any(|task| recorder.walk(task).1.is_ok_and(|count| count != 0));
 
         drop(guard);
         assert!(has_frames);

@@ -378,9 +378,9 @@ mod tests {
         symbols.number(schedule)?;
         let module = symbols.number(here())?;
         let without = symbols.without_passing_name(module)?;
-        let addresses = symbols.finish().iter_mut().map(|entry| entry.addresses()[0]);
+        let entries = symbols.finish().iter_mut();
 
-        assert!(addresses.eq([0, 0, here()]));
+        assert!(entries.map(|entry| entry.addresses()[0]).eq([0, 0, here()]));
         assert_eq!(name(&symbols, without, here()), b"");
         Ok(())
     }
