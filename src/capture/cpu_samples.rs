@@ -434,9 +434,9 @@ impl Round {
             }
             cpu.called.populate(called);
         }
-        for _ in (0..OWN_LIMIT).take_while(|_| own.answer().is_none()) {
-            udelay(Delta::from_micros(1));
-        }
+        let mut delays = (0..OWN_LIMIT).map(|_| udelay(Delta::from_micros(1)));
+
+        delays.any(|()| own.answer().is_some());
         true
     }
 }

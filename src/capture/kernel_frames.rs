@@ -130,20 +130,47 @@ mod tests {
     use crate::abstractions::tasks;
     use kernel::sync::rcu;
 
+    /// Walks stacks until one has frames, and returns whether one has.
+    fn walk_one(recorder: &mut StackRecorder) -> bool {
+        let guard = rcu::read_lock();
+
+        tasks::threads(&guard).any(|task| recorder.walk(task).1.is_ok_and(|count| count != 0))
+    }
+
     /// A stack without some of its frames would look like a whole one.
     #[test]
     fn frames_without_room_are_a_failure() -> Result {
         let mut recorder = StackRecorder::new()?;
 
         recorder.symbols.prepare(FRAMES_MAX)?;
-        let guard = rcu::read_lock();
-        let has_frames =
-            tasks::threads(&guard).any(|task| recorder.walk(task).1.is_ok_and(|count| count != 0));
-
-        drop(guard);
-        assert!(has_frames);
+        assert!(walk_one(&mut recorder));
         assert!(recorder.frames.is_empty());
         assert!(recorder.failure.is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn frames_and_symbols_need_room() -> Result {
+        let mut with_frames = StackRecorder::new()?;
+        let mut with_symbols = StackRecorder::new()?;
+
+        with_frames.frames.reserve(ROOM, GFP_KERNEL)?;
+        with_symbols.symbols.prepare(2 * FRAMES_MAX)?;
+        assert!(!with_frames.is_ready());
+        assert!(!with_symbols.is_ready());
+        Ok(())
+    }
+
+    /// A critical section is for many stacks.
+    #[test]
+    fn after_a_stack_there_is_room_for_another() -> Result {
+        let mut recorder = StackRecorder::new()?;
+
+        recorder.prepare()?;
+        assert!(walk_one(&mut recorder));
+        assert!(!recorder.frames.is_empty());
+        assert!(recorder.failure.is_ok());
+        assert!(recorder.is_ready());
         Ok(())
     }
 }
