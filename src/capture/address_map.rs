@@ -144,6 +144,34 @@ mod tests {
             let map = AddressMap::<u8>::with_room(count, usize::MAX, GFP_KERNEL)?;
 
             assert!(map.room() >= count);
+            assert!(map.slots() <= 3 * count + 16);
+        }
+        Ok(())
+    }
+
+    /// A search for an address that is not there ends at a free slot.
+    #[test]
+    fn a_full_map_has_a_free_slot() -> Result {
+        for count in 0..64 {
+            let map = AddressMap::<u8>::with_room(count, usize::MAX, GFP_KERNEL)?;
+
+            assert!(map.room() < map.slots());
+        }
+        Ok(())
+    }
+
+    /// Kernel addresses are multiples of the size of an object. In one long run of slots, each search would be slow.
+    #[test]
+    fn evenly_spaced_addresses_are_scattered() -> Result {
+        for distance in [8, 64, 0x1000, 0x4000, 0x1_0000] {
+            let mut map = AddressMap::<usize>::with_room(1000, usize::MAX, GFP_KERNEL)?;
+
+            for at in 0..100 {
+                map.insert(0xffff_c900_0000_0000 + at * distance, at);
+            }
+            let runs = map.slots.split(|slot| slot.address == 0);
+
+            assert!(runs.map(<[_]>::len).max() < Some(20));
         }
         Ok(())
     }
