@@ -108,15 +108,18 @@ mod tests {
     const AARCH64: u16 = bindings::EM_AARCH64 as u16;
     const ARM: u16 = bindings::EM_ARM as u16;
 
+    /// What the C library of x32 adds to a number.
+    const X32: i32 = 0x4000_0000;
+
     /// The tables.
     const ALL: [Abi; 5] = [Abi::X86_64, Abi::I386, Abi::X32, Abi::Aarch64, Abi::Arm];
 
     #[test]
     fn the_machine_and_a_bit_tell_the_table() {
         assert_eq!(Abi::new(X86_64, 34), Some(Abi::X86_64));
-        assert_eq!(Abi::new(X86_64, X32_BIT | 34), Some(Abi::X32));
+        assert_eq!(Abi::new(X86_64, X32 | 34), Some(Abi::X32));
         assert_eq!(Abi::new(I386, 29), Some(Abi::I386));
-        assert_eq!(Abi::new(I386, X32_BIT | 29), Some(Abi::I386));
+        assert_eq!(Abi::new(I386, X32 | 29), Some(Abi::I386));
         assert_eq!(Abi::new(AARCH64, 73), Some(Abi::Aarch64));
         assert_eq!(Abi::new(ARM, 29), Some(Abi::Arm));
     }
@@ -135,9 +138,9 @@ mod tests {
         assert_eq!(Abi::X86_64.call(29), "shmget");
         assert_eq!(Abi::X86_64.call(34), "pause");
         assert_eq!(Abi::I386.call(29), "pause");
-        assert_eq!(Abi::X32.call(X32_BIT | 34), "pause");
+        assert_eq!(Abi::X32.call(X32 | 34), "pause");
         // x32 has calls of its own.
-        assert_eq!(Abi::X32.call(X32_BIT | 512), "rt_sigaction");
+        assert_eq!(Abi::X32.call(X32 | 512), "rt_sigaction");
         assert_eq!(Abi::X86_64.call(512), "-");
     }
 
