@@ -293,6 +293,8 @@ mod tests {
         assert!(gives(&[], STACK + 0x100, &[], End::NotResident));
         assert!(gives(&[], USER_END, &[], End::NotUser));
         assert!(gives(&[], USER_END - 8, &[], End::NotUser));
+        assert!(gives(&[], USER_END - 12, &[], End::NotUser));
+        assert!(gives(&[], USER_END - 16, &[], End::Unmapped));
         assert!(gives(&[], usize::MAX - 7, &[], End::NotUser));
     }
 
