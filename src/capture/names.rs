@@ -128,7 +128,9 @@ mod tests {
         let mut names = Names::new(2);
 
         assert_eq!(names.add(b"one")?, Some(0));
+        assert!(!names.is_full());
         assert_eq!(names.add(b"two")?, Some(1));
+        assert!(names.is_full());
         assert_eq!(names.add(b"three")?, None);
         assert_eq!(names.add(b"two")?, Some(1));
         assert_eq!(names.text.len(), 6);
