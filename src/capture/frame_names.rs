@@ -97,6 +97,14 @@ impl NamedMapping {
     }
 }
 
+/// What a mapping that was locked has told of its name.
+enum Found {
+    /// The number of its path, if that is kept.
+    Path(Option<u32>),
+    /// The length of another name.
+    Text(usize),
+}
+
 /// The names that have been found, by a worker or by the reader.
 pub(crate) struct FoundNames {
     names: Names,
@@ -138,19 +146,24 @@ impl FoundNames {
     ) -> Result<Option<NamedMapping>> {
         // The allocation may sleep, and nothing should sleep while the mapping is locked.
         self.paths.reserve()?;
-        let Some(mapping) = space.lock_mapping(address, budget)? else {
-            return Ok(None);
-        };
-        let range = mapping.range();
-        let offset = mapping.offset(address).wrapping_sub(address);
-        let (name, is_file) = match mapping.name(&mut self.buf) {
-            Name::Path(id) => {
-                let path = self.paths.add(id, &mapping)?;
+        let (range, offset, found) = {
+            let Some(mapping) = space.lock_mapping(address, budget)? else {
+                return Ok(None);
+            };
+            let found = match mapping.name(&mut self.buf) {
+                Name::Path(id) => Found::Path(self.paths.add(id, &mapping)?),
+                Name::Text(len) => Found::Text(len),
+            };
 
-                (path.map_or(FrameName::NotKept, FrameName::Path), true)
-            }
-            Name::Text(len) => {
-                drop(mapping);
+            (
+                mapping.range(),
+                mapping.offset(address).wrapping_sub(address),
+                found,
+            )
+        };
+        let (name, is_file) = match found {
+            Found::Path(path) => (path.map_or(FrameName::NotKept, FrameName::Path), true),
+            Found::Text(len) => {
                 let name = self.add(|buf| &buf[..len])?;
 
                 (name.map_or(FrameName::NotKept, FrameName::Text), false)
@@ -223,5 +236,33 @@ impl FrameNames {
     /// Returns whether names may have been left out, because too many are kept.
     pub(crate) fn is_full(&self) -> bool {
         self.names.is_full() || self.paths.len() >= NAMES_MAX
+    }
+}
+
+#[kunit_tests(taskscope_frame_names)]
+mod tests {
+    use super::*;
+
+    /// Returns whether names may have been left out, with `others` names and `paths` paths.
+    fn is_full(others: usize, paths: usize) -> Result<bool> {
+        let mut names = Names::new(2);
+
+        for name in [b"[heap]", b"[vdso]"].into_iter().take(others) {
+            names.add(name)?;
+        }
+        Ok(FrameNames {
+            names,
+            paths: KVVec::from_elem(Some(0), paths, GFP_KERNEL)?,
+        }
+        .is_full())
+    }
+
+    /// Both paths and names that are no paths can be too many.
+    #[test]
+    fn names_are_left_out_at_either_limit() -> Result {
+        assert!(!is_full(1, NAMES_MAX - 1)?);
+        assert!(is_full(2, 0)?);
+        assert!(is_full(1, NAMES_MAX)?);
+        Ok(())
     }
 }
