@@ -4,7 +4,8 @@
  * time, and one that sleeps beside them: each open shows the sleeping thread as
  * /proc/PID/maps does. A kernel module holds the locks of another process for as long as
  * it is loaded: a value that /proc/PID/maps can show is shown, any other is `locked`, the
- * open returns soon, and no other process is affected.
+ * open returns soon, and no other process is affected. It also holds the lock of a single
+ * mapping, which only some frames need.
  *
  * The expected values come from the program, which knows the stacks and frames of its
  * threads.
@@ -44,6 +45,7 @@ static struct told {
 	pid_t tid[SLEEPERS];
 	unsigned long stack[SLEEPERS], sp[SLEEPERS], address[SLEEPERS][FRAMES];
 	unsigned long turns;
+	unsigned long held;		/* a mapping whose lock is held */
 	int ready;
 } *told;
 
@@ -174,6 +176,21 @@ static bool is_right(const char *name, const struct rows *table, pid_t pid, int 
 static unsigned long turns(void)
 {
 	return __atomic_load_n(&told->turns, __ATOMIC_RELAXED);
+}
+
+static void sleep_with_a_mapping(void *unused)
+{
+	unsigned long *last;
+
+	told->held = (unsigned long)must(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+					      -1, 0));
+	for (int i = 0; i < 2; i++)
+		start_sleeper(i);
+	/* The last frame of the first thread is there. */
+	last = (unsigned long *)told->stack[0] + 64 * (FRAMES - 1);
+	last[1] = told->held;
+	told->address[0][FRAMES - 1] = told->held;
+	__atomic_store_n(&told->ready, 1, __ATOMIC_RELEASE);
 }
 
 static void test_busy(void)
@@ -346,15 +363,39 @@ static void test_mappings_held(void)
 	end_child(pid);
 }
 
+/* The lock of a mapping is held that one of several frames is in. */
+static void test_one_mapping_held(void)
+{
+	pid_t pid = start(sleep_with_a_mapping);
+	char parameters[64];
+	struct rows *table;
+
+	snprintf(parameters, sizeof(parameters), "pid=%d mapping=%lu", pid, told->held);
+	load_module("/tests/hold_mmap.ko", parameters);
+	table = rows_read("uframes");
+	must(unload_module("hold_mmap") ? -1 : 0);
+	/* Reads /proc/PID/maps, which would wait for the lock. */
+	ksft_test_result(frames_are(table, pid, told->tid[0], told->address[0], FRAMES - 1,
+				    "locked"),
+			 "uframes: lock of the last frame's mapping held: the frames before are shown\n");
+	ksft_test_result(frames_are(table, pid, told->tid[1], told->address[1], FRAMES, "null") &&
+			 others_are_told("uframes", table, pid) &&
+			 strstr(table->summary, "\n# 1 threads cut short:"),
+			 "uframes: lock of a mapping held: one thread is cut short, no other\n");
+	rows_free(table);
+	end_child(pid);
+}
+
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(3 + 7 + 13);
+	ksft_set_plan(3 + 7 + 13 + 2);
 	load_taskscope("");
 	told = must(mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			 -1, 0));
 	test_busy();
 	test_lock_held();
 	test_mappings_held();
+	test_one_mapping_held();
 	ksft_finished();
 }

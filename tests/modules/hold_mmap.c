@@ -2,7 +2,7 @@
 /*
  * Holds the mmap lock of the process `pid` for writing while the module is loaded, like a
  * thread that blocks for ever with the lock held. With `mappings`, also the locks of all
- * mappings of that process.
+ * mappings of that process; with `mapping`, that of the mapping at this address.
  */
 #include <linux/completion.h>
 #include <linux/kthread.h>
@@ -23,6 +23,10 @@ static bool mappings;
 module_param(mappings, bool, 0);
 MODULE_PARM_DESC(mappings, "Whether the locks of its mappings are held too");
 
+static ulong mapping;
+module_param(mapping, ulong, 0);
+MODULE_PARM_DESC(mapping, "An address in a mapping whose lock is held too");
+
 static DECLARE_COMPLETION(held);
 static struct task_struct *holder;
 
@@ -30,13 +34,13 @@ static int hold(void *space)
 {
 	struct mm_struct *mm = space;
 	struct vm_area_struct *vma;
-	struct vma_iterator mapping;
+	struct vma_iterator all;
 
 	mmap_write_lock(mm);
-	vma_iter_init(&mapping, mm, 0);
+	vma_iter_init(&all, mm, 0);
 	/* mmap_write_unlock() releases these locks. */
-	if (mappings)
-		for_each_vma(mapping, vma)
+	for_each_vma(all, vma)
+		if (mappings || (vma->vm_start <= mapping && mapping < vma->vm_end))
 			vma_start_write(vma);
 	complete(&held);
 	sleep_until_stopped();
