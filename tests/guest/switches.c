@@ -395,8 +395,13 @@ static enum verdict judge_stack(const struct witness *witness, const struct rows
 		is_even = atol(value) > atol(witness->odd) + OFFSET_MAX;
 		is_odd = atol(value) < atol(witness->even) - OFFSET_MAX;
 	}
-	if (!strcmp(rows_value(table, row, witness->running_column), witness->running) ||
-	    (!is_even && !is_odd))
+	/* A thread that has run meanwhile has one row, and no value from before or after. */
+	for (size_t i = 0; i < table->rows; i++)
+		if (!strcmp(rows_value(table, i, witness->running_column), witness->running))
+			return table->rows == 1 &&
+			       (!strcmp(value, "-") || !strcmp(value, witness->running)) ?
+			       NOTHING : WRONG;
+	if (!is_even && !is_odd)
 		return NOTHING;
 	if ((count - 1) % 2 != is_odd)
 		return WRONG;
