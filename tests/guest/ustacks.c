@@ -425,18 +425,85 @@ static void test_every_thread(void)
 	free(thread);
 }
 
-static void test_set_pid(void)
+/* How many threads have a user space, and how many have none. */
+struct census {
+	size_t with, without;
+};
+
+static struct census take_census(void)
 {
-	char text[32];
+	struct census census = { .without = 1 };	/* swapper/0, which /proc has not */
+	struct proc_thread *thread;
+	size_t count = proc_threads(&thread);
+
+	for (size_t i = 0; i < count; i++) {
+		if (thread[i].has_mm &&
+		    !(thread[i].flags & (PF_KTHREAD | PF_USER_WORKER | PF_IO_WORKER)))
+			census.with++;
+		else
+			census.without++;
+	}
+	free(thread);
+	return census;
+}
+
+/* Reads a table while no thread comes or goes. */
+static struct rows *read_with_census(const char *name, struct census *census)
+{
+	for (time_t end = seconds() + WAIT_LIMIT; seconds() <= end;) {
+		struct rows *table;
+		struct census after;
+
+		*census = take_census();
+		table = rows_read(name);
+		after = take_census();
+		if (after.with == census->with && after.without == census->without)
+			return table;
+		rows_free(table);
+	}
+	errno = 0;
+	die("threads come and go all the time");
+}
+
+/* The summary begins with this line. */
+static bool summary_is(const struct rows *table, const char *line)
+{
+	if (!strncmp(table->summary, line, strlen(line)))
+		return true;
+	ksft_print_msg("not %s but %s", line, table->summary);
+	return false;
+}
+
+static void test_summary(void)
+{
+	static const char * const tables[] = { "ustacks", "uframes" };
+	pid_t zombie = start_zombie();
+	char list[32], line[200];
+	struct census all;
 	struct rows *table;
 
-	snprintf(text, sizeof(text), "2 %d\n", getpid());
-	write_set_pid(text);
-	table = rows_read("ustacks");
-	ksft_test_result(table->rows == 1 && table->pid[0] == getpid(),
-			 "set_pid: the rows of those threads only\n");
-	rows_free(table);
-	write_set_pid("");
+	snprintf(list, sizeof(list), "2 %d %d\n", getpid(), zombie);
+	for (int i = 0; i < 2; i++) {
+		table = read_with_census(tables[i], &all);
+		snprintf(line, sizeof(line), "# %zu threads with user space, %zu without\n",
+			 all.with, all.without);
+		ksft_test_result(summary_is(table, line),
+				 "%s: the summary counts the threads as /proc has them\n",
+				 tables[i]);
+		rows_free(table);
+		write_set_pid(list);
+		table = read_with_census(tables[i], &all);
+		snprintf(line, sizeof(line),
+			 "# 1 threads with user space, 2 without, %zu left out by set_pid\n",
+			 all.with + all.without - 3);
+		ksft_test_result(table->rows == (i ? rows_find(table, zombie) + 1 : 2) &&
+				 summary_is(table, line),
+				 "%s: set_pid: the rows of those threads only, the others are left out\n",
+				 tables[i]);
+		rows_free(table);
+		write_set_pid("");
+	}
+	must(waitpid(zombie, NULL, 0));
 }
 
 /* The locks of an address space and of its mappings are held for as long as a module is loaded. */
@@ -545,7 +612,7 @@ static void test_references(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(32);
+	ksft_set_plan(35);
 	load_taskscope("");
 	shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	test_moving();
@@ -555,7 +622,7 @@ int main(void)
 	test_sharing();
 	test_others();
 	test_every_thread();
-	test_set_pid();
+	test_summary();
 	test_lock();
 	test_rights();
 	test_references();
