@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <signal.h>
@@ -373,6 +374,59 @@ static void test_names(void)
 	rows_free(table);
 }
 
+static char *map_file(const char *name)
+{
+	int file = must(open(name, O_RDWR | O_CREAT, 0600));
+	char *memory;
+
+	must(ftruncate(file, PAGE));
+	memory = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0);
+	if (memory == MAP_FAILED)
+		die("mmap of %s", name);
+	close(file);
+	return memory;
+}
+
+/* The longest path that the kernel can name, of bytes that all become four. */
+static void test_longest_name(void)
+{
+	static char name[NAME_MAX + 1], frame[4 * PATH_MAX] = "/tmp";
+	int here = must(open(".", O_RDONLY | O_DIRECTORY));
+	size_t length = strlen(frame), shown = length, row;
+	char *code = NULL;
+	pid_t pid;
+
+	must(chdir(frame));
+	while (!code) {
+		size_t rest = PATH_MAX - 1 - length - 1;
+
+		memset(name, '\n', NAME_MAX);
+		/* The last name is not empty. */
+		name[rest <= NAME_MAX ? rest : rest == NAME_MAX + 1 ? 1 : NAME_MAX] = 0;
+		length += 1 + strlen(name);
+		frame[shown++] = '/';
+		for (size_t i = 0; i < strlen(name); i++)
+			shown += sprintf(frame + shown, "\\012");
+		if (rest <= NAME_MAX) {
+			code = map_file(name);
+		} else {
+			must(mkdir(name, 0700));
+			must(chdir(name));
+		}
+	}
+	must(fchdir(here));
+	close(here);
+	sprintf(frame + shown, "+0x10");
+	new_stack(1);
+	put_record(0x200, 0, (unsigned long)code + 0x10);
+	pid = start_standing(at(0x100), at(0x200));
+	table = rows_read("uframes");
+	row = rows_find(table, pid) + 1;
+	ksft_test_result(row < table->rows && !strcmp(rows_value(table, row, "FRAME"), frame),
+			 "path of %zu newlines and slashes: FRAME has all of it\n", length);
+	rows_free(table);
+}
+
 /* A return address in that memory has the name that /proc/PID/maps shows for it. */
 static void check_name(char *memory, const char *name)
 {
@@ -475,17 +529,77 @@ static unsigned long put_files(char *const *file, size_t first, size_t files)
 	return at(0x200);
 }
 
-static char *map_file(const char *name)
+/*
+ * Frames in a program and in a few libraries, by turns. To lock a mapping costs more than the rest
+ * of a frame, so it is locked for its first frame only, and for each page of the stack a few times.
+ */
+static void test_few_locks(void)
 {
-	int file = must(open(name, O_RDWR | O_CREAT, 0600));
-	char *memory;
+	enum { FILES = 4, MOST = FILES + FRAMES_MAX * 16 / 512 + 8 };
+	char *file[FILES], name[32], list[16];
+	unsigned long fp, locks;
+
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "/tmp/few%d", i);
+		file[i] = map_file(name);
+	}
+	fp = put_files(file, 0, FILES);
+	snprintf(list, sizeof(list), "%d\n", start_standing(at(0x100), fp));
+	write_set_pid(list);
+	load_module("/tests/lock_mapping.ko", "");
+	table = rows_read("uframes");
+	locks = parameter_value("lock_mapping", "locks");
+	ksft_test_result(table->rows == FRAMES_MAX + 1 && locks && locks <= MOST,
+			 "%d frames in %d files by turns: %lu locks of mappings, at most %d\n",
+			 FRAMES_MAX, FILES, locks, MOST);
+	rows_free(table);
+	must(unload_module("lock_mapping") ? -1 : 0);
+	write_set_pid("");
+}
+
+/* Opens the table, and writes FRAME of the first return address and of the last one. */
+static void read_two_frames(void *output)
+{
+	char text[200];
+
+	table = rows_read("uframes");
+	snprintf(text, sizeof(text), "%s %s", rows_value(table, 1, "FRAME"),
+		 rows_value(table, FRAMES_MAX - 1, "FRAME"));
+	must(write(*(int *)output, text, strlen(text) + 1));
+}
+
+/*
+ * All frames are in one mapping, which another one replaces when some of them have been read. The
+ * first lock of a mapping is for the program counter, and then one for the stack and one for the
+ * first return address. The fourth is for the stack again.
+ */
+static void test_replaced_mapping(void)
+{
+	char *one = map_file("/tmp/one"), list[16], text[200] = "";
+	int file = must(open("/tmp/other", O_RDWR | O_CREAT, 0600)), output[2];
+	unsigned long fp = put_files(&one, 0, 1);
+	pid_t child;
 
 	must(ftruncate(file, PAGE));
-	memory = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0);
-	if (memory == MAP_FAILED)
-		die("mmap of %s", name);
+	must(pipe(output));
+	snprintf(list, sizeof(list), "%d\n", start_standing(at(0x100), fp));
+	write_set_pid(list);
+	load_module("/tests/lock_mapping.ko", "at=4");
+	child = start_child(read_two_frames, &output[1]);
+	wait_until(parameter_value("lock_mapping", "locks") >= 4, "the open does not get so far");
+	must(mmap(one, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0));
+	write_file("/sys/module/lock_mapping/parameters/go", "1");
+	must(read(output[0], text, sizeof(text)));
+	if (strcmp(text, "/tmp/one+0x10 /tmp/other+0x10"))
+		ksft_print_msg("%s\n", text);
+	ksft_test_result(!strcmp(text, "/tmp/one+0x10 /tmp/other+0x10"),
+			 "mapping replaced within a chain: later frames are in the new one\n");
+	end_child(child);
+	must(unload_module("lock_mapping") ? -1 : 0);
+	write_set_pid("");
+	close(output[0]);
+	close(output[1]);
 	close(file);
-	return memory;
 }
 
 static size_t free_memory(void)
@@ -908,7 +1022,7 @@ static void test_no_chain(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(70);
+	ksft_set_plan(73);
 	load_taskscope("");
 	test_chains();
 	test_edges();
@@ -918,6 +1032,7 @@ int main(void)
 	test_two_processes();
 	test_program();
 	test_names();
+	test_longest_name();
 	test_anonymous_names();
 	test_standard_names();
 	test_userfault();
@@ -927,6 +1042,8 @@ int main(void)
 	test_libraries();
 	test_one_moment();
 	test_no_chain();
+	test_few_locks();
+	test_replaced_mapping();
 	test_long_names();
 	test_many_names();
 	ksft_finished();
