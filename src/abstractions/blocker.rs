@@ -180,7 +180,7 @@ impl Lock {
         let place = self
             .holder
             .wrapping_add(core::mem::offset_of!(bindings::task_struct, pid));
-        let pid = read::<i32>(place).filter(|_| self.holder != 0)?;
+        let pid = read::<i32>(place)?;
         let found = task.thread_with_pid(pid)?;
 
         NonZero::new(pid.unsigned_abs()).filter(|_| found.address() == self.holder)
@@ -231,6 +231,20 @@ mod tests {
         // The last reader that took it has released it; others may hold it.
         assert_eq!(Lock::rwsem(1).kind, Kind::RwsemReader);
         assert_eq!(Lock::rwsem(0).kind, Kind::Rwsem);
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_read_has_no_holder() {
+        // An unmapped page, and each type of lock.
+        for blocker in usize::MAX & !0xfff..=(usize::MAX & !0xfff) + 3 {
+            let lock = Lock::at(blocker);
+
+            assert_eq!(lock.holder, 0);
+            assert!(matches!(
+                lock.kind,
+                Kind::Mutex | Kind::Semaphore | Kind::Rwsem
+            ));
+        }
     }
 
     #[test]

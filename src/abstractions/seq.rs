@@ -602,7 +602,7 @@ impl<T: Table> Ops<T> {
                 let start = (at - 1) * BLOCK;
 
                 // No time goes into rows that will not fit: they are written when the buffer is empty again.
-                if begin == 0 || line.has_room(open.block.load(Relaxed)) {
+                if line.has_room(open.block.load(Relaxed)) {
                     open.table.rows(start..rows.min(start + BLOCK), &mut line);
                     open.block.store(line.as_bytes().len(), Relaxed);
                 }

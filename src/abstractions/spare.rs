@@ -60,13 +60,12 @@ impl<T> Spare<T> {
 
     /// Leaves a vector for the next. Of two vectors the one with the larger memory is kept. May sleep.
     pub(crate) fn leave(&self, mut items: KVVec<T>) {
+        // The lock is released before the smaller memory is freed: an argument is dropped last.
         let mut left = self.memory.lock();
 
         if left.capacity() < items.capacity() {
             mem::swap(&mut *left, &mut items);
         }
-        // The lock is released before the smaller memory is freed.
-        drop(left);
     }
 
     /// Lends an empty vector, as [`Spare::take`] has it. May sleep.
@@ -164,6 +163,17 @@ mod tests {
 
     #[test]
     fn memory_of_exactly_the_least_or_the_most_is_lent() -> Result {
+        // A vector of bytes has the room that it was asked for.
+        let bytes = Spare::<u8>::new()?;
+        let one = bytes.lend(1, 1)?;
+        let (byte, room) = (one.as_ptr(), one.capacity());
+
+        drop(one);
+        // This would get the memory if it had been freed.
+        let _other = KVVec::<u8>::with_capacity(room, GFP_KERNEL)?;
+        assert_eq!(room, 1);
+        assert_eq!(bytes.lend(0, 1)?.as_ptr(), byte);
+
         let spare = Spare::<u64>::new()?;
         let first = spare.lend(64, 64)?;
         let (memory, capacity) = (first.as_ptr(), first.capacity());

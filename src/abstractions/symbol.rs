@@ -76,4 +76,21 @@ pub(crate) mod tests {
 
         assert!(!text[..len].starts_with(b"schedule+"));
     }
+
+    #[test]
+    fn an_address_without_a_symbol_has_no_text() {
+        let mut text = [0; FRAME_MAX];
+
+        assert_eq!(print_frame(0x1000, &mut text), 0);
+        assert_eq!(print_program_counter(0x1000, &mut text), 0);
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_cut() {
+        let mut text = [0; FRAME_MAX];
+        // SAFETY: `%pB` takes a pointer that it looks up and does not follow.
+        let len = unsafe { print(c"%2000pB", schedule() + 1, &mut text) };
+
+        assert_eq!(len, FRAME_MAX - 1);
+    }
 }

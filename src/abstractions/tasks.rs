@@ -374,7 +374,7 @@ impl<'g> RcuTask<'g> {
     /// Returns the number of threads in the thread's group that have not been released.
     #[inline]
     pub(crate) fn nr_threads(self) -> u32 {
-        u32::try_from(field!(self.signal(), nr_threads)).unwrap_or(0)
+        field!(self.signal(), nr_threads).unsigned_abs()
     }
 
     /// Returns the soft and the hard limit of the stack of the thread's process, in bytes.
@@ -684,7 +684,7 @@ impl<'g> Iterator for GroupIter<'g> {
         // held for `'g`, so that the pointer may be followed.
         let next = unsafe { read_once(next) };
 
-        if core::ptr::eq(next, self.head) {
+        if next.cast_const() == self.head {
             return None;
         }
 
@@ -742,5 +742,83 @@ impl<'g> Iterator for ThreadIter<'g> {
             }
             self.group = Some(self.processes.next()?.thread_group());
         }
+    }
+}
+
+#[kunit_tests(taskscope_tasks)]
+mod tests {
+    use super::*;
+    use crate::abstractions::callbacks::{
+        Callback,
+        Thread, //
+    };
+    use kernel::sync::atomic::{
+        Atomic,
+        Relaxed, //
+    };
+    use kernel::sync::Arc;
+    use kernel::time::{
+        delay::fsleep,
+        Delta, //
+    };
+
+    #[test]
+    fn an_iteration_resumes_at_each_living_leader() {
+        let guard = rcu::read_lock();
+        let mut leaders = processes(&guard);
+        let mut resumed = 0;
+
+        loop {
+            let leader = leaders.pin_leader();
+            let next = ProcessIter::after(&leader, &guard).map(|mut rest| rest.next());
+            let Some(expected) = leaders.next() else {
+                break;
+            };
+
+            // A leader can die meanwhile, and another one be born.
+            if let Some(next) = next {
+                resumed += 1;
+                assert!(next.is_none_or(|next| next.address() == expected.address()));
+            } else {
+                // swapper/0, init and kthreadd live for ever.
+                assert!(expected.pid() > 3);
+            }
+        }
+        assert!(resumed > 2);
+    }
+
+    /// Ends when it is told to.
+    struct Ends(Atomic<bool>);
+
+    impl Callback for Ends {
+        fn call(&self) {
+            while !self.0.load(Relaxed) {
+                fsleep(Delta::from_millis(1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_released_thread_has_no_parent() -> Result {
+        let ends = Arc::new(Ends(Atomic::new(false)), GFP_KERNEL)?;
+        let thread = Thread::start(ends.clone(), c"taskscope_gone")?;
+        let task = {
+            let guard = rcu::read_lock();
+
+            processes(&guard)
+                .find(|task| task.comm().starts_with(b"taskscope_gone\0"))
+                .map(RcuTask::pin)
+        }
+        .ok_or(ESRCH)?;
+
+        // kthreadd has made it.
+        assert_eq!(RcuTask::of(&task, &rcu::read_lock()).ppid(), 2);
+        ends.0.store(true, Relaxed);
+        drop(thread);
+        while RcuTask::of(&task, &rcu::read_lock()).is_hashed() {
+            fsleep(Delta::from_millis(1));
+        }
+        assert_eq!(RcuTask::of(&task, &rcu::read_lock()).ppid(), 0);
+        Ok(())
     }
 }

@@ -236,10 +236,14 @@ mod tests {
             (2, 22),
             (3, 32),
             (3, 3),
+            // Two threads have become the leader, one after the other.
+            (4, 4),
+            (4, 4),
+            (4, 4),
         ] {
             records.push(ThreadId { tgid, pid }, GFP_KERNEL)?;
         }
-        assert_eq!(drop_replaced_leaders(&mut records), 1);
+        assert_eq!(drop_replaced_leaders(&mut records), 3);
         assert!(records.iter().map(|id| (id.tgid, id.pid)).eq([
             (1, 1),
             (1, 11),
@@ -247,8 +251,47 @@ mod tests {
             (2, 2),
             (2, 22),
             (3, 32),
-            (3, 3)
+            (3, 3),
+            (4, 4)
         ]));
+        Ok(())
+    }
+
+    /// Records as `threads` does, in critical sections of one task.
+    struct Tasks;
+
+    impl Recorder for Tasks {
+        type Record = TaskRecord;
+
+        const SECTION: usize = 1;
+
+        fn record(&mut self, id: ThreadId, task: RcuTask<'_>) -> TaskRecord {
+            TaskRecord::new(id, task)
+        }
+    }
+
+    #[test]
+    fn the_next_snapshot_has_the_memory_of_the_last() -> Result {
+        let memory = Memory::new()?;
+        let first = Snapshot::capture(&memory, Scope::Threads, None, &mut Tasks)?;
+        let (records, room) = (first.records.as_ptr(), first.records.capacity());
+
+        drop(first);
+        // This would get the memory if it had been freed.
+        let _other = KVVec::<TaskRecord>::with_capacity(room, GFP_KERNEL)?;
+        let next = Snapshot::capture(&memory, Scope::Threads, None, &mut Tasks)?;
+        assert_eq!(next.records.as_ptr(), records);
+        Ok(())
+    }
+
+    #[test]
+    fn a_list_of_as_many_as_a_section_has_all_of_them() -> Result {
+        let pids = PidList::new(KVVec::from_elem(1, 1, GFP_KERNEL)?);
+        let memory = Memory::new()?;
+        let snapshot = Snapshot::capture(&memory, Scope::Processes, Some(&pids), &mut Tasks)?;
+
+        assert!(snapshot.records.iter().map(|task| task.id.pid).eq([1]));
+        assert!(snapshot.total > 2);
         Ok(())
     }
 }

@@ -118,7 +118,12 @@ impl Room {
     /// There is room for all threads, and for some that are born during the walk. The kernel does not count
     /// processes: there the memory grows as it is needed.
     pub(crate) fn now(scope: Scope) -> Self {
-        let all = tasks::nr_threads_hint() + SLACK;
+        Self::for_threads(scope, tasks::nr_threads_hint())
+    }
+
+    /// Returns the room for `scope` when there are so many threads.
+    fn for_threads(scope: Scope, threads: usize) -> Self {
+        let all = threads + SLACK;
 
         Self {
             expected: match scope {
@@ -612,6 +617,91 @@ mod tests {
                 return Ok(addresses);
             }
         }
+    }
+
+    #[test]
+    fn a_section_ends_at_its_limit() -> Result {
+        let room = Room::now(Scope::Threads);
+        let mut walk = Walk::new(Scope::Threads, room, &Spare::new()?)?;
+
+        for limit in [1, 4, 2] {
+            let mut visited = 0;
+
+            assert!(walk.section(limit, |_| {
+                visited += 1;
+                Ok(true)
+            })?);
+            assert_eq!(visited, limit);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_section_begins_where_the_last_one_ended() -> Result {
+        for scope in [Scope::Processes, Scope::Threads] {
+            let mut walk = Walk::new(scope, Room::now(scope), &Spare::new()?)?;
+
+            // init and kthreadd live for ever.
+            for section in 1..=2 {
+                assert!(walk.section(1, |_| Ok(true))?);
+                let guard = rcu::read_lock();
+                let resumed = resume(scope, &guard, &walk.log, &walk.anchors);
+
+                assert_eq!(resumed.position, section);
+                assert_eq!(resumed.alive, section);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_walk_gets_more_room_than_expected() -> Result {
+        let room = Room {
+            expected: 1,
+            most: 1,
+        };
+        let current = RcuTask::current(&rcu::read_lock()).address();
+        let mut walk = Walk::new(Scope::Threads, room, &Spare::new()?)?;
+        let mut found = 0;
+        let mut sections = 0;
+
+        while walk.section(usize::MAX, |task| {
+            found += usize::from(task.address() == current);
+            Ok(true)
+        })? {
+            sections += 1;
+            assert!(sections < tasks::nr_threads_hint());
+        }
+        assert_eq!(found, 1);
+        Ok(())
+    }
+
+    #[test]
+    fn memory_for_twice_as_many_is_kept() {
+        for threads in [10, 1000, 100_000] {
+            let [processes, all] = [Scope::Processes, Scope::Threads]
+                .map(|scope| Room::for_threads(scope, threads));
+
+            assert!((threads..threads + 100).contains(&all.expected));
+            for room in [processes, all] {
+                assert_eq!(room.most, 2 * all.expected.max(processes.expected));
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_walk_has_the_memory_of_the_last() -> Result {
+        let spare = Spare::new()?;
+        let room = Room::for_threads(Scope::Threads, 100);
+        let walk = Walk::new(Scope::Threads, room, &spare)?;
+        let memory = walk.log.entries.as_ptr();
+
+        drop(walk);
+        // This would get the memory if it had been freed.
+        let _other = KVVec::<Seen>::with_capacity(room.expected, GFP_KERNEL)?;
+        let walk = Walk::new(Scope::Threads, room, &spare)?;
+        assert_eq!(walk.log.entries.as_ptr(), memory);
+        Ok(())
     }
 
     #[test]
