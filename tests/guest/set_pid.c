@@ -260,6 +260,35 @@ static void test_snapshots(void)
 	free(text);
 }
 
+/* The position of an open file, as the kernel shows it. */
+static long position_of(int descriptor)
+{
+	char path[40], *text, *at;
+	long position;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", descriptor);
+	text = slurp(path, NULL);
+	at = strstr(text, "pos:");
+	position = at ? atol(at + strlen("pos:")) : -1;
+	free(text);
+	return position;
+}
+
+static void test_position(void)
+{
+	int descriptor = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
+	long first, second;
+
+	must(write(descriptor, "1 2 3", 5));
+	first = position_of(descriptor);
+	must(write(descriptor, " 4", 2));
+	second = position_of(descriptor);
+	close(descriptor);
+	ksft_print_msg("position %ld, then %ld\n", first, second);
+	ksft_test_result(first == 5 && second == 7,
+			 "writes of 5 and of 2 bytes: the position is behind them\n");
+}
+
 /* A number may go on in the next write, but not in the one after a refused one. */
 static bool refused_between(void)
 {
@@ -476,10 +505,82 @@ static void test_long_list(void)
 	free(pids);
 }
 
+/* Two threads that change the list at the same time. */
+#define LISTED 1000
+#define ADDED 60
+
+static pthread_barrier_t together;
+
+static void add_pid(pid_t pid)
+{
+	if (echo(O_APPEND, "%d", pid))
+		die("PID %d is refused", pid);
+}
+
+/* Adds every second PID. */
+static void *add_half(void *first)
+{
+	for (long i = (long)first; i < 2 * ADDED; i += 2) {
+		pthread_barrier_wait(&together);
+		add_pid(LISTED + 1 + i);
+	}
+	return NULL;
+}
+
+/* Empties the list, again and again, while the other thread adds a PID. */
+static void *empty(void *unused)
+{
+	for (int i = 0; i < ADDED; i++) {
+		pthread_barrier_wait(&together);
+		close(must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC)));
+		pthread_barrier_wait(&together);
+	}
+	return NULL;
+}
+
+/* The list is long, so that a change takes a while. */
+static void test_changes_at_once(void)
+{
+	static pid_t pids[LISTED + 2 * ADDED];
+	char *list = malloc(8 * LISTED);
+	pthread_t other_thread;
+	size_t used = 0;
+	int wrong = 0;
+
+	for (int i = 0; i < LISTED + 2 * ADDED; i++)
+		pids[i] = i + 1;
+	for (int i = 0; i < LISTED; i++)
+		used += sprintf(list + used, "%d ", pids[i]);
+	pthread_barrier_init(&together, NULL, 2);
+
+	must(write_list(O_TRUNC, list, used) ? -1 : 0);
+	if (pthread_create(&other_thread, NULL, add_half, (void *)1))
+		die("pthread_create");
+	add_half((void *)0);
+	pthread_join(other_thread, NULL);
+	ksft_test_result(lists_these(pids, LISTED + 2 * ADDED),
+			 "two threads add %d PIDs each at the same time: all are listed\n", ADDED);
+
+	if (pthread_create(&other_thread, NULL, empty, NULL))
+		die("pthread_create");
+	for (int i = 0; i < ADDED; i++) {
+		must(write_list(O_TRUNC, list, used) ? -1 : 0);
+		pthread_barrier_wait(&together);
+		add_pid(LISTED + 1);
+		pthread_barrier_wait(&together);
+		wrong += !lists_these(NULL, 0) && !lists(LISTED + 1);
+	}
+	pthread_join(other_thread, NULL);
+	ksft_test_result(!wrong,
+			 "emptied while a PID is added, %d times: at most that PID is listed\n",
+			 ADDED);
+	free(list);
+}
+
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(42);
+	ksft_set_plan(45);
 	load_taskscope("");
 	tid = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	leader = start_child(start_thread, NULL);
@@ -494,5 +595,7 @@ int main(void)
 	test_refused_opens();
 	test_shared_files();
 	test_long_list();
+	test_position();
+	test_changes_at_once();
 	ksft_finished();
 }
