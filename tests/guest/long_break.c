@@ -4,6 +4,9 @@
  * tasks that then die, as do tasks after them. The memory of the dead is reused, and a
  * process that the walk has seen to its end starts new threads. Then the walk goes on and
  * must find its position. churn.c does the same at random moments, for shorter times.
+ *
+ * A process that starts threads all the time cannot keep the walk going: the walk does not follow
+ * them.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -234,14 +237,52 @@ static void test_threads(void)
 	table_free(table);
 }
 
+static void start_many(void *unused)
+{
+	while (!__atomic_load_n(&shared->breed, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	for (int i = 0; i < 2 * BREAK; i++)
+		start_thread(pause_for_ever);
+	__atomic_store_n(&shared->born, 1, __ATOMIC_SEQ_CST);
+}
+
+static void let_start(void *unused)
+{
+	__atomic_store_n(&shared->breed, true, __ATOMIC_SEQ_CST);
+	wait_until(__atomic_load_n(&shared->born, __ATOMIC_SEQ_CST), "no new threads");
+}
+
+static void test_newborn(void)
+{
+	struct crowd crowd = start_crowd(BREAK);
+	struct task_table *table;
+	pid_t process;
+	int rows = 0;
+
+	shared->born = 0;
+	shared->breed = false;
+	process = start_child(start_many, NULL);
+	table = read_with_break(let_start, NULL);
+	for (size_t i = 0; i < table->rows; i++)
+		rows += table->row[i].tgid == process;
+	ksft_print_msg("%d rows of the process\n", rows);
+	ksft_test_result(rows >= 1 && rows <= BREAK,
+			 "%d threads are born at the break: one more section, and most are left out\n",
+			 2 * BREAK);
+	table_free(table);
+	end_child(process);
+	end_child(crowd.pid);
+}
+
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(4);
+	ksft_set_plan(5);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		      -1, 0);
 	load_taskscope("");
 	test_processes();
 	test_threads();
+	test_newborn();
 	ksft_finished();
 }
