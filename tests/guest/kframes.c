@@ -344,6 +344,33 @@ static bool outlives_module(void)
 	return good;
 }
 
+/* A thread of the module long_name sleeps in a function whose name is as long as names can be. */
+static bool long_name_whole(void)
+{
+	static const char end[] = " [long_name]";
+	char *stack, *line;
+	struct rows *table;
+	const char *frame;
+	size_t length;
+	bool good;
+	pid_t pid;
+
+	load_module("/tests/long_name.ko", "");
+	pid = thread_named("long_name");
+	wait_for_state(pid, pid, "I");
+	stack = proc_stack(pid, pid);
+	line = strtok(stack, "\n");
+	table = rows_read("kframes");
+	frame = rows_value(table, rows_find(table, pid), "FRAME");
+	length = strlen(frame);
+	ksft_print_msg("%zu bytes\n", length);
+	good = length > 500 && !strcmp(frame, line) && !strcmp(frame + length - strlen(end), end);
+	free(stack);
+	rows_free(table);
+	must(unload_module("long_name") ? -1 : 0);
+	return good;
+}
+
 /* An address without a symbol is hashed like others, or raw with raw_pointers=1. */
 static bool nameless_hashed(void)
 {
@@ -423,7 +450,7 @@ int main(void)
 	char pids[30], *now, *ours;
 
 	ksft_print_header();
-	ksft_set_plan(16);
+	ksft_set_plan(17);
 	load_taskscope("");
 	load_module(DEEP_STACK, "levels=4,24,100,100");
 	spinner = start_spinner();
@@ -471,6 +498,8 @@ int main(void)
 	ksft_test_result(crowd_of_deep(), "%d stacks with the most frames: all are there\n", CROWD);
 	ksft_test_result(newborn_as_proc(),
 			 "process that has never run: the frame of /proc/PID/stack\n");
+	ksft_test_result(long_name_whole(),
+			 "function with a name of 500 bytes: all of it, and the module\n");
 	ksft_test_result(nameless_hashed(), "address without a symbol: hashed\n");
 	ksft_finished();
 }
