@@ -276,11 +276,33 @@ mod tests {
         let first = Snapshot::capture(&memory, Scope::Threads, None, &mut Tasks)?;
         let (records, room) = (first.records.as_ptr(), first.records.capacity());
 
+        assert_eq!(first.total, first.records.len());
         drop(first);
         // This would get the memory if it had been freed.
         let _other = KVVec::<TaskRecord>::with_capacity(room, GFP_KERNEL)?;
         let next = Snapshot::capture(&memory, Scope::Threads, None, &mut Tasks)?;
         assert_eq!(next.records.as_ptr(), records);
+        Ok(())
+    }
+
+    /// Records the same leader each time, as if one thread after the other had become it.
+    struct Replaced;
+
+    impl Recorder for Replaced {
+        type Record = ThreadId;
+
+        fn record(&mut self, _: ThreadId, _: RcuTask<'_>) -> ThreadId {
+            ThreadId { tgid: 5, pid: 5 }
+        }
+    }
+
+    #[test]
+    fn a_replaced_leader_is_not_counted() -> Result {
+        let memory = Memory::new()?;
+        let snapshot = Snapshot::capture(&memory, Scope::Processes, None, &mut Replaced)?;
+
+        assert_eq!(snapshot.records.len(), 1);
+        assert_eq!(snapshot.total, 1);
         Ok(())
     }
 
