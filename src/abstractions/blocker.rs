@@ -180,7 +180,7 @@ impl Lock {
         let place = self
             .holder
             .wrapping_add(core::mem::offset_of!(bindings::task_struct, pid));
-        let pid = read::<i32>(place)?;
+        let pid = read::<i32>(place).filter(|_| self.holder != 0)?;
         let found = task.thread_with_pid(pid)?;
 
         NonZero::new(pid.unsigned_abs()).filter(|_| found.address() == self.holder)

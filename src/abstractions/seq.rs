@@ -90,7 +90,7 @@ unsafe extern "C" {
 /// The size in bytes of the buffer through which a table is read at first: a block of rows of less than 256 bytes
 /// fits. `seq_file` replaces the buffer by a larger one if a block does not fit; the page with which it would begin
 /// is too small for most.
-const BUFFER: usize = 32 * 1024;
+const BUFFER: usize = 32_768;
 
 /// The most rows that are written at once. The first of them is written whole, each other one as a change of the
 /// row before: with 32, `threads` costs a fiftieth more.
@@ -602,7 +602,7 @@ impl<T: Table> Ops<T> {
                 let start = (at - 1) * BLOCK;
 
                 // No time goes into rows that will not fit: they are written when the buffer is empty again.
-                if line.has_room(open.block.load(Relaxed)) {
+                if begin == 0 || line.has_room(open.block.load(Relaxed)) {
                     open.table.rows(start..rows.min(start + BLOCK), &mut line);
                     open.block.store(line.as_bytes().len(), Relaxed);
                 }

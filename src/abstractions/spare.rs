@@ -60,12 +60,13 @@ impl<T> Spare<T> {
 
     /// Leaves a vector for the next. Of two vectors the one with the larger memory is kept. May sleep.
     pub(crate) fn leave(&self, mut items: KVVec<T>) {
-        // The lock is released before the smaller memory is freed: an argument is dropped last.
         let mut left = self.memory.lock();
 
         if left.capacity() < items.capacity() {
             mem::swap(&mut *left, &mut items);
         }
+        // The lock is released before the smaller memory is freed.
+        // An argument is dropped after all else.
     }
 
     /// Lends an empty vector, as [`Spare::take`] has it. May sleep.

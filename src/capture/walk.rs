@@ -398,6 +398,7 @@ struct Anchor {
 }
 
 /// A task that the walk has visited. Its addresses are compared, and never followed.
+#[derive(Default)]
 pub(crate) struct Seen {
     /// The process, by its [`RcuTask::process_id`].
     process: usize,
@@ -455,10 +456,7 @@ impl Log {
     /// Marks the process that was visited last as finished, by an entry of no process. Fails if the log has no room
     /// for it.
     fn finish_process(&mut self) -> Result {
-        self.push(Seen {
-            process: 0,
-            thread: 0,
-        })
+        self.push(Seen::default())
     }
 
     /// Returns whether the task visited last belongs to `process`.

@@ -93,7 +93,7 @@ impl Edit {
 
         state.select(|old| {
             let kept = if self.truncate { &[] } else { old };
-            let mut pids = KVVec::with_capacity(kept.len() + added.len() + 1, GFP_KERNEL)?;
+            let mut pids = KVVec::new();
 
             pids.extend_from_slice(kept, GFP_KERNEL)?;
             pids.retain(|pid| Some(*pid) != dropped);
