@@ -260,6 +260,45 @@ static void test_snapshots(void)
 	free(text);
 }
 
+/*
+ * The summary has the number of rows and what they are. If set_pid leaves out others, it has the
+ * number of all, which /proc has too. Some threads may come or go meanwhile.
+ */
+static bool counts(const char *name, const char *noun, bool selected)
+{
+	struct rows *table = rows_read(name);
+	struct proc_thread *thread;
+	size_t threads = proc_threads(&thread), expected = 0, all = 0;
+	char line[100];
+	bool good;
+
+	for (size_t i = 0; i < threads; i++)
+		expected += thread[i].pid == thread[i].tgid || !strcmp(noun, "threads");
+	free(thread);
+	if (selected && sscanf(table->summary, "# %*u of %zu ", &all) == 1)
+		snprintf(line, sizeof(line), "# %zu of %zu %s, the others left out by set_pid\n",
+			 table->rows, all, noun);
+	else
+		snprintf(line, sizeof(line), "# %zu %s\n", all = table->rows, noun);
+	good = !strcmp(table->summary, line) && labs((long)(all - expected)) < 10;
+	if (!good)
+		ksft_print_msg("%zu in /proc, and %s says: %s", expected, name, table->summary);
+	rows_free(table);
+	return good;
+}
+
+static void test_summaries(void)
+{
+	bool good;
+
+	echo(O_TRUNC, "%s", "");
+	good = counts("threads", "threads", false) & counts("processes", "processes", false);
+	ksft_test_result(good, "no list: the summaries count the threads and the processes\n");
+	echo(O_TRUNC, "%d %d", leader, other);
+	good = counts("threads", "threads", true) & counts("processes", "processes", true);
+	ksft_test_result(good, "two PIDs: the summaries have the number of all too\n");
+}
+
 /* The position of an open file, as the kernel shows it. */
 static long position_of(int descriptor)
 {
@@ -580,7 +619,7 @@ static void test_changes_at_once(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(45);
+	ksft_set_plan(47);
 	load_taskscope("");
 	tid = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	leader = start_child(start_thread, NULL);
@@ -596,6 +635,7 @@ int main(void)
 	test_shared_files();
 	test_long_list();
 	test_position();
+	test_summaries();
 	test_changes_at_once();
 	ksft_finished();
 }
