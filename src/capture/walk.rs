@@ -652,6 +652,25 @@ mod tests {
         Ok(())
     }
 
+    /// As if all tasks at which sections ended had died.
+    #[test]
+    fn a_walk_that_begins_again_visits_nobody_twice() -> Result {
+        for scope in [Scope::Processes, Scope::Threads] {
+            let mut walk = Walk::new(scope, Room::now(scope), &Spare::new()?)?;
+            let mut inits = 0;
+            let mut visit = |task: RcuTask<'_>| {
+                inits += usize::from(task.pid() == 1);
+                Ok(true)
+            };
+
+            assert!(walk.section(3, &mut visit)?);
+            walk.anchors.clear();
+            while walk.section(usize::MAX, &mut visit)? {}
+            assert_eq!(inits, 1);
+        }
+        Ok(())
+    }
+
     #[test]
     fn a_walk_gets_more_room_than_expected() -> Result {
         let room = Room {
