@@ -257,13 +257,22 @@ mod tests {
         Ok(())
     }
 
-    /// Records as `threads` does, in critical sections of one task.
-    struct Tasks;
+    /// Records as `threads` does, in critical sections of one task. Counts them, so that a walk without an end fails.
+    #[derive(Default)]
+    struct Tasks(usize);
 
     impl Recorder for Tasks {
         type Record = TaskRecord;
 
         const SECTION: usize = 1;
+
+        fn prepare(&mut self) -> Result {
+            self.0 += 1;
+            if self.0 > 100_000 {
+                return Err(E2BIG);
+            }
+            Ok(())
+        }
 
         fn record(&mut self, id: ThreadId, task: RcuTask<'_>) -> TaskRecord {
             TaskRecord::new(id, task)
@@ -273,14 +282,14 @@ mod tests {
     #[test]
     fn the_next_snapshot_has_the_memory_of_the_last() -> Result {
         let memory = Memory::new()?;
-        let first = Snapshot::capture(&memory, Scope::Threads, None, &mut Tasks)?;
+        let first = Snapshot::capture(&memory, Scope::Threads, None, &mut Tasks::default())?;
         let (records, room) = (first.records.as_ptr(), first.records.capacity());
 
         assert_eq!(first.total, first.records.len());
         drop(first);
         // This would get the memory if it had been freed.
         let _other = KVVec::<TaskRecord>::with_capacity(room, GFP_KERNEL)?;
-        let next = Snapshot::capture(&memory, Scope::Threads, None, &mut Tasks)?;
+        let next = Snapshot::capture(&memory, Scope::Threads, None, &mut Tasks::default())?;
         assert_eq!(next.records.as_ptr(), records);
         Ok(())
     }
@@ -310,7 +319,12 @@ mod tests {
     fn a_list_of_as_many_as_a_section_has_all_of_them() -> Result {
         let pids = PidList::new(KVVec::from_elem(1, 1, GFP_KERNEL)?);
         let memory = Memory::new()?;
-        let snapshot = Snapshot::capture(&memory, Scope::Processes, Some(&pids), &mut Tasks)?;
+        let snapshot = Snapshot::capture(
+            &memory,
+            Scope::Processes,
+            Some(&pids),
+            &mut Tasks::default(),
+        )?;
 
         assert!(snapshot.records.iter().map(|task| task.id.pid).eq([1]));
         assert!(snapshot.total > 2);

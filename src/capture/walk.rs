@@ -696,8 +696,8 @@ mod tests {
     #[test]
     fn memory_for_twice_as_many_is_kept() {
         for threads in [10, 1000, 100_000] {
-            let [processes, all] = [Scope::Processes, Scope::Threads]
-                .map(|scope| Room::for_threads(scope, threads));
+            let [processes, all] =
+                [Scope::Processes, Scope::Threads].map(|scope| Room::for_threads(scope, threads));
 
             assert!((threads..threads + 100).contains(&all.expected));
             for room in [processes, all] {

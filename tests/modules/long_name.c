@@ -5,9 +5,12 @@
 #include "sleep.h"
 
 #define TEN "long_name_"
-#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 
-static int run(void *data) asm(HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED);
+static int run(void *data) asm(TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+			       TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+			       TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+			       TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+			       TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN);
 static int __used run(void *data)
 {
 	sleep_until_stopped();
