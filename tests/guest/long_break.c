@@ -3,7 +3,8 @@
  * A walk lets other threads run after 1,024 tasks. A test module stops it there, between
  * tasks that then die, as do tasks after them. The memory of the dead is reused, and a
  * process that the walk has seen to its end starts new threads. Then the walk goes on and
- * must find its position. churn.c does the same at random moments, for shorter times.
+ * must find its position. churn.c does the same at random moments, for shorter times. Or the leader
+ * of a process at the break is replaced, and not yet released.
  *
  * A process that starts threads all the time cannot keep the walk going: the walk does not follow
  * them.
@@ -235,6 +236,77 @@ static void test_threads(void)
 	ksft_test_result(right(table, &crowd),
 			 "threads die at the break: all other threads are there once\n");
 	table_free(table);
+	end_child(process);
+	end_child(crowd.pid);
+}
+
+/* A process whose leader is replaced, and processes after it that die. */
+struct takeover {
+	pid_t process, doomed[VICTIMS];
+};
+
+static void *execute_when_told(void *unused)
+{
+	static char *const program[] = { "/proc/self/exe", "again", NULL };
+
+	while (!__atomic_load_n(&shared->die, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	execv(program[0], program);
+	_exit(1);
+}
+
+static void start_successor(void *unused)
+{
+	for (int i = 0; i < VICTIMS; i++)
+		start_thread(pause_for_ever);
+	start_thread(execute_when_told);
+	__atomic_store_n(&shared->born, 1, __ATOMIC_SEQ_CST);
+}
+
+/* The leader is off the list, and knows a next process that dies then. */
+static void take_over(void *argument)
+{
+	const struct takeover *takeover = argument;
+	char parameter[20];
+
+	snprintf(parameter, sizeof(parameter), "pid=%d", takeover->process);
+	load_module("/tests/hold_release.ko", parameter);
+	__atomic_store_n(&shared->die, true, __ATOMIC_SEQ_CST);
+	wait_until(parameter_is_set("hold_release", "stopped"), "no thread takes over");
+	for (int i = 0; i < VICTIMS; i++)
+		end_child(takeover->doomed[i]);
+	reuse_memory();
+}
+
+static void test_takeover(void)
+{
+	struct crowd crowd = fill();
+	struct takeover takeover;
+	struct task_table *table;
+	int rows = 0;
+
+	shared->born = 0;
+	shared->die = false;
+	takeover.process = start_child(start_successor, NULL);
+	wait_until(__atomic_load_n(&shared->born, __ATOMIC_SEQ_CST), "no threads");
+	for (int i = 0; i < VICTIMS; i++)
+		takeover.doomed[i] = start_child(NULL, NULL);
+	for (int i = 0; i < MARKERS; i++)
+		marker[i] = start_child(NULL, NULL);
+	table = read_with_break(take_over, &takeover);
+	must(unload_module("hold_release") ? -1 : 0);
+	for (size_t i = 0; i < table->rows; i++)
+		rows += table->row[i].tgid == takeover.process;
+	ksft_print_msg("%d rows of the process\n", rows);
+	ksft_test_result(rows > 2 && rows < VICTIMS,
+			 "a thread replaces its leader at the break: the walk stopped among them\n");
+	ksft_test_result(right(table, &crowd),
+			 "a thread replaces its leader at the break: all others are there once\n");
+	table_free(table);
+	for (int i = 0; i < MARKERS; i++)
+		end_child(marker[i]);
+	end_child(takeover.process);
+	end_child(crowd.pid);
 }
 
 static void start_many(void *unused)
@@ -274,15 +346,19 @@ static void test_newborn(void)
 	end_child(crowd.pid);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1)
+		for (;;)
+			pause();
 	ksft_print_header();
-	ksft_set_plan(5);
+	ksft_set_plan(7);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		      -1, 0);
 	load_taskscope("");
 	test_processes();
 	test_threads();
+	test_takeover();
 	test_newborn();
 	ksft_finished();
 }
