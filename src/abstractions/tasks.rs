@@ -799,7 +799,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_thread_has_no_parent() -> Result {
+    fn a_released_thread_has_no_parent_and_no_root() -> Result {
         let ends = Arc::new(Ends(Atomic::new(false)), GFP_KERNEL)?;
         let thread = Thread::start(ends.clone(), c"taskscope_gone")?;
         let task = {
@@ -813,12 +813,14 @@ mod tests {
 
         // kthreadd has made it.
         assert_eq!(RcuTask::of(&task, &rcu::read_lock()).ppid(), 2);
+        assert!(RcuTask::of(&task, &rcu::read_lock()).has_root());
         ends.0.store(true, Relaxed);
         drop(thread);
         while RcuTask::of(&task, &rcu::read_lock()).is_hashed() {
             fsleep(Delta::from_millis(1));
         }
         assert_eq!(RcuTask::of(&task, &rcu::read_lock()).ppid(), 0);
+        assert!(!RcuTask::of(&task, &rcu::read_lock()).has_root());
         Ok(())
     }
 }
