@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Fault injection: the first, the second, the third ... memory allocation or copy to or from
- * user space fails, in loading the module and in opening and reading each of its files,
+ * user space fails, in loading the module, in opening and reading each of its files, and in a write,
  * until an operation meets no fault. The operation must return the matching error, leave
  * nothing half done, and succeed the next time. An open that succeeds in spite of the fault
  * must show all that it shows without.
@@ -429,6 +429,42 @@ static void sweep_file(const char *name)
 		end_child(spinner);
 }
 
+/* A write to set_pid adds its PIDs, or fails and leaves the list as it was. */
+static void sweep_write(enum faults faults, const char *what)
+{
+	struct sweep sweep = {};
+	bool met = true;
+
+	for (int nth = 1; met; nth++) {
+		const char *expected;
+		ssize_t count;
+		char *list;
+		int file;
+
+		if (nth > MOST)
+			die("the faults of a write do not end");
+		write_set_pid("1 2 3");
+		file = must(open(TABLES "set_pid", O_WRONLY | O_APPEND | O_CLOEXEC));
+		arm(nth, faults);
+		count = write(file, "4 5", 3);
+		met = disarm();
+		sweep.faults += met;
+		if (count < 0) {
+			sweep.errors++;
+			if (!met || errno != ENOMEM)
+				wrong(&sweep, "write", nth, errno);
+		}
+		close(file);
+		expected = count < 0 ? "1\n2\n3\n" : "1\n2\n3\n4\n5\n";
+		list = slurp(TABLES "set_pid", NULL);
+		if (strcmp(list, expected))
+			wrong(&sweep, "another list than before", nth, 0);
+		free(list);
+	}
+	close(must(open(TABLES "set_pid", O_WRONLY | O_TRUNC | O_CLOEXEC)));
+	report(&sweep, what, "set_pid");
+}
+
 /* How many tests sweep_isolated() has. */
 #define ISOLATED 2
 
@@ -477,11 +513,13 @@ int main(void)
 	if (error)
 		die("the module does not unload: %s", strerror(error));
 
-	ksft_set_plan(1 + 4 * file_count + ISOLATED);
+	ksft_set_plan(1 + 4 * file_count + 2 + ISOLATED);
 	sweep_load();
 	load_taskscope("");
 	for (size_t i = 0; i < file_count; i++)
 		sweep_file(files[i]);
+	sweep_write(ONE, "an allocation fails, write to");
+	sweep_write(TWO, "two allocations fail, write to");
 	sweep_isolated();
 	ksft_finished();
 }
