@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Fault injection: the first, the second, the third ... memory allocation or copy to or from
- * user space fails, in loading the module, in opening and reading each of its files, and in a write,
- * until an operation meets no fault. The operation must return the matching error, leave
+ * user space fails, in loading the module, in opening and reading each of its files, and in a
+ * write, until an operation meets no fault. The operation must return the matching error, leave
  * nothing half done, and succeed the next time. An open that succeeds in spite of the fault
  * must show all that it shows without.
  *
