@@ -286,6 +286,7 @@ mod tests {
         let (records, room) = (first.records.as_ptr(), first.records.capacity());
 
         assert_eq!(first.total, first.records.len());
+        assert!(room < 2 * (first.total + SLACK));
         drop(first);
         // This would get the memory if it had been freed.
         let _other = KVVec::<TaskRecord>::with_capacity(room, GFP_KERNEL)?;

@@ -713,6 +713,7 @@ mod tests {
         let walk = Walk::new(Scope::Threads, room, &spare)?;
         let memory = walk.log.entries.as_ptr();
 
+        assert!(walk.log.entries.capacity() < room.most);
         drop(walk);
         // This would get the memory if it had been freed.
         let _other = KVVec::<Seen>::with_capacity(room.expected, GFP_KERNEL)?;

@@ -548,6 +548,10 @@ static void test_long_list(void)
 #define LISTED 1000
 #define ADDED 60
 
+/* A change of so many PIDs takes milliseconds. */
+#define LISTED_LONG 15000
+#define EMPTIED 12
+
 static pthread_barrier_t together;
 
 static void add_pid(pid_t pid)
@@ -566,12 +570,17 @@ static void *add_half(void *first)
 	return NULL;
 }
 
-/* Empties the list, again and again, while the other thread adds a PID. */
+/* Empties the list while the other thread adds a PID, each time a little later. */
 static void *empty(void *unused)
 {
-	for (int i = 0; i < ADDED; i++) {
+	for (int i = 0; i < EMPTIED; i++) {
+		int file = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
+		double start;
+
 		pthread_barrier_wait(&together);
-		close(must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC)));
+		for (start = monotonic(); monotonic() < start + i / 3e3;)
+			;
+		close(file);
 		pthread_barrier_wait(&together);
 	}
 	return NULL;
@@ -580,19 +589,21 @@ static void *empty(void *unused)
 /* The list is long, so that a change takes a while. */
 static void test_changes_at_once(void)
 {
-	static pid_t pids[LISTED + 2 * ADDED];
-	char *list = malloc(8 * LISTED);
+	static pid_t pids[LISTED_LONG];
+	char *list = malloc(8 * LISTED_LONG);
 	pthread_t other_thread;
-	size_t used = 0;
+	size_t used = 0, some = 0;
 	int wrong = 0;
 
-	for (int i = 0; i < LISTED + 2 * ADDED; i++)
+	for (int i = 0; i < LISTED_LONG; i++) {
 		pids[i] = i + 1;
-	for (int i = 0; i < LISTED; i++)
 		used += sprintf(list + used, "%d ", pids[i]);
+		if (i == LISTED - 1)
+			some = used;
+	}
 	pthread_barrier_init(&together, NULL, 2);
 
-	must(write_list(O_TRUNC, list, used) ? -1 : 0);
+	must(write_list(O_TRUNC, list, some) ? -1 : 0);
 	if (pthread_create(&other_thread, NULL, add_half, (void *)1))
 		die("pthread_create");
 	add_half((void *)0);
@@ -602,17 +613,17 @@ static void test_changes_at_once(void)
 
 	if (pthread_create(&other_thread, NULL, empty, NULL))
 		die("pthread_create");
-	for (int i = 0; i < ADDED; i++) {
+	for (int i = 0; i < EMPTIED; i++) {
 		must(write_list(O_TRUNC, list, used) ? -1 : 0);
 		pthread_barrier_wait(&together);
-		add_pid(LISTED + 1);
+		add_pid(LISTED_LONG + 1);
 		pthread_barrier_wait(&together);
-		wrong += !lists_these(NULL, 0) && !lists(LISTED + 1);
+		wrong += !lists_these(NULL, 0) && !lists(LISTED_LONG + 1);
 	}
 	pthread_join(other_thread, NULL);
 	ksft_test_result(!wrong,
 			 "emptied while a PID is added, %d times: at most that PID is listed\n",
-			 ADDED);
+			 EMPTIED);
 	free(list);
 }
 
