@@ -140,6 +140,7 @@ mod tests {
         let mut first = spare.lend(10, 20)?;
         let memory = first.as_ptr();
 
+        assert!((10..20).contains(&first.capacity()));
         first.push_within_capacity(1)?;
         drop(first);
         // This would get the memory if it had been freed.
