@@ -65,8 +65,7 @@ impl<T> Spare<T> {
         if left.capacity() < items.capacity() {
             mem::swap(&mut *left, &mut items);
         }
-        // The lock is released before the smaller memory is freed.
-        // An argument is dropped after all else.
+        // The lock is released before the smaller memory is freed: a function drops its arguments last.
     }
 
     /// Lends an empty vector, as [`Spare::take`] has it. May sleep.

@@ -118,8 +118,8 @@ const DELAY_PER_CPU: Delta = Delta::from_micros(5);
 /// a hypervisor stops the CPU, time passes and no interrupt comes.
 const OWN_LIMIT: usize = 100_000;
 
-/// Room for the frames of an interrupt, for those that are shown of the code that it has interrupted, and for one more.
-const ROOM: usize = 41 + FRAMES_MAX;
+/// Room for the frames of an interrupt, and for those that are shown of the code that it has interrupted.
+const ROOM: usize = 40 + FRAMES_MAX + 1;
 
 /// What a CPU ran when it was interrupted. The text of column CONTEXT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -434,9 +434,12 @@ impl Round {
             }
             cpu.called.populate(called);
         }
-        let mut delays = (0..OWN_LIMIT).map(|_| udelay(Delta::from_micros(1)));
-
-        delays.any(|()| own.answer().is_some());
+        for _ in 0..OWN_LIMIT {
+            if own.answer().is_some() {
+                break;
+            }
+            udelay(Delta::from_micros(1));
+        }
         true
     }
 }

@@ -700,7 +700,7 @@ int main(void)
 {
 	int cpus[CPUS_MAX], online = online_cpus(cpus), cpu = cpus[online - 1];
 	struct rows *table;
-	bool all = true;
+	bool all = true, good;
 	double took;
 	long within = -1;
 
@@ -717,8 +717,8 @@ int main(void)
 	for (int i = 0; i < online; i++)
 		all &= cpus_rows(table, cpus[i]).count > 0;
 	ksft_test_result(all, "%d CPUs online: each has rows\n", online);
-	sscanf(table->summary, "# %*d CPUs online, %*d sampled within %ld ns", &within);
-	ksft_test_result(within > 0 && within < took * 1e9,
+	good = sscanf(table->summary, "# %*d CPUs online, %*d sampled within %ld ns", &within) == 1;
+	ksft_test_result(good && within > 0 && within < took * 1e9,
 			 "time between the samples: less than the open has taken\n");
 	rows_free(table);
 	test_idle(cpu);

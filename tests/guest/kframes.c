@@ -272,7 +272,7 @@ static bool crowd_of_deep(void)
 {
 	char parameters[CROWD * 4 + 20], *text, *line;
 	struct rows *table;
-	int at = sprintf(parameters, "levels=100"), pid, full = 0;
+	int at = sprintf(parameters, "levels=100"), full = 0;
 	bool good;
 
 	for (int i = 1; i < CROWD; i++)
@@ -281,7 +281,7 @@ static bool crowd_of_deep(void)
 	table = rows_read("kframes");
 	text = slurp("/sys/kernel/debug/deep_stack", NULL);
 	for (line = text; *line; line = strchr(line, '\n') + 1)
-		full += sscanf(line, "%d", &pid) == 1 && count(table, pid, "", "") == FRAMES;
+		full += count(table, strtol(line, NULL, 10), "", "") == FRAMES;
 	ksft_print_msg("%d stacks of %d frames\n", full, FRAMES);
 	good = full == CROWD && said_truncated(table, CROWD) && has_right_counts(table);
 	free(text);

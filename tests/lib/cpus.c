@@ -63,7 +63,7 @@ static bool same_but_for_frames(const struct rows *table, size_t row)
 }
 
 /* How many stacks are truncated, by the summary. */
-static long truncated(const struct rows *table)
+static long said_truncated(const struct rows *table)
 {
 	const char *words = strstr(table->summary, " stacks truncated");
 	long count = 0;
@@ -102,7 +102,7 @@ bool cpus_whole(const struct rows *table)
 	sscanf(table->summary, "# %ld CPUs online, %ld sampled within %ld ns", &counted[0],
 	       &counted[1], &counted[2]);
 	good &= counted[0] == cpus && counted[1] == sampled && (counted[2] >= 0) == (sampled > 1);
-	good &= truncated(table) ? truncated(table) > 0 && truncated(table) <= full :
+	good &= said_truncated(table) ? said_truncated(table) > 0 && said_truncated(table) <= full :
 		!cpus_said(table, "truncated");
 	if (!good)
 		ksft_print_msg("%.3000s\n", table->text);

@@ -101,7 +101,7 @@ static bool counts(const struct rows *table, const char *column, const char *val
 	return found && strtoul(line + 2, NULL, 10) == found;
 }
 
-/* The rows of the tables about user space say why they lack something, and the summary how often. */
+/* Rows of the tables about user space say why they lack something, and the summary how often. */
 static const char *whole_reasons(const char *name, const struct rows *table)
 {
 	bool frames = !strcmp(name, "uframes");

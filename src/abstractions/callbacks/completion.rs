@@ -164,7 +164,10 @@ mod tests {
 
         completion.complete_all();
         for _ in 0..2 {
-            assert_eq!(waits(&completion), [Ok(Wait::Completed), Ok(Wait::Completed)]);
+            assert_eq!(
+                waits(&completion),
+                [Ok(Wait::Completed), Ok(Wait::Completed)]
+            );
         }
         Ok(())
     }
