@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Has allocations of memory fail that Rust code makes in work items, one at a time, and the
+ * creation of a thread. (The kernel's fault injection has those of one task fail, or of all.)
+ */
+#include <linux/err.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+
+#include "kprobe.h"
+
+static int nth;
+module_param(nth, int, 0600);
+MODULE_PARM_DESC(nth, "Which of the next allocations is to fail, counted from 1; 0: none");
+
+static bool no_thread;
+module_param(no_thread, bool, 0600);
+MODULE_PARM_DESC(no_thread, "Whether no thread taskscope_probe can be created");
+
+/* Run in place of the functions below, with their arguments. */
+static void *have_none(const void *object, size_t size, unsigned long align, gfp_t flags, int node)
+{
+	return NULL;
+}
+
+static struct task_struct *create_none(int (*function)(void *), void *data, int node,
+				       const char *format, ...)
+{
+	return ERR_PTR(-ENOMEM);
+}
+
+static int count(struct kprobe *probe, struct pt_regs *regs)
+{
+	if (!(current->flags & PF_WQ_WORKER) || READ_ONCE(nth) <= 0)
+		return 0;
+	/* The items of two CPUs may come here at the same time. */
+	if (__atomic_fetch_sub(&nth, 1, __ATOMIC_RELAXED) != 1)
+		return 0;
+	instruction_pointer_set(regs, (unsigned long)have_none);
+	return 1;
+}
+
+static int compare(struct kprobe *probe, struct pt_regs *regs)
+{
+	if (!READ_ONCE(no_thread) || strcmp((char *)regs_get_kernel_argument(regs, 3), "%s") ||
+	    strcmp((char *)regs_get_kernel_argument(regs, 4), "taskscope_probe"))
+		return 0;
+	instruction_pointer_set(regs, (unsigned long)create_none);
+	return 1;
+}
+
+static struct kprobe probes[] = {
+	{
+		.symbol_name = "rust_helper_krealloc_node_align",
+		.pre_handler = count,
+		.post_handler = do_nothing,
+	},
+	{
+		.symbol_name = "kthread_create_on_node",
+		.pre_handler = compare,
+		.post_handler = do_nothing,
+	},
+};
+
+static struct kprobe *both[] = { &probes[0], &probes[1] };
+
+static int __init fail_in_work_init(void)
+{
+	return register_kprobes(both, ARRAY_SIZE(both));
+}
+module_init(fail_in_work_init);
+
+static void __exit fail_in_work_exit(void)
+{
+	unregister_kprobes(both, ARRAY_SIZE(both));
+}
+module_exit(fail_in_work_exit);
+
+MODULE_DESCRIPTION("Has allocations in work items fail");
+MODULE_LICENSE("GPL");
