@@ -186,8 +186,6 @@ impl ProbeWork {
         if self.in_kthread.as_ref().is_none() {
             let _ = self.kthread_answered.wait(msecs_to_jiffies(LIMIT));
         }
-
-        self.answers.unwanted.store(true, Relaxed);
         Ok(())
     }
 
