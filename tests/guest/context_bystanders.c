@@ -32,6 +32,8 @@ static const char * const interrupts[] = {
  * sleeps meanwhile, no row would show the expected one.
  */
 #define MOST 60
+/* The tick, too, has an irq_work interrupt a softirq at times. It is never so for most rows. */
+#define SOME 20
 
 static bool rt;
 
@@ -167,7 +169,7 @@ int main(void)
 	share(opens, cpus, online, 0);
 	ksft_test_result(of_100.task >= MOST, "idle CPUs: %ld of 100 rows show the %s\n",
 			 of_100.task, rt ? "idle task, or the interrupt's thread" : "idle task");
-	ksft_test_result(of_100.no_softirq >= MOST,
+	ksft_test_result(of_100.no_softirq >= SOME,
 			 "idle CPUs: %ld of 100 rows of irq_work interrupt no softirq\n",
 			 of_100.no_softirq);
 	if (online < 2) {
