@@ -56,7 +56,7 @@ static bool fails(int nth, size_t rows, bool *good)
 	write_file(PARAMETERS "nth", number);
 	table = contexts_try_read();
 	error = errno;
-	met = (long)parameter_value("fail_in_work", "nth") <= 0;
+	met = !parameter_value("fail_in_work", "nth");
 	write_file(PARAMETERS "nth", "0");
 	if (table && !is_whole(table, rows)) {
 		printf("# allocation %d: the table is not whole\n", nth);

@@ -7,6 +7,7 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/sched.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
 
 #include "kprobe.h"
@@ -31,12 +32,19 @@ static struct task_struct *create_none(int (*function)(void *), void *data, int 
 	return ERR_PTR(-ENOMEM);
 }
 
+/* The items of two CPUs may allocate at the same time. */
+static DEFINE_RAW_SPINLOCK(lock);
+
 static int count(struct kprobe *probe, struct pt_regs *regs)
 {
-	if (!(current->flags & PF_WQ_WORKER) || READ_ONCE(nth) <= 0)
+	bool is_that_one;
+
+	if (!(current->flags & PF_WQ_WORKER))
 		return 0;
-	/* The items of two CPUs may come here at the same time. */
-	if (__atomic_fetch_sub(&nth, 1, __ATOMIC_RELAXED) != 1)
+	raw_spin_lock(&lock);
+	is_that_one = nth > 0 && !--nth;
+	raw_spin_unlock(&lock);
+	if (!is_that_one)
 		return 0;
 	instruction_pointer_set(regs, (unsigned long)have_none);
 	return 1;
