@@ -75,12 +75,13 @@ int main(void)
 	ksft_print_header();
 	ksft_set_plan(6);
 	opened = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	/* The kernel frees those of a module some time after the unload. */
+	queues = slab_objects("pool_workqueue");
 	load_taskscope("");
 	files = file_names();
 	while (files[file_count])
 		file_count++;
 	must(unload_module("taskscope") ? -1 : 0);
-	queues = slab_objects("pool_workqueue");
 	for (int i = 0; i < times; i++) {
 		const char *name = files[i % file_count];
 		int descriptor, status;
