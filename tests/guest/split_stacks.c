@@ -168,6 +168,7 @@ static const struct split {
 	{ "mlock in frames 2 and 4, and a page without access in frame 3", lock, take_access },
 	{ "mlock in frames 2 and 4, and a read-only page in frame 3", lock,
 	  make_read_only },
+	{ "MADV_GUARD_INSTALL in frames 2 and 4", install_guard },
 };
 
 static const struct layout {
@@ -181,7 +182,8 @@ static const struct layout {
 };
 
 enum {
-	SPLITS = sizeof(splits) / sizeof(*splits),
+	GUARDED = sizeof(splits) / sizeof(*splits) - 1,
+	SPLITS = GUARDED,	/* the others */
 	LAYOUTS = sizeof(layouts) / sizeof(*layouts),
 };
 
@@ -267,6 +269,27 @@ static void test_first_stack(int number, const struct layout *layout)
 			       segment_start(table, pid, "mmap"),
 			       segment_end(table, pid, "mmap"));
 	rows_free(table);
+	end_child(pid);
+}
+
+/* No thread has its stack in the mapping of the first stack: its end is known. */
+static void test_guarded_first_stack(void)
+{
+	struct descent descent;
+	pid_t pid = start_split(GUARDED, layouts, &descent);
+	unsigned long end = end_of_first_stack(pid);
+	char sp[32], high[32], used[32];
+	const char *const values[] = { sp, "-", high, "-", used, "guarded" };
+	struct rows *table = rows_read("ustacks");
+
+	snprintf(sp, sizeof(sp), "%08lx", descent.sp);
+	snprintf(high, sizeof(high), "%08lx", end);
+	snprintf(used, sizeof(used), "%lu", end - descent.sp);
+	ksft_test_result(row_is(table, pid, values),
+			 "ustacks, first stack with guards: END and USED are known\n");
+	rows_free(table);
+	ksft_test_result(has_all_frames(pid, pid, &descent),
+			 "uframes, first stack with guards: every frame is right\n");
 	end_child(pid);
 }
 
@@ -401,13 +424,14 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		be_split(splits + atoi(argv[1]));
 	ksft_print_header();
-	ksft_set_plan(3 * SPLITS + 2 * 3 * (LAYOUTS - 1) + 2 * 10);
+	ksft_set_plan(3 * SPLITS + 2 * 3 * (LAYOUTS - 1) + 2 * 11);
 	load_taskscope("");
 	for (int i = 0; i < SPLITS; i++)
 		test_first_stack(i, layouts);
 	for (int i = 1; i < LAYOUTS; i++)
 		for (int j = 0; j < 2; j++)
 			test_first_stack(j, layouts + i);
+	test_guarded_first_stack();
 	check_thread(new_stack(), (struct descent){ NULL }, "not split");
 	check_thread(new_stack(), (struct descent){ lock }, "mlock in frames 2 and 4");
 	check_thread(new_stack(), (struct descent){ not_into_dumps }, "madvise in frames 2 and 4");
