@@ -195,6 +195,7 @@ static struct sleeper {
 	long nap;		/* in nanoseconds */
 	unsigned long turns;	/* that have ended */
 	unsigned long unclean;	/* of these, in which something else had the CPU meanwhile */
+	int keeps;		/* whether it keeps its CPU when it has woken */
 } *sleeper;
 
 #define UNUSED_COUNT "ARG5"
@@ -306,21 +307,24 @@ static void sleep_often(void *unused)
 		if (read_counter() > count + 1)
 			__atomic_add_fetch(&sleeper->unclean, 1, __ATOMIC_SEQ_CST);
 		__atomic_add_fetch(&sleeper->turns, 1, __ATOMIC_SEQ_CST);
+		while (__atomic_load_n(&sleeper->keeps, __ATOMIC_SEQ_CST))
+			relax();
 	}
 }
 
 /* A table, the column that tells even from odd turns, and what it has in these. */
 struct witness {
 	const char *table, *column, *running_column, *running;
+	bool is_of_user;	/* the column has a register of user space */
 	char even[100], odd[100];
 };
 
 static struct witness witnesses[] = {
 	{ "kstacks", "USED", "VALID", "on-cpu" },
 	{ "kframes", "FRAME", "FRAME", "on-cpu" },
-	{ "syscalls", "PC", "NR", "running" },
-	{ "ustacks", "SP", "VALID", "on-cpu" },
-	{ "uframes", "ADDRESS", "FRAME", "end: on-cpu" },
+	{ "syscalls", "PC", "NR", "running", true },
+	{ "ustacks", "SP", "VALID", "on-cpu", true },
+	{ "uframes", "ADDRESS", "FRAME", "end: on-cpu", true },
 };
 
 #define WITNESSES ((int)(sizeof(witnesses) / sizeof(*witnesses)))
@@ -490,6 +494,71 @@ static void test_turns(const char *name, const struct witness *witness, pid_t pi
 				 name);
 }
 
+static bool is_running(const struct witness *witness, const struct rows *table)
+{
+	return !strcmp(rows_value(table, 0, witness->running_column), witness->running);
+}
+
+/* Opens the table; at that stop the sleeper wakes, and keeps its CPU until after the open. */
+static struct rows *open_at(const struct witness *witness, pid_t pid, unsigned long at)
+{
+	struct rows *table;
+	char number[20];
+
+	wait_for_sleep(pid, pid, "S");
+	__atomic_store_n(&sleeper->keeps, !!at, __ATOMIC_SEQ_CST);
+	snprintf(number, sizeof(number), "%lu", at);
+	write_file(PARAMETERS "at", number);
+	write_file(PARAMETERS "passed", "0");
+	table = rows_read(witness->table);
+	__atomic_store_n(&sleeper->keeps, 0, __ATOMIC_SEQ_CST);
+	if (parameter("late"))
+		die("the sleeper does not run");
+	return table;
+}
+
+/* How many stops there are if the sleeper sleeps. */
+static unsigned long stops_of(const struct witness *witness, pid_t pid)
+{
+	for (time_t end = seconds() + WAIT_LIMIT; seconds() <= end;) {
+		struct rows *table = open_at(witness, pid, 0);
+		bool running = is_running(witness, table);
+
+		rows_free(table);
+		if (!running)
+			return parameter("passed");
+	}
+	errno = 0;
+	die("the sleeper runs all the time");
+}
+
+/*
+ * The sleeper still runs when the look at it goes on: its count is the same, and its registers are
+ * others.
+ */
+static void test_keeps(const struct witness *witness, pid_t pid)
+{
+	unsigned long stops = stops_of(witness, pid);
+	long running = 0, wrong = 0;
+
+	write_file(PARAMETERS "keeps", "Y");
+	for (unsigned long at = 1; at <= stops; at++) {
+		struct rows *table = open_at(witness, pid, at);
+
+		running += is_running(witness, table);
+		if (!is_running(witness, table) && judge_stack(witness, table, 0) != RIGHT) {
+			ksft_print_msg("woken at stop %lu of %lu:\n%s\n", at, stops, table->text);
+			wrong++;
+		}
+		rows_free(table);
+	}
+	write_file(PARAMETERS "keeps", "N");
+	ksft_print_msg("%lu stops: %ld times %s\n", stops, running, witness->running);
+	ksft_test_result(!wrong && running && stops > 4,
+			 "%s: thread wakes during the look at it: no %s of its new run\n",
+			 witness->table, witness->column);
+}
+
 /* The workers that may run on any CPU; one of them reads the stacks for `uframes`. */
 #define WORKERS "/sys/devices/virtual/workqueue/cpumask"
 
@@ -507,6 +576,9 @@ static void test_all_turns(void)
 	load_module("/tests/run_between.ko", text);
 	for (int i = 0; i < WITNESSES; i++)
 		test_turns(witnesses[i].table, &witnesses[i], pid);
+	for (int i = 0; i < WITNESSES; i++)
+		if (witnesses[i].is_of_user)
+			test_keeps(&witnesses[i], pid);
 	test_turns("threads", NULL, pid);
 	test_turns("processes", NULL, pid);
 	write_set_pid("");
@@ -532,7 +604,7 @@ int main(void)
 	ksft_print_header();
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		ksft_exit_skip("needs a second CPU\n");
-	ksft_set_plan(2 * TABLES_COUNT + 3 + WITNESSES + 2);
+	ksft_set_plan(2 * TABLES_COUNT + 3 + WITNESSES + 3 + 2);
 	load_taskscope("");
 	turn = share(sizeof(*turn));
 	sleeper = share(sizeof(*sleeper));

@@ -4,11 +4,13 @@
  * until thread `pid` has been switched away from once more, and stands still again. The places
  * are the read barriers, which Rust code calls as a function and no other code of the kernel
  * does, the look at the thread's state, and with `frames` each step of the unwinder of x86.
- * taskscope must be loaded before this module.
+ * taskscope must be loaded before this module. With `keeps`, taskscope goes on while the thread
+ * runs, after it has entered the kernel again.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/pid.h>
+#include <linux/ptrace.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/timekeeping.h>
@@ -23,6 +25,10 @@ MODULE_PARM_DESC(pid, "The thread, which sleeps often, on another CPU than the r
 static bool frames;
 module_param(frames, bool, 0400);
 MODULE_PARM_DESC(frames, "Whether each frame of the thread's kernel stack is a place, on x86");
+
+static bool keeps;
+module_param(keeps, bool, 0600);
+MODULE_PARM_DESC(keeps, "Whether the thread still runs when taskscope goes on");
 
 static ulong at;
 module_param(at, ulong, 0600);
@@ -43,16 +49,28 @@ static unsigned long switches(void)
 	return READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
 }
 
+static unsigned long user_pc(void)
+{
+	return instruction_pointer(task_pt_regs(task));
+}
+
+static bool is_over(unsigned long before, unsigned long pc)
+{
+	if (keeps)
+		return READ_ONCE(task->on_cpu) && user_pc() != pc;
+	/* The scheduler counts the switch before it clears on_cpu. */
+	return switches() != before && !smp_load_acquire(&task->on_cpu);
+}
+
 static int wait_for_turn(struct kprobe *probe, struct pt_regs *regs)
 {
-	unsigned long before = switches();
+	unsigned long before = switches(), pc = user_pc();
 	u64 end;
 
-	if (++passed != at)
+	if (++passed != at || (keeps && READ_ONCE(task->on_cpu)))
 		return 0;
 	end = ktime_get_mono_fast_ns() + 10ull * NSEC_PER_SEC;
-	/* The scheduler counts the switch before it clears on_cpu. */
-	while (switches() == before || smp_load_acquire(&task->on_cpu)) {
+	while (!is_over(before, pc)) {
 		if (ktime_get_mono_fast_ns() > end) {
 			late++;
 			break;
