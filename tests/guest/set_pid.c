@@ -544,85 +544,86 @@ static void test_long_list(void)
 	free(pids);
 }
 
-/* Two threads that change the list at the same time. */
+/* Two threads change the list at the same time. It is long, so that each change takes a while. */
 #define LISTED 1000
 #define ADDED 60
-
-/* A change of so many PIDs takes milliseconds. */
-#define LISTED_LONG 15000
-#define EMPTIED 12
+#define EMPTIED 10
 
 static pthread_barrier_t together;
+static atomic_int added;
 
-static void add_pid(pid_t pid)
-{
-	if (echo(O_APPEND, "%d", pid))
-		die("PID %d is refused", pid);
-}
-
-/* Adds every second PID. */
+/* Adds every second PID, one after the other, and is inside write() almost all the time. */
 static void *add_half(void *first)
 {
+	int descriptor = must(open(SET_PID, O_WRONLY | O_APPEND | O_CLOEXEC));
+
+	pthread_barrier_wait(&together);
 	for (long i = (long)first; i < 2 * ADDED; i += 2) {
-		pthread_barrier_wait(&together);
-		add_pid(LISTED + 1 + i);
+		char pid[20];
+
+		must(write(descriptor, pid, sprintf(pid, "%ld ", LISTED + 1 + i)));
+		added++;
 	}
+	close(descriptor);
 	return NULL;
 }
 
-/* Empties the list while the other thread adds a PID, each time a little later. */
-static void *empty(void *unused)
+static pthread_t start_to_add(void)
 {
-	for (int i = 0; i < EMPTIED; i++) {
-		int file = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
-		double start;
+	pthread_t it;
 
-		pthread_barrier_wait(&together);
-		for (start = monotonic(); monotonic() < start + i / 3e3;)
-			;
-		close(file);
-		pthread_barrier_wait(&together);
-	}
-	return NULL;
+	added = 0;
+	if (pthread_create(&it, NULL, add_half, (void *)1))
+		die("pthread_create");
+	return it;
 }
 
-/* The list is long, so that a change takes a while. */
+/* Empties the list in the middle of the additions; whether what was listed before is gone. */
+static bool emptied(const char *list, size_t size)
+{
+	pthread_t adder;
+	char *text;
+	int file;
+	bool gone;
+
+	must(write_list(O_TRUNC, list, size) ? -1 : 0);
+	adder = start_to_add();
+	file = must(open(SET_PID, O_WRONLY | O_TRUNC | O_CLOEXEC));
+	pthread_barrier_wait(&together);
+	while (added < ADDED / 4)
+		;
+	close(file);
+	pthread_join(adder, NULL);
+	text = slurp(SET_PID, NULL);
+	gone = strncmp(text, "1\n", 2);
+	free(text);
+	return gone;
+}
+
 static void test_changes_at_once(void)
 {
-	static pid_t pids[LISTED_LONG];
-	char *list = malloc(8 * LISTED_LONG);
-	pthread_t other_thread;
-	size_t used = 0, some = 0;
+	static pid_t pids[LISTED + 2 * ADDED];
+	char *list = malloc(8 * LISTED);
+	pthread_t adder;
+	size_t size = 0;
 	int wrong = 0;
 
-	for (int i = 0; i < LISTED_LONG; i++) {
+	for (int i = 0; i < LISTED + 2 * ADDED; i++)
 		pids[i] = i + 1;
-		used += sprintf(list + used, "%d ", pids[i]);
-		if (i == LISTED - 1)
-			some = used;
-	}
+	for (int i = 0; i < LISTED; i++)
+		size += sprintf(list + size, "%d ", pids[i]);
 	pthread_barrier_init(&together, NULL, 2);
 
-	must(write_list(O_TRUNC, list, some) ? -1 : 0);
-	if (pthread_create(&other_thread, NULL, add_half, (void *)1))
-		die("pthread_create");
+	must(write_list(O_TRUNC, list, size) ? -1 : 0);
+	adder = start_to_add();
 	add_half((void *)0);
-	pthread_join(other_thread, NULL);
+	pthread_join(adder, NULL);
 	ksft_test_result(lists_these(pids, LISTED + 2 * ADDED),
 			 "two threads add %d PIDs each at the same time: all are listed\n", ADDED);
-
-	if (pthread_create(&other_thread, NULL, empty, NULL))
-		die("pthread_create");
-	for (int i = 0; i < EMPTIED; i++) {
-		must(write_list(O_TRUNC, list, used) ? -1 : 0);
-		pthread_barrier_wait(&together);
-		add_pid(LISTED_LONG + 1);
-		pthread_barrier_wait(&together);
-		wrong += !lists_these(NULL, 0) && !lists(LISTED_LONG + 1);
-	}
-	pthread_join(other_thread, NULL);
+	for (int i = 0; i < EMPTIED; i++)
+		wrong += !emptied(list, size);
 	ksft_test_result(!wrong,
-			 "emptied while a PID is added, %d times: at most that PID is listed\n",
+			 "emptied while PIDs are added, %d times: the PIDs before are gone\n",
 			 EMPTIED);
 	free(list);
 }
