@@ -277,7 +277,7 @@ static void test_grace_period(int cpu)
 	start_spin();
 	if (pthread_create(&reader, NULL, read_on, &cpu))
 		die("pthread_create");
-	/* No grace period passes while the CPU spins. */
+	/* No grace period passes while the CPU spins, but on PREEMPT_RT. */
 	wait_until(parameter_is_set("pass_grace_period", "waits"), "the open asks for none");
 	stop_spin();
 	pthread_join(reader, (void **)&table);
@@ -291,9 +291,7 @@ static void test_grace_period(int cpu)
 	rows = cpus_rows(table, cpu);
 	for (size_t i = 0; i < rows.count; i++)
 		named += !!strstr(rows_value(table, rows.first + i, "FRAME"), "+0x");
-	if (!cpus_whole(table) || of_module)
-		ksft_print_msg("%.3000s\n", table->text);
-	ksft_print_msg("%zu addresses, %zu names\n", addresses, named);
+	ksft_print_msg("%zu addresses, %zu names:\n%.9000s\n", addresses, named, table->text);
 	ksft_test_result(cpus_whole(table) && !of_module && addresses >= MOST_FRAMES - 8,
 			 "grace period since the sample: frames of a module have no names\n");
 	ksft_test_result(named > 4 && cpus_frame(table, cpu, "do_sys_openat2+"),
@@ -639,7 +637,7 @@ static bool find_timer(const char *line, struct armed *armed)
 	return true;
 }
 
-/* All CPUs have the same moment; *ahead: and all have armed their timers before it. */
+/* All CPUs have the same moment; *ahead: and some CPU has armed its timer before it. */
 static bool is_one_moment(int online, bool *ahead)
 {
 	char *text, *rest;
@@ -647,7 +645,7 @@ static bool is_one_moment(int online, bool *ahead)
 	bool good = true;
 	int count = 0;
 
-	*ahead = true;
+	*ahead = false;
 	trace_begin("timer/hrtimer_start", NULL);
 	rows_free(read_whole());
 	text = trace_text();
@@ -657,7 +655,7 @@ static bool is_one_moment(int online, bool *ahead)
 		if (!count++)
 			first = armed;
 		good &= armed.expires == first.expires;
-		*ahead &= armed.at < armed.expires;
+		*ahead |= armed.at < armed.expires;
 	}
 	free(text);
 	trace_end();
@@ -677,7 +675,7 @@ static void test_moment(int online)
 		good &= is_one_moment(online, &is_ahead);
 		ahead += is_ahead;
 	}
-	ksft_print_msg("%d of %d moments were ahead of all CPUs\n", ahead, opens);
+	ksft_print_msg("%d of %d moments were ahead\n", ahead, opens);
 	ksft_test_result(good, "timers of an open: one on each CPU, all for the same moment\n");
 	ksft_test_result(ahead, "timers of an open: the moment is ahead\n");
 }
