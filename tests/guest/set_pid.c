@@ -559,7 +559,7 @@ static void *add_half(void *first)
 
 	pthread_barrier_wait(&together);
 	for (long i = (long)first; i < 2 * ADDED; i += 2) {
-		char pid[20];
+		char pid[24];
 
 		must(write(descriptor, pid, sprintf(pid, "%ld ", LISTED + 1 + i)));
 		added++;
