@@ -185,7 +185,8 @@ int main(void)
 	share(opens, &cpus[online - 1], 1, pid);
 	ksft_test_result(of_100.task >= MOST,
 			 "a program runs on the CPU: %ld of 100 rows show %s\n",
-			 of_100.task, rt ? "the program, or the interrupt's thread" : "the program");
+			 of_100.task,
+			 rt ? "the program, or the interrupt's thread" : "the program");
 	end_child(pid);
 	ksft_finished();
 }
