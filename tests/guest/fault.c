@@ -13,7 +13,6 @@
 
 #include <kselftest.h>
 
-#include "contexts.h"
 #include "guest.h"
 #include "stand.h"
 
@@ -48,29 +47,18 @@ static int child_has_it(void)
 	return find_taskscope(&mapping);
 }
 
-/* How deep in the kernel stack the fault is, below the system call. */
-static unsigned long depth(void)
-{
-	struct contexts *table = contexts_read();
-	unsigned long call = strtoul(contexts_find(table, "syscall", -1)->sp, NULL, 16);
-	unsigned long fault = strtoul(contexts_find(table, "page_fault", -1)->sp, NULL, 16);
-
-	contexts_free(table);
-	return call - fault;
-}
-
 int main(void)
 {
 	struct mapping mapping = { 0 };
-	unsigned long place, mapped, plain, locked;
+	unsigned long place, mapped;
 	char parameters[30];
 	pthread_t thread;
 	bool seen;
 	int error;
 
 	ksft_print_header();
-	ksft_set_plan(4);
-	load_taskscope("raw_pointers=1");
+	ksft_set_plan(3);
+	load_taskscope("");
 	snprintf(parameters, sizeof(parameters), "pid=%d", getpid());
 	load_module("/tests/hold_unmap.ko", parameters);
 	if (pthread_create(&thread, NULL, open_once, &error))
@@ -92,12 +80,5 @@ int main(void)
 		die("nothing is mapped at %lx: %ld", place, mapped);
 	ksft_test_result(proc_mapping(getpid(), mapped, &mapping) && !find_taskscope(&mapping),
 			 "another mapping comes to that place at once: it stays\n");
-	plain = depth();
-	must(mlockall(MCL_CURRENT | MCL_FUTURE));
-	locked = depth();
-	must(munlockall());
-	ksft_print_msg("the fault is %lu bytes below the call, with mlockall() %lu\n", plain,
-		       locked);
-	ksft_test_result(plain == locked, "mlockall(): the read faults, and not the mapping\n");
 	ksft_finished();
 }
