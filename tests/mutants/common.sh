@@ -34,11 +34,11 @@ change_copy() {
 
 # test_copy KERNEL TESTS: the status of `make test` in the copy; its output goes to a file. TURNS, because lanes share
 # the host. After a patch, only a part of the module is compiled again. A test that a mutation makes wait without an end
-# is killed after a fifth of the limit. That is longer than a test waits for one value, and enough for each test, but not with
-# THOROUGH or on a debug kernel.
+# is killed after a fifth of the limit. That is longer than a test waits for one value, or the kernel for a task that hangs, and
+# enough for each test, but not with THOROUGH or on a debug kernel.
 test_copy() {
 	local status=0
-	[[ $1${THOROUGH-} ]] || local -x TASKSCOPE_LIMIT=180
+	[[ $1${THOROUGH-} ]] || local -x TASKSCOPE_LIMIT=300
 	KERNEL=$1 TESTS=$2 GUESTS=1 TURNS=1 TASKSCOPE_INCREMENTAL=1 "$copy/scripts/launch" test >"$said" 2>&1 </dev/null || status=$?
 	return "$status"
 }
