@@ -525,11 +525,6 @@ int main(void)
 		ksft_finished();
 	}
 	leave(cpu);
-	items = items_of_an_interrupted_open(cpu);
-	ksft_test_result(items == 1,
-			 "open interrupted before its work: no item begins on a CPU, %lu in all\n",
-			 items);
-	load_taskscope("");
 	no_share_for_others(cpu);
 	prefer("rcuc", cpu);
 	pid = start_child(hog, &cpu);
@@ -584,6 +579,11 @@ int main(void)
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "CPU idle again: every CPU answers\n");
 	contexts_free(table);
+	items = items_of_an_interrupted_open(cpu);
+	ksft_test_result(items == 1,
+			 "open interrupted before its work: no item begins on a CPU, %lu in all\n",
+			 items);
+	load_taskscope("");
 	no_share_for_others(cpus[0]);
 	/* The kernel threads that the opener needs on its own CPU. */
 	prefer("rcuc", cpus[0]);
