@@ -579,11 +579,6 @@ int main(void)
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "CPU idle again: every CPU answers\n");
 	contexts_free(table);
-	items = items_of_an_interrupted_open(cpu);
-	ksft_test_result(items == 1,
-			 "open interrupted before its work: no item begins on a CPU, %lu in all\n",
-			 items);
-	load_taskscope("");
 	no_share_for_others(cpus[0]);
 	/* The kernel threads that the opener needs on its own CPU. */
 	prefer("rcuc", cpus[0]);
@@ -598,5 +593,9 @@ int main(void)
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "CPU given back: every CPU answers\n");
 	contexts_free(table);
+	items = items_of_an_interrupted_open(cpu);
+	ksft_test_result(items == 1,
+			 "open interrupted before its work: no item begins on a CPU, %lu in all\n",
+			 items);
 	ksft_finished();
 }
