@@ -258,20 +258,14 @@ static void *read_on(void *cpu)
 	return rows_read("cpus");
 }
 
-/*
- * The module may have been unloaded, and another one loaded there, if a grace period has passed
- * since the sample. The first CPU spins: its names are the first for which the open has room.
- */
-static void test_grace_period(int cpu)
+/* Reads `cpus` on a CPU while the first one spins. A grace period passes before names are looked up. */
+static struct rows *read_after_grace_period(int cpu)
 {
 	char tgid[20];
 	struct rows *table;
-	struct cpu_rows rows;
-	size_t addresses = 0, named = 0, of_module = 0;
 	pthread_t reader;
 
 	snprintf(tgid, sizeof(tgid), "tgid=%d", getpid());
-	stay_on(cpu);
 	load_deep_spin(0, LEVELS);
 	load_module("/tests/pass_grace_period.ko", tgid);
 	start_spin();
@@ -281,6 +275,29 @@ static void test_grace_period(int cpu)
 	wait_until(parameter_is_set("pass_grace_period", "waits"), "the open asks for none");
 	stop_spin();
 	pthread_join(reader, (void **)&table);
+	must(unload_module("pass_grace_period") ? -1 : 0);
+	unload_spin();
+	return table;
+}
+
+/*
+ * The module may have been unloaded, and another one loaded there, if a grace period has passed
+ * since the sample. The first CPU spins: its names are the first for which the open has room.
+ */
+static void test_grace_period(int cpu)
+{
+	struct rows *table = NULL;
+	struct cpu_rows rows;
+	size_t addresses = 0, named = 0, of_module = 0;
+
+	stay_on(cpu);
+	/* Another thread may run on the CPU for a moment. */
+	wait_until(({
+		if (table)
+			rows_free(table);
+		table = read_after_grace_period(cpu);
+		!strcmp(cpus_value(table, 0, "COMM"), "[spin]");
+	}), "CPU 0 does not run the thread that spins");
 	rows = cpus_rows(table, 0);
 	for (size_t i = 0; i < rows.count; i++) {
 		const char *frame = rows_value(table, rows.first + i, "FRAME");
@@ -297,8 +314,6 @@ static void test_grace_period(int cpu)
 	ksft_test_result(named > 4 && cpus_frame(table, cpu, "do_sys_openat2+"),
 			 "grace period since the sample: frames of the kernel have their names\n");
 	rows_free(table);
-	must(unload_module("pass_grace_period") ? -1 : 0);
-	unload_spin();
 	stay_on(0);
 }
 

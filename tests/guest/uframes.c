@@ -162,7 +162,7 @@ static void test_edges(void)
 	check(at(0x200), 2, "not-resident", "a page without read access");
 }
 
-/* A record in the last bytes of user space, which the first stack is always below. */
+/* A record in the last bytes of user space that can be mapped. */
 static void test_end_of_user_space(void)
 {
 	char *memory = MAP_FAILED;
@@ -178,7 +178,11 @@ static void test_end_of_user_space(void)
 	stack = (unsigned long *)memory;
 	put_record(PAGE - 16, 0, CODE(1));
 	check(at(PAGE - 16), 2, "null", "a record in the last bytes of user space");
+#ifdef __x86_64__
 	check(at(PAGE - 8), 1, "not-user", "a record across the end of user space");
+#else
+	ksft_test_result_skip("a record across the end of user space: no mapping reaches that end\n");
+#endif
 }
 
 /* A summary line has this number of these things. */
