@@ -39,7 +39,8 @@ static int count(struct kprobe *probe, struct pt_regs *regs)
 {
 	bool is_that_one;
 
-	if (!(current->flags & PF_WQ_WORKER))
+	/* A size of 0 frees the memory. */
+	if (!(current->flags & PF_WQ_WORKER) || !regs_get_kernel_argument(regs, 1))
 		return 0;
 	raw_spin_lock(&lock);
 	is_that_one = nth > 0 && !--nth;
