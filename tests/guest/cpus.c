@@ -258,7 +258,7 @@ static void *read_on(void *cpu)
 	return rows_read("cpus");
 }
 
-/* Reads `cpus` on a CPU while the first one spins. A grace period passes before names are looked up. */
+/* Reads `cpus` while the first CPU spins. A grace period passes before names are looked up. */
 static struct rows *read_after_grace_period(int cpu)
 {
 	char tgid[20];

@@ -181,7 +181,7 @@ static void test_end_of_user_space(void)
 #ifdef __x86_64__
 	check(at(PAGE - 8), 1, "not-user", "a record across the end of user space");
 #else
-	ksft_test_result_skip("a record across the end of user space: no mapping reaches that end\n");
+	ksft_test_result_skip("a record across the end of user space: nothing is mapped there\n");
 #endif
 }
 
