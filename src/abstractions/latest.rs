@@ -55,7 +55,11 @@ impl<T: Copy> Latest<T> {
     }
 
     /// Begins to write, and returns the sequence before.
-    fn begin(&self) -> u32 {
+    ///
+    /// # Safety
+    ///
+    /// As [`Latest::replace`] has it.
+    unsafe fn begin(&self) -> u32 {
         let sequence = self.sequence.load(Relaxed);
 
         // INVARIANT: Odd from here on, which readers see before they can see any of the value.
@@ -70,7 +74,8 @@ impl<T: Copy> Latest<T> {
     ///
     /// Two calls for the same `self` never overlap, not by one interrupting the other either.
     pub(crate) unsafe fn replace(&self, value: T) {
-        let sequence = self.begin();
+        // SAFETY: By this function's requirements.
+        let sequence = unsafe { self.begin() };
 
         // SAFETY: The cell is valid for writes, and no other write overlaps, by this function's
         // requirements. A reader that overlaps drops what it has read.
@@ -150,7 +155,8 @@ mod tests {
 
         // SAFETY: No other thread has it.
         unsafe { latest.replace(1) };
-        latest.begin();
+        // SAFETY: As before.
+        unsafe { latest.begin() };
         assert_eq!(latest.get(), None);
     }
 

@@ -13,8 +13,6 @@
 #include "contexts.h"
 #include "guest.h"
 
-#define PARAMETERS "/sys/module/fail_in_work/parameters/"
-
 /* No open has so many allocations, unless it never ends. */
 #define MOST 1000
 
@@ -23,24 +21,15 @@ static struct {
 	int refused, shown, without_irq;
 } ends;
 
-static bool is_of(const struct context_row *row, const char *context)
-{
-	return !strcmp(row->context, context);
-}
-
 /* All rows are there, and each answer but that of an interrupt that could not be made. */
 static bool is_whole(const struct contexts *table, size_t rows)
 {
-	size_t missing = 0, said = contexts_said(table, "# irq_thread on processor ");
+	size_t said = contexts_said(table, "# irq_thread on processor ");
 
 	if (table->problem || table->rows != rows || contexts_said(table, "did not answer"))
 		return false;
-	for (size_t i = 0; i < table->rows; i++)
-		missing += !table->row[i].seen && !is_of(&table->row[i], "nmi") &&
-			   !is_of(&table->row[i], "device_irq") &&
-			   !(is_of(&table->row[i], "ipi") && contexts_said(table, "# ipi: "));
 	ends.without_irq += said > 0;
-	return missing == said &&
+	return contexts_unanswered(table) == said &&
 	       said == contexts_said(table, "could not be provoked: error 12");
 }
 
@@ -48,16 +37,14 @@ static bool is_whole(const struct contexts *table, size_t rows)
 static bool fails(int nth, size_t rows, bool *good)
 {
 	struct contexts *table;
-	char number[20];
 	bool met;
 	int error;
 
-	snprintf(number, sizeof(number), "%d", nth);
-	write_file(PARAMETERS "nth", number);
+	set_parameter("fail_worker", "nth", nth);
 	table = contexts_try_read();
 	error = errno;
-	met = !parameter_value("fail_in_work", "nth");
-	write_file(PARAMETERS "nth", "0");
+	met = !parameter_value("fail_worker", "nth");
+	set_parameter("fail_worker", "nth", 0);
 	if (table && !is_whole(table, rows)) {
 		printf("# allocation %d: the table is not whole\n", nth);
 		*good = false;
@@ -88,9 +75,9 @@ static int open_without_thread(void)
 {
 	int error;
 
-	write_file(PARAMETERS "no_thread", "1");
+	set_parameter("fail_worker", "no_thread", 1);
 	error = open_error(TABLES "contexts", O_RDONLY | O_CLOEXEC);
-	write_file(PARAMETERS "no_thread", "0");
+	set_parameter("fail_worker", "no_thread", 0);
 	return error;
 }
 
@@ -121,7 +108,7 @@ int main(void)
 	ksft_set_plan(4);
 	/* The kernel frees those of a module some time after the unload. */
 	queues = slab_objects("pool_workqueue");
-	load_module("/tests/fail_in_work.ko", "");
+	load_module("/tests/fail_worker.ko", "");
 	load_taskscope("");
 	table = contexts_read();
 	rows = table->rows;

@@ -35,20 +35,13 @@ static const char * const per_cpu[] = {
  */
 static bool whole(const struct contexts *table)
 {
-	size_t rows[PER_CPU] = { 0 }, silent = 0;
+	size_t rows[PER_CPU] = { 0 };
 
 	if (table->problem)
 		return false;
-	for (size_t i = 0; i < table->rows; i++) {
-		const struct context_row *row = &table->row[i];
-
+	for (size_t i = 0; i < table->rows; i++)
 		for (size_t c = 0; c < PER_CPU; c++)
-			rows[c] += !strcmp(row->context, per_cpu[c]);
-		if (!row->seen && strcmp(row->context, "nmi") &&
-		    strcmp(row->context, "device_irq") &&
-		    !(!strcmp(row->context, "ipi") && contexts_said(table, "# ipi: ")))
-			silent++;
-	}
+			rows[c] += !strcmp(table->row[i].context, per_cpu[c]);
 	for (size_t c = 0; c < PER_CPU; c++)
 		if (!rows[c] || rows[c] != rows[0])
 			return false;
@@ -63,7 +56,7 @@ static bool whole(const struct contexts *table)
 	if (strcmp(contexts_find(table, "page_fault", -1)->pid,
 		   contexts_find(table, "syscall", -1)->pid))
 		return false;
-	return silent == contexts_said(table, "did not answer") &&
+	return contexts_unanswered(table) == contexts_said(table, "did not answer") &&
 	       contexts_find(table, "syscall", -1)->seen &&
 	       contexts_find(table, "module_init", -1)->seen;
 }
@@ -331,26 +324,21 @@ static long interrupted_opens(long opens)
 	return interrupted;
 }
 
-/*
- * How often the kernel's tracepoints say this of the module: "work" is a work item that has begun,
- * "timer" a timer that has expired, "cancel" one that was cancelled before. On a CPU; -1: on all.
- */
-static unsigned long counted(const char *kind, int cpu)
+/* How many work items of the module have begun on a CPU, or on all (-1): by a tracepoint. */
+static unsigned long items_begun(int cpu)
 {
 	char *text = slurp("/sys/kernel/debug/callback_oracle", NULL), *rest;
-	unsigned long sum = 0;
+	unsigned long items = 0;
 
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		unsigned long count;
-		char word[20];
 		int on;
 
-		if (sscanf(line, "%19s %d %*s %*d %lu", word, &on, &count) == 3 &&
-		    !strcmp(word, kind) && (cpu < 0 || on == cpu))
-			sum += count;
+		if (sscanf(line, "work %d %*s %*d %lu", &on, &count) == 2 && (cpu < 0 || on == cpu))
+			items += count;
 	}
 	free(text);
-	return sum;
+	return items;
 }
 
 #define HOLD "/sys/module/callback_oracle/parameters/hold"
@@ -394,7 +382,7 @@ static unsigned long items_of_an_interrupted_open(int cpu)
 	write_file(HOLD, "0");
 	if (unload_module("taskscope"))
 		die("the module is in use after an interrupted open");
-	items = counted("work", -1);
+	items = items_begun(-1);
 	end_oracle(all);
 	return items;
 }
@@ -414,11 +402,11 @@ static unsigned long items_after_an_interrupted_open(int cpu, int other, pid_t h
 		die("an open beside a busy CPU");
 	stop[0] = true;
 	end_child(hog);
-	if (!counted("work", other))
+	if (!items_begun(other))
 		die("no work item has begun");
 	if (unload_module("taskscope"))
 		die("the module is in use after an interrupted open");
-	items = counted("work", cpu);
+	items = items_begun(cpu);
 	end_oracle(all);
 	return items;
 }

@@ -177,12 +177,9 @@ static int silent_cpu, kills;
 
 enum { INTERRUPTED = 1, KILLED = 2, SILENT = 4, STOPPED = 8 };
 
-#define KILL_AT "/sys/module/kill_at/parameters/"
-
 /* The open looks for the thread of the silent CPU, and is killed in the walk over the threads. */
 static bool killed_in_walk(void)
 {
-	char number[20];
 	pid_t pid = fork_child();
 	int status;
 
@@ -192,9 +189,8 @@ static bool killed_in_walk(void)
 		_exit(0);
 	}
 	must(waitpid(pid, &status, WUNTRACED));
-	write_file(KILL_AT "at", "1");
-	snprintf(number, sizeof(number), "%d", pid);
-	write_file(KILL_AT "pid", number);
+	set_parameter("kill_at", "at", 1);
+	set_parameter("kill_at", "pid", pid);
 	must(kill(pid, SIGCONT));
 	status = wait_for(pid);
 	ksft_print_msg("status %#x, %lu checks, %lu opened\n", status,

@@ -103,8 +103,6 @@ static bool right(const char *name, const pid_t *processes)
 	return good;
 }
 
-#define PARAMETERS "/sys/module/hold_loader/parameters/"
-
 /* The steps at which the module stops a process. */
 static const char *const steps[] = {
 	"before the new address space", "with an empty address space", "with the program loaded",
@@ -129,15 +127,6 @@ static int stay(void)
 	must(write(COUNTER, "x", 1));
 	pause_for_ever(NULL);
 	return 0;
-}
-
-static void set(const char *parameter, long value)
-{
-	char path[100], number[16];
-
-	snprintf(path, sizeof(path), PARAMETERS "%s", parameter);
-	snprintf(number, sizeof(number), "%ld", value);
-	write_file(path, number);
 }
 
 /* The number of rows in which the process is shown with this word. */
@@ -170,10 +159,10 @@ static void test_steps(void)
 		*go = false;
 		memcpy(ends, blocking, sizeof(ends));
 		pid = start_child(execute_when_told, go);
-		set("let_go", 0);
-		set("stopped", 0);
-		set("step", i);
-		set("pid", pid);
+		set_parameter("hold_loader", "let_go", 0);
+		set_parameter("hold_loader", "stopped", 0);
+		set_parameter("hold_loader", "step", i);
+		set_parameter("hold_loader", "pid", pid);
 		__atomic_store_n(go, true, __ATOMIC_SEQ_CST);
 		wait_until(parameter_is_set("hold_loader", "stopped"), "no program is loaded");
 		good = rows_with("segments", "START", "-", pid) == SEGMENTS &&
@@ -181,7 +170,7 @@ static void test_steps(void)
 		       rows_with("ustacks", "SP", "-", pid) == 1 &&
 		       rows_with("ustacks", "VALID", "exec", pid) == 1 &&
 		       rows_with("uframes", "FRAME", "end: exec", pid) == 1;
-		set("let_go", 1);
+		set_parameter("hold_loader", "let_go", 1);
 		must(read(blocking[0], &byte, 1));
 		loaded = rows_with("segments", "VALID", "ok", pid) == SEGMENTS;
 		ksft_test_result(good && loaded, "execve stopped %s: exec, and then the program\n",

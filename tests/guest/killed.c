@@ -30,7 +30,6 @@
 #include "guest.h"
 #include "whole.h"
 
-#define PARAMETERS "/sys/module/kill_at/parameters/"
 #define SET_PID TABLES "set_pid"
 
 /* At most this number of rows is laid out between two checks. */
@@ -137,27 +136,6 @@ static void operate(const struct table *table, enum operation operation, int des
 	}
 }
 
-static void write_number(const char *name, int number)
-{
-	char path[100], digits[20];
-
-	snprintf(path, sizeof(path), PARAMETERS "%s", name);
-	snprintf(digits, sizeof(digits), "%d", number);
-	write_file(path, digits);
-}
-
-static int read_number(const char *name)
-{
-	char path[100], *digits;
-	int number;
-
-	snprintf(path, sizeof(path), PARAMETERS "%s", name);
-	digits = slurp(path, NULL);
-	number = atoi(digits);
-	free(digits);
-	return number;
-}
-
 /* Runs the operation in a child, which is killed at the check numbered `at`. */
 static struct counts count(const struct table *table, enum operation operation, int at)
 {
@@ -181,16 +159,16 @@ static struct counts count(const struct table *table, enum operation operation, 
 	}
 	must(read(ready[0], &byte, 1));
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		write_number(names[i], 0);
-	write_number("at", at);
-	write_number("pid", pid);
+		set_parameter("kill_at", names[i], 0);
+	set_parameter("kill_at", "at", at);
+	set_parameter("kill_at", "pid", pid);
 	must(write(go[1], &byte, 1));
 	must(waitpid(pid, &counts.status, 0));
-	write_number("pid", 0);
-	counts.asked = read_number("asked");
-	counts.sections = read_number("sections");
-	counts.asked_before = read_number("asked_before");
-	counts.opened = read_number("opened");
+	set_parameter("kill_at", "pid", 0);
+	counts.asked = parameter_value("kill_at", "asked");
+	counts.sections = parameter_value("kill_at", "sections");
+	counts.asked_before = parameter_value("kill_at", "asked_before");
+	counts.opened = parameter_value("kill_at", "opened");
 	close(go[0]);
 	close(go[1]);
 	close(ready[0]);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What an open does to an address space that nobody changes: it locks no mapping to find a
- * stack or a segment, it goes from one piece of a stack to the next without a new search, and
- * it reads the records of several frames at once. What has changed during the look-ups is
- * looked up again, with locks. A test module counts.
+ * The work of an open for an address space in which no thread changes a mapping. The open locks
+ * no mapping to find a stack or a segment. It goes from one piece of a stack to the next without
+ * a new search, and reads the records of several frames at once. What has changed during the
+ * look-ups is looked up again, with locks. A test module counts.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -39,22 +39,11 @@ static struct told {
 	int ready;
 } *told;
 
-static int read_count(const char *name)
-{
-	char path[100], *digits;
-	int number;
-
-	snprintf(path, sizeof(path), PARAMETERS "%s", name);
-	digits = slurp(path, NULL);
-	number = atoi(digits);
-	free(digits);
-	return number;
-}
-
 static struct counts read_counts(void)
 {
-	return (struct counts){ read_count("searches"), read_count("locks"),
-				read_count("copies") };
+	return (struct counts){ parameter_value("count_lookups", "searches"),
+				parameter_value("count_lookups", "locks"),
+				parameter_value("count_lookups", "copies") };
 }
 
 /* Reads the rows of these threads, with what that does. */

@@ -347,7 +347,7 @@ static void test_summaries(void)
 		int length = snprintf(text, sizeof(text), "# 1 %s with user space, 2 without, ",
 				      tables[i].noun);
 		bool counted = !strncmp(table->summary, text, length);
-		/* Nobody changes a mapping of this process, which has few. */
+		/* No thread changes a mapping of this process, which has few. */
 		bool whole = !strstr(table->summary, "cut short") &&
 			     !strstr(table->summary, "pieces");
 

@@ -255,8 +255,6 @@ static bool more(long done, long opens, long seen)
 	return done < opens || (!seen && done < 50 * opens);
 }
 
-#define PARAMETERS "/sys/module/run_between/parameters/"
-
 /*
  * The thread makes another call while the table reads it: at each place where that can matter, each
  * frame of its stack among them. How many stacks mix two calls.
@@ -276,9 +274,8 @@ static long mixed_by_turns(pid_t pid, long looks)
 			struct rows *frames;
 			unsigned long passed;
 
-			snprintf(text, sizeof(text), "%lu", at);
-			write_file(PARAMETERS "at", text);
-			write_file(PARAMETERS "passed", "0");
+			set_parameter("run_between", "at", at);
+			set_parameter("run_between", "passed", 0);
 			frames = rows_read("kframes");
 			passed = parameter_value("run_between", "passed");
 			stops = passed > stops ? passed : stops;

@@ -449,11 +449,9 @@ look_once(const char *name, const struct witness *witness, pid_t pid, unsigned l
 	unsigned long unclean = __atomic_load_n(&sleeper->unclean, __ATOMIC_SEQ_CST), stops;
 	enum verdict verdict;
 	struct rows *table;
-	char number[20];
 
-	snprintf(number, sizeof(number), "%lu", at);
-	write_file(PARAMETERS "at", number);
-	write_file(PARAMETERS "passed", "0");
+	set_parameter("run_between", "at", at);
+	set_parameter("run_between", "passed", 0);
 	table = rows_read(name);
 	stops = parameter("passed");
 	if (table->rows && table->pid[0] != pid)
@@ -503,13 +501,11 @@ static bool is_running(const struct witness *witness, const struct rows *table)
 static struct rows *open_at(const struct witness *witness, pid_t pid, unsigned long at)
 {
 	struct rows *table;
-	char number[20];
 
 	wait_for_sleep(pid, pid, "S");
 	__atomic_store_n(&sleeper->keeps, !!at, __ATOMIC_SEQ_CST);
-	snprintf(number, sizeof(number), "%lu", at);
-	write_file(PARAMETERS "at", number);
-	write_file(PARAMETERS "passed", "0");
+	set_parameter("run_between", "at", at);
+	set_parameter("run_between", "passed", 0);
 	table = rows_read(witness->table);
 	__atomic_store_n(&sleeper->keeps, 0, __ATOMIC_SEQ_CST);
 	if (parameter("late"))

@@ -31,7 +31,6 @@ enum { HEAP, STACK, VDSO, ANONYMOUS, FILES, PLACES = FILES + 16 };
 #define ZOMBIES 10
 /* No open makes so many allocations, unless it never ends. */
 #define MOST 1000
-#define PARAMETERS "/sys/module/fail_worker/parameters/"
 
 static char *place[PLACES];
 
@@ -67,24 +66,19 @@ static pid_t start_with_frames(int frames)
 	return start_standing((unsigned long)&stack[32], (unsigned long)&stack[66]);
 }
 
-static void set(const char *parameter, int number)
-{
-	char path[100], text[20];
-
-	snprintf(path, sizeof(path), PARAMETERS "%s", parameter);
-	snprintf(text, sizeof(text), "%d", number);
-	write_file(path, text);
-}
-
 /* Opens `uframes` with a fault at that allocation; the text, or NULL and errno. */
 static char *open_with_fault(int at, bool *met)
 {
 	char *text;
 
-	set("made", 0);
-	set("at", at);
+	int error;
+
+	set_parameter("fail_worker", "nth", at);
 	text = try_slurp(TABLES "uframes", NULL);
-	*met = at && parameter_value("fail_worker", "made") >= (unsigned long)at;
+	error = errno;
+	*met = at && !parameter_value("fail_worker", "nth");
+	set_parameter("fail_worker", "nth", 0);
+	errno = error;
 	return text;
 }
 

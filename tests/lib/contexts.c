@@ -178,6 +178,21 @@ size_t contexts_said(const struct contexts *contexts, const char *words)
 	return said;
 }
 
+size_t contexts_unanswered(const struct contexts *contexts)
+{
+	bool no_ipi = contexts_said(contexts, "# ipi: ");
+	size_t unanswered = 0;
+
+	for (size_t i = 0; i < contexts->rows; i++) {
+		const struct context_row *row = &contexts->row[i];
+
+		unanswered += !row->seen && strcmp(row->context, "nmi") &&
+			      strcmp(row->context, "device_irq") &&
+			      (strcmp(row->context, "ipi") || !no_ipi);
+	}
+	return unanswered;
+}
+
 int listed_cpus(const char *path, int cpus[CPUS_MAX])
 {
 	char *list = slurp(path, NULL), *at = list;

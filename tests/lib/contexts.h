@@ -46,6 +46,8 @@ const struct context_row *contexts_find(const struct contexts *contexts, const c
 					int cpu);
 /* The number of summary lines that contain the words. */
 size_t contexts_said(const struct contexts *contexts, const char *words);
+/* The number of rows without an observation, of contexts that should happen in each open. */
+size_t contexts_unanswered(const struct contexts *contexts);
 
 /* Parses a list of CPUs in a file ("0-2,5"), in order; returns their number. */
 int listed_cpus(const char *path, int cpus[CPUS_MAX]);

@@ -125,6 +125,15 @@ unsigned long parameter_value(const char *module, const char *parameter)
 	return value;
 }
 
+void set_parameter(const char *module, const char *parameter, long value)
+{
+	char path[100], number[24];
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, parameter);
+	snprintf(number, sizeof(number), "%ld", value);
+	write_file(path, number);
+}
+
 #define MODULES 8
 static char loaded[MODULES][64];
 static int modules;

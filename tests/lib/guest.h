@@ -72,6 +72,7 @@ int open_error(const char *path, int flags);
 bool parameter_is_set(const char *module, const char *parameter);
 /* The number that a parameter of a module is. */
 unsigned long parameter_value(const char *module, const char *parameter);
+void set_parameter(const char *module, const char *parameter, long value);
 
 /* Forks. The child is killed when its parent exits. 0 in the child. */
 pid_t fork_child(void);

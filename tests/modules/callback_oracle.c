@@ -6,8 +6,6 @@
  *	KIND CPU CONTEXT PID COUNT
  *
  * KIND is work or hrtimer, CONTEXT is task, softirq or hardirq, and PID is that of `current`.
- * With `timers`, KIND is also timer, for the calls of a timer, or cancel, for each timer that was
- * cancelled before it expired.
  *
  * It can also have a work item wait, or each take longer, and find out whether timers have a
  * period, and whether a CPU has one timer.
@@ -32,18 +30,10 @@ module_param(of, charp, 0400);
 MODULE_PARM_DESC(of, "The name of the module");
 
 /* Where the next work item of the module waits. The program that sets this sets GOES_ON again. */
-enum { GOES_ON, WAITS_BEFORE, WAITS_AFTER, WAITS, WAITS_IN_SOFTIRQ };
+enum { GOES_ON, WAITS_BEFORE, WAITS_AFTER, WAITS };
 static int hold;
 module_param(hold, int, 0600);
-MODULE_PARM_DESC(hold, "1: the next item waits at its start; 2: at its end; 4: in softirq; 3: waits");
-
-static int hold_cpu = -1;
-module_param(hold_cpu, int, 0400);
-MODULE_PARM_DESC(hold_cpu, "The CPU whose items wait, or -1: any");
-
-static bool timers;
-module_param(timers, bool, 0400);
-MODULE_PARM_DESC(timers, "Whether timers are counted, too");
+MODULE_PARM_DESC(hold, "1: the next item waits at its start; 2: at its end; 3: one waits; 0: none");
 
 static unsigned int after;
 module_param(after, uint, 0400);
@@ -102,8 +92,6 @@ static void count(const char *kind)
 
 static void wait_where(int place)
 {
-	if (hold_cpu >= 0 && raw_smp_processor_id() != hold_cpu)
-		return;
 	if (cmpxchg(&hold, place, WAITS) == place)
 		while (READ_ONCE(hold) == WAITS)
 			cpu_relax();
@@ -115,8 +103,6 @@ static void count_work(void *unused, struct work_struct *work)
 		return;
 	count("work");
 	wait_where(WAITS_BEFORE);
-	if (in_serving_softirq())
-		wait_where(WAITS_IN_SOFTIRQ);
 }
 
 /* The item may be gone. */
@@ -170,18 +156,6 @@ static void after_timer(void *unused, struct hrtimer *timer)
 		WRITE_ONCE(off_period, off_period + 1);
 }
 
-static void count_expired(void *unused, struct timer_list *timer, unsigned long base)
-{
-	if (timers && is_of_module(timer->function))
-		count("timer");
-}
-
-static void count_cancelled(void *unused, struct timer_list *timer)
-{
-	if (timers && is_of_module(timer->function))
-		count("cancel");
-}
-
 /* The kernel does not export these to modules by their names. */
 static struct hook {
 	const char *name;
@@ -192,8 +166,6 @@ static struct hook {
 	{ "workqueue_execute_end", after_work },
 	{ "hrtimer_expire_entry", count_timer },
 	{ "hrtimer_expire_exit", after_timer },
-	{ "timer_expire_entry", count_expired },
-	{ "timer_cancel", count_cancelled },
 };
 
 static void find(struct tracepoint *tracepoint, void *unused)
