@@ -90,7 +90,8 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
     /// same on all architectures that have Rust.
     const PROT_READ: usize = 1;
     const MAP_PRIVATE: usize = 2;
-    /// To remove the mapping takes memory. If it stayed, this module could not be unloaded until the process has ended.
+    /// Tuned: how often the removal of the mapping is tried, which takes memory. If the mapping stayed, this
+    /// module could not be unloaded until the process has ended.
     const UNMAP_TRIES: usize = 3;
 
     // A kernel thread may open files for others, and has no address space to map them into.

@@ -27,7 +27,7 @@ use kernel::sync::atomic::{
     Release, //
 };
 
-/// How often a reader tries before it gives up because the value is replaced without end.
+/// Tuned: how often a reader tries before it gives up because the value is replaced without end.
 const TRIES: usize = 1000;
 
 /// The latest value, if there has been one.

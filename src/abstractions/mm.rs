@@ -111,7 +111,7 @@ pub(crate) const SPACE_WAIT_MS: u32 = 100;
 /// How long mappings are waited for during one open, all together, in milliseconds.
 const OPEN_WAIT_MS: u32 = 1000;
 
-/// How long to sleep before a mapping is tried again, in microseconds: about as long as `mmap()`
+/// Tuned: how long to sleep before a mapping is tried again, in microseconds: about as long as `mmap()`
 /// takes.
 const RETRY_US: i64 = 100;
 

@@ -87,13 +87,13 @@ unsafe extern "C" {
     fn taskscope_file_writable(file: *const bindings::file) -> bool;
 }
 
-/// The size in bytes of the buffer through which a table is read at first: a block of rows of less than 256 bytes
-/// fits. `seq_file` replaces the buffer by a larger one if a block does not fit; the page with which it would begin
-/// is too small for most.
+/// Tuned: the size in bytes of the buffer through which a table is read at first. A block of rows of less than
+/// 256 bytes fits. `seq_file` replaces the buffer by a larger one if a block does not fit; the page with which it
+/// would begin is too small for most.
 const BUFFER: usize = 32 * 1024;
 
-/// The most rows that are written at once. The first of them is written whole, each other one as a change of the
-/// row before: with 32, `threads` costs a fiftieth more.
+/// Tuned: the most rows that are written at once. The first of them is written whole, each other one as a change
+/// of the row before: with 32, `threads` costs a fiftieth more.
 const BLOCK: usize = 128;
 
 /// A table, as captured when its file was opened.

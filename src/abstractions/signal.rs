@@ -7,7 +7,7 @@
 use kernel::prelude::*;
 use kernel::task::Task;
 
-/// How often a loop goes round at most between two calls of [`check_fatal_signal`].
+/// Tuned: how often a loop goes round at most between two calls of [`check_fatal_signal`].
 ///
 /// A row of a table takes up to a thousand instructions, and the call takes ten.
 pub(crate) const ROWS_PER_CHECK: usize = 1024;

@@ -61,7 +61,7 @@ impl<V: Copy + Zeroable> AddressMap<V> {
     /// Returns the slot of `address`, or the free one where it belongs; [`None`] without slots.
     #[inline]
     fn slot(&mut self, address: usize) -> Option<&mut Slot<V>> {
-        /// The golden ratio, which scatters what is evenly spaced.
+        /// Tuned: the golden ratio, which scatters what is evenly spaced.
         const RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
 
         let mask = self.slots.len().checked_sub(1)?;

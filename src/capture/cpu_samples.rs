@@ -107,18 +107,19 @@ use kernel::{
     new_work, //
 };
 
-/// How long after the first call the moment is. In that time a CPU has to run the call and to go back to what it did.
+/// Tuned: how long after the first call the moment is. In that time a CPU has to run the call and to go back to what
+/// it did.
 const DELAY: Delta = Delta::from_micros(500);
 
-/// What is added to [`DELAY`] for each CPU that is called.
+/// Tuned: what is added to [`DELAY`] for each CPU that is called.
 const DELAY_PER_CPU: Delta = Delta::from_micros(5);
 
-/// For how many microseconds at most the open waits for its own CPU, with preemption disabled. The interrupt comes at the
-/// moment, or with the next tick on a kernel without high-resolution timers. The wait is counted, and not measured: while
-/// a hypervisor stops the CPU, time passes and no interrupt comes.
+/// Tuned: for how many microseconds at most the open waits for its own CPU, with preemption disabled. The interrupt
+/// comes at the moment, or with the next tick on a kernel without high-resolution timers. The wait is counted, and not
+/// measured: while a hypervisor stops the CPU, time passes and no interrupt comes.
 const OWN_LIMIT: usize = 100_000;
 
-/// Room for the frames of an interrupt, and for those that are shown of the code that it has interrupted.
+/// Tuned: room for the frames of an interrupt, and for those that are shown of the code that it has interrupted.
 const ROOM: usize = 40 + FRAMES_MAX + 1;
 
 /// What a CPU ran when it was interrupted. The text of column CONTEXT.

@@ -19,7 +19,7 @@ use kernel::prelude::*;
 /// The most frames that are shown of a stack: as many as `/proc/PID/stack` has.
 pub(crate) const FRAMES_MAX: usize = 64;
 
-/// For how many frames there is room whenever such a section begins.
+/// Tuned: for how many frames there is room whenever such a section begins.
 const ROOM: usize = 16 * FRAMES_MAX;
 
 /// The frames of a thread's kernel stack.
@@ -96,7 +96,7 @@ impl StackRecorder {
 impl Recorder for StackRecorder {
     type Record = StackRecord;
 
-    /// It takes several microseconds a task.
+    /// Tuned: a task takes several microseconds.
     const SECTION: usize = 64;
 
     fn prepare(&mut self) -> Result {

@@ -22,7 +22,7 @@ use kernel::page::{
 };
 use kernel::prelude::*;
 
-/// The number of bytes of a stack that are read at once: the records of a few frames.
+/// Tuned: the number of bytes of a stack that are read at once: the records of a few frames.
 const WINDOW: usize = 512;
 
 /// The part of a stack that was read last.

@@ -32,8 +32,8 @@ pub(crate) const NAMES: [&str; SEGMENTS] = [
 /// No segments.
 pub(crate) const NOTHING: [Segment; SEGMENTS] = [const { Segment::Nothing }; SEGMENTS];
 
-/// The most mappings that one search looks at. The kernel makes a few special mappings. A search skips the parts of
-/// the program as a whole.
+/// Tuned: the most mappings that one search looks at. The kernel makes a few special mappings. A search skips the
+/// parts of the program as a whole.
 const STEPS_MAX: usize = 32;
 
 /// What is known of a segment.

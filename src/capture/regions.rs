@@ -101,7 +101,7 @@ impl Lookup<'_> {
         &mut self,
         find: impl Fn(&mut MappingTree<'_>) -> Option<Region>,
     ) -> Result<Option<Region>> {
-        /// How often the mapping may be gone before it is locked. Then another one is found, or none.
+        /// Tuned: how often the mapping may be gone before it is locked. Then another one is found, or none.
         const TRIES: usize = 16;
 
         for _ in 0..TRIES {

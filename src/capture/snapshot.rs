@@ -58,7 +58,7 @@ pub(crate) trait Recorder {
     /// What is kept of a task.
     type Record: Record;
 
-    /// The most tasks that are recorded in one RCU read-side critical section. On a kernel without
+    /// Tuned: the most tasks that are recorded in one RCU read-side critical section. On a kernel without
     /// preemptible RCU no other thread runs on the CPU meanwhile.
     const SECTION: usize = 1024;
 

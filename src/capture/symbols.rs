@@ -19,9 +19,6 @@ use crate::capture::address_map::AddressMap;
 use crate::capture::addresses::HasAddresses;
 use kernel::prelude::*;
 
-/// The number of names for which there is room at first.
-const COUNT: usize = 512;
-
 /// A name.
 struct Symbol {
     /// The return address; 0 after [`Symbols::finish`] if there is a name.
@@ -68,7 +65,7 @@ impl Symbols {
         Ok(Self {
             text: KVVec::new(),
             symbols: KVVec::new(),
-            numbers: AddressMap::with_room(COUNT, usize::MAX, GFP_KERNEL)?,
+            numbers: AddressMap::new(),
             section: 0,
             scratch: KBox::new([0; FRAME_MAX], GFP_KERNEL)?,
         })
@@ -251,8 +248,8 @@ mod tests {
         assert!(name(&symbols, code, schedule).starts_with(b"schedule+0x0/"));
         assert!(!name(&symbols, frame, schedule).starts_with(b"schedule+"));
         assert!(name(&symbols, code_again, schedule).starts_with(b"schedule+0x0/"));
-        // The entries that are found by their addresses are those of return addresses.
-        symbols.prepare(2 * COUNT)?;
+        // The entries that are found by their addresses are those of return addresses, in a new table too.
+        symbols.prepare(symbols.numbers.room() + 1)?;
         assert_eq!(symbols.number(schedule)?, frame);
         Ok(())
     }
@@ -327,19 +324,26 @@ mod tests {
         let schedule = symbol::tests::schedule();
         let mut symbols = Symbols::new()?;
         let mut known = 0;
+        let mut grown = 0;
 
-        // The table of numbers becomes full meanwhile.
-        while known < 3 * COUNT {
+        // The table of numbers becomes full three times meanwhile.
+        while known < 16 * MORE {
+            let slots = symbols.numbers.slots();
+
             symbols.prepare(MORE)?;
             assert!(symbols.has_room(MORE));
+            if known != 0 && symbols.numbers.slots() != slots {
+                // The table grows by what it has, so that it is seldom made again.
+                assert!((known..4 * known).contains(&symbols.numbers.room()));
+                grown += 1;
+            }
             for _ in 0..MORE {
                 known += 1;
                 symbols.number(schedule + known)?;
             }
         }
+        assert_eq!(grown, 3);
         assert_eq!(symbols.symbols.len(), known);
-        // The table has grown by what it had, so that it is seldom made again.
-        assert!((known..4 * known).contains(&symbols.numbers.room()));
         Ok(())
     }
 

@@ -81,7 +81,7 @@ use kernel::time::{
     Monotonic, //
 };
 
-/// For how many tasks there is room at least, when a section begins.
+/// Tuned: for how many tasks there is room at least, when a section begins.
 pub(crate) const SLACK: usize = 64;
 
 /// Which tasks are visited.

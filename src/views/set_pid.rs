@@ -26,7 +26,7 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 use kernel::uaccess::UserSliceReader;
 
-/// The number of bytes that are copied from user space at a time.
+/// Tuned: the number of bytes that are copied from user space at a time.
 const PIECE: usize = 256;
 
 /// The list at the time of the open.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Copies the module's sources that the models compile, and versions of them with one mistake each; writes a test for each
-//! mistake.
+//! mistake. With TASKSCOPE_MISTAKES=no in the environment it copies the sources only, which may have a mistake then.
 
 use std::{
     env, fs,
@@ -209,6 +209,9 @@ fn includable(source: &str) -> String {
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+    let with_mistakes = env::var_os("TASKSCOPE_MISTAKES").is_none_or(|value| value != "no");
+
+    println!("cargo::rerun-if-env-changed=TASKSCOPE_MISTAKES");
 
     for Source {
         path,
@@ -216,6 +219,7 @@ fn main() {
         mistakes,
     } in SOURCES
     {
+        let mistakes = if with_mistakes { *mistakes } else { &[] };
         let file = Path::new("../../src").join(path);
         let name = file.file_stem().unwrap().to_str().unwrap();
         let mut source = includable(&fs::read_to_string(&file).unwrap());
@@ -225,7 +229,7 @@ fn main() {
         }
         println!("cargo::rerun-if-changed={}", file.display());
         fs::write(out.join(format!("{name}.rs")), &source).unwrap();
-        for mistake in *mistakes {
+        for mistake in mistakes {
             let wrong = replace(path, &source, mistake.right, mistake.wrong);
             fs::write(out.join(format!("{name}.{}.rs", mistake.name)), wrong).unwrap();
         }

@@ -54,7 +54,6 @@ pub(crate) use self::work::{
 };
 
 use kernel::prelude::*;
-use kernel::processor::cpu_relax;
 use kernel::time::delay::fsleep;
 use kernel::time::Delta;
 
@@ -65,19 +64,13 @@ pub(crate) trait Callback: Send + Sync + 'static {
     fn call(&self);
 }
 
-/// Waits while a callback that the kernel cannot cancel is pending or running. Sleeps, without a limit.
-fn wait_while(is_busy: impl Fn() -> bool) {
-    /// How often this looks before it sleeps in between.
-    const SPINS: usize = 1000;
-    let mut spins = 0;
+/// Tuned: how long a wait sleeps between two looks.
+const LOOK_EVERY: Delta = Delta::from_micros(100);
 
+/// Waits while a callback that the kernel cannot cancel is pending or running. May sleep, without a limit.
+fn wait_while(is_busy: impl Fn() -> bool) {
     while is_busy() {
-        if spins < SPINS {
-            spins += 1;
-            cpu_relax();
-        } else {
-            fsleep(Delta::from_micros(100));
-        }
+        fsleep(LOOK_EVERY);
     }
 }
 
@@ -101,22 +94,20 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_with_the_callback() {
+    fn a_wait_for_nothing_does_not_sleep() {
         // The kernel reports a thread that sleeps here.
         let _preemption = NoPreemption::begin();
 
-        for looks in [0, 1, 10] {
-            assert_eq!(wait_for(looks).1, looks + 1);
-        }
+        assert_eq!(wait_for(0).1, 1);
     }
 
     /// A thread that did not sleep would keep its CPU from the callback that it waits for.
     #[test]
-    fn a_long_wait_sleeps() {
-        let (time, looks) = wait_for(1100);
+    fn a_wait_sleeps_and_ends_with_the_callback() {
+        let (time, looks) = wait_for(10);
 
-        assert_eq!(looks, 1101);
-        // The kernel sleeps for at least the time that it is told.
-        assert!(time.as_nanos() >= Delta::from_micros(100 * 100).as_nanos());
+        assert_eq!(looks, 11);
+        // The kernel waits for at least the time that it is told, and for up to 10 us it does not sleep.
+        assert!(time.as_nanos() > Delta::from_micros(10 * 10).as_nanos());
     }
 }

@@ -45,7 +45,6 @@ use crate::capture::answers::Answers;
 use crate::capture::observation::Observation;
 use kernel::cpu::CpuId;
 use kernel::prelude::*;
-use kernel::processor::cpu_relax;
 use kernel::sync::atomic::{
     Acquire,
     Atomic,
@@ -77,14 +76,14 @@ use kernel::{
     workqueue, //
 };
 
-/// How long a work item waits for those of other CPUs. A CPU whose work item has not begun by then is busy
+/// Tuned: how long a work item waits for those of other CPUs. A CPU whose work item has not begun by then is busy
 /// with other things, and not idle.
 const ARRIVAL_LIMIT: Delta = Delta::from_millis(100);
 
-/// How long a CPU has to go back to what it did, from the end of its work item on.
+/// Tuned: how long a CPU has to go back to what it did, from the end of its work item on.
 const DELAY: Delta = Delta::from_millis(4);
 
-/// How long after that the hrtimer expires again, and once more.
+/// Tuned: how long after that the hrtimer expires again, and once more.
 const AGAIN: Delta = Delta::from_millis(2);
 
 /// Whether the timer queues the BH work. Otherwise the hrtimer does.
@@ -340,7 +339,6 @@ impl CpuWork {
             if sent && (late || record.seen(PerCpu::Ipi).is_some()) {
                 return;
             }
-            cpu_relax();
             // The work item of another open may wait for this CPU. To sleep would leave the CPU idle, and
             // `cond_resched()` would yield only when the time slice is used up.
             schedule::yield_cpu();

@@ -51,10 +51,10 @@ use kernel::{
     new_work, //
 };
 
-/// How long an open waits for a work that it has cancelled, in milliseconds.
+/// Tuned: how long an open waits for a work that it has cancelled, in milliseconds.
 pub(super) const END_LIMIT: Msecs = 100;
 
-/// How long the work waits for the kernel thread before it probes the CPUs, in milliseconds: an interrupt
+/// Tuned: how long the work waits for the kernel thread before it probes the CPUs, in milliseconds: an interrupt
 /// should not find this thread.
 const THREAD_LIMIT: Msecs = 100;
 
