@@ -2,7 +2,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # sourced: variables of one are for the other
 #
 # Sourced by each script that starts a guest: scripts/launch, tests/run, tests/soak/run,
-# tests/bench/guest. It has what these share. Such a script is run three times:
+# tests/bench/guest. It has what these share. (scripts/deb and scripts/lab-vm use functions of it.) Such a
+# script is run three times:
 #
 #   1. By the user. begin() starts it again in the build root.
 #   2. In the build root. begin() finds the kernel, and boot() starts the guest.
@@ -130,7 +131,7 @@ check_used_types() {
 # may build again while this one boots.
 build_module() (
 	check_used_types
-	# For runs in which the speed of the tables does not matter
+	# TASKSCOPE_INCREMENTAL: for runs in which the speed of the tables does not matter
 	compile "the module" "$top" "$(builds)" ${TASKSCOPE_INCREMENTAL:+RUSTC="$top/scripts/rustc-incremental"}
 	ln -f "$(builds)/$project.ko" "$top/$project.ko"
 	[[ ! ${1-} ]] || give "$(builds)/$project.ko" "$1"

@@ -5,9 +5,8 @@
  * are interrupted or killed while a CPU does not answer. Each table is whole and has its reader.
  * Nothing is left behind.
  *
- * OPENS and READERS, if set, are the number of opens in the storm, and of those who open. On
- * the debug kernel these take 17 minutes:
- * `make test KERNEL=debug TESTS=cpus_races APPEND="OPENS=10000 READERS=8" LIMIT=9000`.
+ * OPENS and READERS, if set, are the number of opens in the storm, and of those who open.
+ * Documentation/contexts.md has a command for 10,000 opens.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -109,9 +108,9 @@ static void be_born_and_die(void *unused)
 /* Loads the module that spins, lets it spin for a moment, and unloads it. */
 static void spin_for_a_moment(int cpu, long round)
 {
-	static const char * const how[] = { "enabled", "softirq", "disabled" };
+	static const char * const how[] = { "how=enabled", "how=softirq", "how=disabled" };
 
-	load_spin(cpu, how[round % 3], 2);
+	load_spin(cpu, 2, how[round % 3]);
 	start_spin();
 	usleep(2000);
 	stop_spin();

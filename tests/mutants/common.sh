@@ -33,9 +33,10 @@ change_copy() {
 }
 
 # test_copy KERNEL TESTS: the status of `make test` in the copy; its output goes to a file. TURNS, because lanes share
-# the host. After a patch, only a part of the module is compiled again. A test that a mutation makes wait without an end
-# is killed after a fifth of the limit. That is longer than a test waits for one value, or the kernel for a task that hangs, and
-# enough for each test, but not with THOROUGH or on a debug kernel.
+# the host. After a patch, only a part of the module is compiled again.
+#
+# A mutation may make a test wait for ever. init kills a test after a fifth of the limit, here after 60 s: longer than
+# any wait in a test, and than the 30 s of the hung-task detector. THOROUGH and debug kernels need the default.
 test_copy() {
 	local status=0
 	[[ $1${THOROUGH-} ]] || local -x TASKSCOPE_LIMIT=300
