@@ -241,23 +241,13 @@ static void start_standing_threads(void)
 
 /* --- the values */
 
-static bool has(const struct rows *table, size_t row, const char *column, const char *value)
-{
-	const char *found = row < table->rows ? rows_value(table, row, column) : "no row";
-
-	if (!strcmp(found, value))
-		return true;
-	ksft_print_msg("%s is %s, and not %s\n", column, found, value);
-	return false;
-}
-
 static bool has_number(const struct rows *table, size_t row, const char *column,
 		       const char *format, unsigned long number)
 {
 	char value[32];
 
 	snprintf(value, sizeof(value), format, number);
-	return has(table, row, column, value);
+	return row_has(table, row, column, value);
 }
 
 static bool has_column(const struct rows *table, const char *name)
@@ -286,7 +276,7 @@ static bool is_as_proc(const struct rows *table, size_t row, pid_t pid)
 	for (int i = 0; i < SIZE(values); i++)
 		if (has_column(table, values[i].column))
 			good &= has_number(table, row, values[i].column, "%lu", values[i].number);
-	return good & (!has_column(table, "COMM") || has(table, row, "COMM", thread.comm));
+	return good & (!has_column(table, "COMM") || row_has(table, row, "COMM", thread.comm));
 }
 
 static bool are_as_proc(const char *name)
@@ -326,7 +316,7 @@ static bool limits_are_right(void)
 
 		good &= has_number(table, row, "RLIM_CUR", "%lu", limit.rlim_cur) &
 			(limit.rlim_max == RLIM_INFINITY ?
-			 has(table, row, "RLIM_MAX", "unlimited") :
+			 row_has(table, row, "RLIM_MAX", "unlimited") :
 			 has_number(table, row, "RLIM_MAX", "%lu", limit.rlim_max));
 	}
 	rows_free(table);

@@ -19,15 +19,13 @@
 #include "rows.h"
 #include "stand.h"
 
-static bool has(const struct rows *table, size_t row, pid_t pid, const char *column,
-		const char *value)
+/* A row of the process, with this FRAME. */
+static bool has_frame(const struct rows *table, size_t row, pid_t pid, const char *frame)
 {
-	const char *found = row < table->rows && table->pid[row] == pid ?
-			    rows_value(table, row, column) : "no row";
-
-	if (strcmp(found, value))
-		ksft_print_msg("%d: %s is %s, and not %s\n", pid, column, found, value);
-	return !strcmp(found, value);
+	if (row < table->rows && table->pid[row] == pid)
+		return row_has(table, row, "FRAME", frame);
+	ksft_print_msg("%d has no row for %s\n", pid, frame);
+	return false;
 }
 
 /* The row equals /proc/PID/syscall, with that ABI and that name. */
@@ -37,16 +35,15 @@ static bool is_in_call(pid_t pid, const char *abi, const char *call)
 		"NR", "ARG0", "ARG1", "ARG2", "ARG3", "ARG4", "ARG5", "SP", "PC",
 	};
 	struct rows *table = rows_read("syscalls");
-	size_t row = rows_find(table, pid);
 	char path[64], *text, *word, *rest;
-	bool good = has(table, row, pid, "ABI", abi) && has(table, row, pid, "CALL", call);
+	bool good = thread_has(table, pid, "ABI", abi) && thread_has(table, pid, "CALL", call);
 
 	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
 	text = slurp(path, NULL);
 	rest = text;
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
 		word = strsep(&rest, "\n ");
-		good &= word && has(table, row, pid, values[i], word);
+		good &= word && thread_has(table, pid, values[i], word);
 	}
 	free(text);
 	rows_free(table);
@@ -57,7 +54,6 @@ static bool is_in_call(pid_t pid, const char *abi, const char *call)
 static bool is_on_stack(pid_t pid)
 {
 	struct rows *table = rows_read("ustacks");
-	size_t row = rows_find(table, pid);
 	struct proc_syscall call;
 	char start[20], end[20];
 	struct mapping mapping;
@@ -68,8 +64,8 @@ static bool is_on_stack(pid_t pid)
 	good = proc_mapping(pid, call.sp, &mapping) && !strcmp(mapping.name, "[stack]");
 	snprintf(start, sizeof(start), "%08lx", mapping.start);
 	snprintf(end, sizeof(end), "%08lx", mapping.end);
-	good &= has(table, row, pid, "VALID", "ok") && has(table, row, pid, "START", start) &&
-		has(table, row, pid, "END", end);
+	good &= thread_has(table, pid, "VALID", "ok") && thread_has(table, pid, "START", start) &&
+		thread_has(table, pid, "END", end);
 	rows_free(table);
 	return good;
 }
@@ -86,7 +82,7 @@ static bool is_frame(const struct rows *table, size_t row, pid_t pid, unsigned l
 	snprintf(text, sizeof(text), "%08lx", address);
 	snprintf(frame, sizeof(frame), "%s+0x%lx", mapping.name,
 		 address - mapping.start + mapping.offset);
-	return has(table, row, pid, "ADDRESS", text) && has(table, row, pid, "FRAME", frame) &&
+	return has_frame(table, row, pid, frame) && row_has(table, row, "ADDRESS", text) &&
 	       !strcmp(mapping.name, name);
 }
 
@@ -160,7 +156,7 @@ static void test_program(char *program, char *argument, const char *abi, const c
 	good = is_frame(table, row++, pid, pc, place);
 	for (int i = 0; i < RETURNS; i++)
 		good &= is_frame(table, row++, pid, returns_to[i], program);
-	good &= has(table, row, pid, "FRAME", "end: null");
+	good &= has_frame(table, row, pid, "end: null");
 	rows_free(table);
 	ksft_test_result(good,
 			 "%s: the frames are those of its functions, four calls deep\n", what);
@@ -236,7 +232,7 @@ static void test_programs(void)
 	table = rows_read("uframes");
 	row = rows_find(table, pid);
 	ksft_test_result(is_frame(table, row, pid, PC, program) &&
-			 has(table, row + 1, pid, "FRAME", "end: unknown-machine"),
+			 has_frame(table, row + 1, pid, "end: unknown-machine"),
 			 "arm: its PC, then end: unknown-machine\n");
 	rows_free(table);
 	end_child(pid);

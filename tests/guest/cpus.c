@@ -189,7 +189,7 @@ static long frames_before(const struct rows *table, int cpu, const char *functio
 
 static void test_kernel_spinner(int cpu)
 {
-	pid_t pid = load_spin(cpu, "enabled", 30);
+	pid_t pid = load_spin(cpu, 30, "how=enabled");
 	unsigned long from, to;
 	struct rows *table;
 	struct cpu_rows rows;
@@ -232,21 +232,21 @@ static size_t count_frames(const struct rows *table, int cpu, const char *begin)
 	return count;
 }
 
-#define LEVELS 100
+#define LEVELS "100"
 
 /* A stack of more frames than are shown. */
 static void test_deep_stack(int cpu)
 {
 	struct rows *table;
 
-	load_deep_spin(cpu, LEVELS);
+	load_spin(cpu, 30, "levels=" LEVELS);
 	start_spin();
 	table = read_spinning(cpu, "task", "spin_enabled+");
 	ksft_test_result(cpus_rows(table, cpu).count == MOST_FRAMES &&
 			 count_frames(table, cpu, "spin_descend+") >= MOST_FRAMES - 4 &&
 			 !cpus_frame(table, cpu, "run+") &&
 			 cpus_said(table, "# 1 stacks truncated, to the innermost 64 frames") == 1,
-			 "%d calls deep: the innermost frames, and the summary says so\n", LEVELS);
+			 LEVELS " calls deep: the innermost frames, and the summary says so\n");
 	rows_free(table);
 	stop_spin();
 	unload_spin();
@@ -266,7 +266,7 @@ static struct rows *read_after_grace_period(int cpu)
 	pthread_t reader;
 
 	snprintf(tgid, sizeof(tgid), "tgid=%d", getpid());
-	load_deep_spin(0, LEVELS);
+	load_spin(0, 30, "levels=" LEVELS);
 	load_module("/tests/pass_grace_period.ko", tgid);
 	start_spin();
 	if (pthread_create(&reader, NULL, read_on, &cpu))
@@ -323,7 +323,7 @@ static void test_interrupts(int cpu)
 	long before;
 	bool good;
 
-	load_spin(cpu, "softirq", 30);
+	load_spin(cpu, 30, "how=softirq");
 	start_spin();
 	table = read_spinning(cpu, "softirq", "spin_softirq+");
 	before = frames_before(table, cpu, "spin_softirq+");
@@ -340,7 +340,7 @@ static void test_interrupts(int cpu)
 		ksft_test_result_skip("lockdep allows no handler that enables interrupts\n");
 		return;
 	}
-	load_spin(cpu, "hardirq", 30);
+	load_spin(cpu, 30, "how=hardirq");
 	start_spin();
 	table = read_spinning(cpu, "hardirq", "spin_hardirq+");
 	before = frames_before(table, cpu, "spin_hardirq+");

@@ -32,7 +32,7 @@ int main(void)
 		_exit(open_without_capability());
 	wait_until(parameter_is_set("open_returns_late", "waits"), "the open does not come");
 	ksft_test_result(!unload_module("taskscope"), "open refused: the module unloads\n");
-	write_file("/sys/module/open_returns_late/parameters/go_on", "1");
+	set_parameter("open_returns_late", "go_on", 1);
 	status = wait_for(child);
 	ksft_test_result(WIFEXITED(status) && WEXITSTATUS(status) == EPERM,
 			 "open refused, then the module unloaded: EPERM\n");

@@ -16,8 +16,6 @@
 #include "guest.h"
 #include "stand.h"
 
-#define LET_GO "/sys/module/hold_unmap/parameters/let_go"
-
 /* The mapping of taskscope in the calling process, if it has one. */
 static bool find_taskscope(struct mapping *found)
 {
@@ -71,7 +69,7 @@ int main(void)
 			 "during the open: a page of its own, where the kernel maps, to read\n");
 	ksft_test_result(!in_child(child_has_it),
 			 "process forks during the open: the child has no such mapping\n");
-	write_file(LET_GO, "1");
+	set_parameter("hold_unmap", "let_go", 1);
 	pthread_join(thread, NULL);
 	if (error)
 		die("open: error %d", error);

@@ -15,9 +15,6 @@
 #include "guest.h"
 #include "rows.h"
 
-/* How often %p has printed something other than hashes. */
-#define BROKEN "/sys/module/break_hash/parameters/broken"
-
 #define HIDDEN "(____ptrval____)"
 
 static const struct {
@@ -44,11 +41,7 @@ static const struct {
 
 static bool has_printed_else(void)
 {
-	char *text = slurp(BROKEN, NULL);
-	int times = atoi(text);
-
-	free(text);
-	return times;
+	return parameter_value("break_hash", "broken");
 }
 
 static bool is_hidden(const char *value)

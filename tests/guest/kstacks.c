@@ -43,15 +43,6 @@ static void read_deep(void)
 	free(text);
 }
 
-static bool has(const struct rows *table, size_t row, const char *column, const char *value)
-{
-	const char *found = row < table->rows ? rows_value(table, row, column) : "no row";
-
-	if (strcmp(found, value))
-		ksft_print_msg("%s is %s, and not %s\n", column, found, value);
-	return !strcmp(found, value);
-}
-
 static void test_measured(const struct rows *table)
 {
 	bool sized = true, based = true, bounded = true, exact = true;
@@ -65,7 +56,8 @@ static void test_measured(const struct rows *table)
 			die("no row for thread %d", deep[i].pid);
 		used[i] = rows_number(table, row, "USED");
 		sized &= rows_number(table, row, "SIZE") == (long)deep[i].size;
-		based &= has(table, row, "BASE", deep[i].hash) && has(table, row, "VALID", "ok");
+		based &= row_has(table, row, "BASE", deep[i].hash) &&
+			 row_has(table, row, "VALID", "ok");
 		ksft_print_msg("%d levels: measured %ld, USED %ld\n", deep[i].levels, own, used[i]);
 		bounded &= used[i] > own && used[i] < own + SLEEP;
 		/* Below their own frames, all of them sleep in the same functions. */
@@ -76,18 +68,6 @@ static void test_measured(const struct rows *table)
 	ksft_test_result(based, "BASE: as %%p prints it\n");
 	ksft_test_result(bounded, "USED: what the thread measured, and less than 1 KiB more\n");
 	ksft_test_result(exact, "USED: two threads differ by exactly what they measured\n");
-}
-
-static long busy_parameter(const char *parameter)
-{
-	char path[80], *text;
-	long number;
-
-	snprintf(path, sizeof(path), "/sys/module/busy_thread/parameters/%s", parameter);
-	text = slurp(path, NULL);
-	number = strtol(text, NULL, 10);
-	free(text);
-	return number;
 }
 
 /*
@@ -101,7 +81,7 @@ static bool is_preempted(const struct rows *table, pid_t pid, long own, int time
 	long used = row < table->rows ? rows_number(table, row, "USED") : 0;
 
 	ksft_print_msg("preempted: measured %ld, USED %ld\n", own, used);
-	return proc_state(pid, pid) == 'R' && has(table, row, "VALID", "ok") && used > own &&
+	return proc_state(pid, pid) == 'R' && row_has(table, row, "VALID", "ok") && used > own &&
 	       used < own + times * SLEEP;
 }
 
@@ -114,12 +94,12 @@ static void test_preempted(pid_t spinner)
 	/* All three run on the CPU of the spinners. */
 	snprintf(parameters, sizeof(parameters), "cpu=%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
 	load_module("/tests/busy_thread.ko", parameters);
-	busy = busy_parameter("pid");
+	busy = parameter_value("busy_thread", "pid");
 	table = read_beside_spinner(taker, "kstacks");
 	/* The kernel enables interrupts again on its way back to user space. */
 	ksft_test_result(is_preempted(table, spinner, 0, 2),
 			 "thread preempted in user space: ok\n");
-	ksft_test_result(is_preempted(table, busy, busy_parameter("used"), 1),
+	ksft_test_result(is_preempted(table, busy, parameter_value("busy_thread", "used"), 1),
 			 "thread preempted in the kernel: ok, USED as it measured\n");
 	rows_free(table);
 	end_child(taker);
@@ -215,19 +195,17 @@ int main(void)
 	table = read_beside_spinner(spinner, "kstacks");
 	test_measured(table);
 	ksft_test_result(!malformed(table), "every row: a number or a reason\n");
-	row = rows_find(table, spinner);
-	ksft_test_result(has(table, row, "VALID", "on-cpu") && has(table, row, "USED", "-"),
-			 "running thread: on-cpu\n");
-	row = rows_find(table, getpid());
-	ksft_test_result(has(table, row, "VALID", "on-cpu") && has(table, row, "USED", "-"),
-			 "reader: on-cpu\n");
+	ksft_test_result(thread_has(table, spinner, "VALID", "on-cpu") &&
+			 thread_has(table, spinner, "USED", "-"), "running thread: on-cpu\n");
+	ksft_test_result(thread_has(table, getpid(), "VALID", "on-cpu") &&
+			 thread_has(table, getpid(), "USED", "-"), "reader: on-cpu\n");
 	row = rows_find(table, sleeper);
-	ksft_test_result(has(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
+	ksft_test_result(row_has(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
 			 "sleeping thread: ok, USED above 0\n");
-	row = rows_find(table, zombie);
-	ksft_test_result(has(table, row, "VALID", "released") && has(table, row, "BASE", "-") &&
-			 has(table, row, "SIZE", "-") && has(table, row, "USED", "-"),
-			 "zombie: released\n");
+	ksft_test_result(thread_has(table, zombie, "VALID", "released") &&
+			 thread_has(table, zombie, "BASE", "-") &&
+			 thread_has(table, zombie, "SIZE", "-") &&
+			 thread_has(table, zombie, "USED", "-"), "zombie: released\n");
 	rows_free(table);
 	must(waitpid(zombie, NULL, 0));
 	test_preempted(spinner);

@@ -21,8 +21,6 @@
 #include "guest.h"
 #include "table.h"
 
-#define PARAMETERS "/sys/module/hold_walk/parameters/"
-
 #define BREAK 1024
 #define EARLY 5
 #define VICTIMS 40
@@ -105,21 +103,13 @@ static struct task_table *read_with_break(void (*change)(void *), void *argument
 {
 	struct task_table *table;
 	pthread_t reader;
-	bool stopped;
 
 	load_module("/tests/hold_walk.ko", "");
 	if (pthread_create(&reader, NULL, read_threads, &table))
 		die("pthread_create");
-	for (stopped = false; !stopped;) {
-		char *text = slurp(PARAMETERS "stopped", NULL);
-
-		stopped = *text == 'Y';
-		free(text);
-		if (!stopped)
-			usleep(1000);
-	}
+	wait_until(parameter_is_set("hold_walk", "stopped"), "the walk does not stop");
 	change(argument);
-	write_file(PARAMETERS "let_go", "1");
+	set_parameter("hold_walk", "let_go", 1);
 	pthread_join(reader, NULL);
 	must(unload_module("hold_walk") ? -1 : 0);
 	return table;

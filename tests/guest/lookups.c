@@ -18,7 +18,6 @@
 #include "rows.h"
 #include "stand.h"
 
-#define PARAMETERS "/sys/module/count_lookups/parameters/"
 #define PAGE 4096ul
 /* Fewer than are looked at, and many more than the searches of one row. */
 #define PIECES 60
@@ -156,7 +155,7 @@ static void test_whole_stacks(void)
 			 counts.searches < 3 * THREADS / 2,
 			 "%d stacks in one piece: one search for each\n", THREADS);
 	rows_free(table);
-	write_file(PARAMETERS "write", "1");
+	set_parameter("count_lookups", "write", 1);
 	table = read_counted("ustacks", told->tid, 1, &counts);
 	ksft_test_result(has_stack(table, told->tid[0], told->low[0], PAGE) && counts.locks,
 			 "writer during the look-ups: the mappings are looked up with locks\n");

@@ -5,16 +5,12 @@
  * and anything but reading by root.
  */
 #include <fcntl.h>
-#include <grp.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <kselftest.h>
 
@@ -36,53 +32,36 @@ static bool refusal(int error)
 	return error == EACCES || error == EPERM || error == EROFS || error == EINVAL;
 }
 
-/* Runs the function as another user; returns its result. */
-static int as_other(int (*function)(void), uid_t uid, bool namespace)
-{
-	int status;
-	pid_t pid = fork_child();
-
-	if (!pid) {
-		if (namespace)
-			become_namespace_root(uid);
-		else
-			become_user(uid);
-		_exit(function());
-	}
-	must(waitpid(pid, &status, 0));
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
-}
-
-static int open_to_read(void)
+static int open_to_read(const char *path)
 {
 	return open_error(path, O_RDONLY);
 }
 
-static int open_to_write(void)
+static int open_to_write(const char *path)
 {
 	return open_error(path, O_WRONLY);
 }
 
-static int see_directory(void)
+static int see_directory(const char *path)
 {
 	return access("/sys/kernel/debug/taskscope/.", R_OK | X_OK) ? errno : 0;
 }
 
-static int change_mode(void)
+static int change_mode(const char *path)
 {
 	return chmod(path, 0666) ? errno : 0;
 }
 
 static void test_others(void)
 {
-	ksft_test_result(as_other(open_to_read, 1000, false) == EACCES,
+	ksft_test_result(as_other(become_user, open_to_read, path) == EACCES,
 			 "%s: open for reading by another user: EACCES\n", path);
-	ksft_test_result(as_other(open_to_write, 1000, false) == EACCES,
+	ksft_test_result(as_other(become_user, open_to_write, path) == EACCES,
 			 "%s: open for writing by another user: EACCES\n", path);
-	ksft_test_result(as_other(open_to_read, 1000, true) == EACCES &&
-			 as_other(open_to_write, 1000, true) == EACCES,
+	ksft_test_result(as_other(become_namespace_root, open_to_read, path) == EACCES &&
+			 as_other(become_namespace_root, open_to_write, path) == EACCES,
 			 "%s: open by root of a user namespace: EACCES\n", path);
-	ksft_test_result(as_other(change_mode, 1000, true) == EPERM,
+	ksft_test_result(as_other(become_namespace_root, change_mode, path) == EPERM,
 			 "%s: chmod by root of a user namespace: EPERM\n",
 			 path);
 }
@@ -175,7 +154,7 @@ int main(void)
 	/* The files must refuse the calls themselves, without help of their directories. */
 	must(chmod("/sys/kernel/debug", 0755));
 	must(chmod("/sys/kernel/debug/taskscope", 0755));
-	ksft_test_result(!as_other(see_directory, 1000, true),
+	ksft_test_result(!as_other(become_namespace_root, see_directory, path),
 			 "directory: another user can list it\n");
 	for (int i = 0; i < TABLE_COUNT; i++) {
 		snprintf(path, sizeof(path), TABLES "%s", tables[i]);
@@ -183,12 +162,11 @@ int main(void)
 		test_root();
 	}
 	snprintf(path, sizeof(path), TABLES "set_pid");
-	ksft_test_result(as_other(open_to_read, 1000, true) == EACCES,
+	ksft_test_result(as_other(become_namespace_root, open_to_read, path) == EACCES,
 			 "%s: open for reading by another user: EACCES\n",
 			 path);
-	ksft_test_result(as_other(open_to_write, 1000, true) == EACCES &&
-			 as_other(open_to_write, 1000,
-				  false) == EACCES,
+	ksft_test_result(as_other(become_namespace_root, open_to_write, path) == EACCES &&
+			 as_other(become_user, open_to_write, path) == EACCES,
 				  "%s: open for writing by another user: EACCES\n", path);
 	ksft_test_result(!open_error(path, O_RDWR),
 			 "%s: open for reading and writing by root: no error\n", path);

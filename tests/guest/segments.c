@@ -22,12 +22,6 @@
 #include "segments.h"
 #include "stand.h"
 
-/* Elf64_Phdr, by the names of elf(5) without their prefix. */
-struct program_header {
-	unsigned int type, flags;
-	unsigned long offset, vaddr, paddr, filesz, memsz, align;
-};
-
 /* Several pages each, so that a segment cannot be right by accident. */
 static char data[5 * 4096] = "initialised", bss[70000];
 
@@ -112,19 +106,19 @@ static unsigned long end_of(const struct rows *table, const char *segment)
 
 static void test_program(void)
 {
-	const struct program_header *header = (const void *)getauxval(AT_PHDR);
+	const Elf64_Phdr *header = (const void *)getauxval(AT_PHDR);
 	unsigned long base = 0, filled = 0, whole = 0, page = getauxval(AT_PAGESZ);
 	struct rows *table = rows_read("segments");
 	unsigned long start, end, code = (unsigned long)test_program;
 
 	for (unsigned long i = 0; i < getauxval(AT_PHNUM); i++)
-		if (header[i].type == PT_PHDR)
-			base = (unsigned long)header - header[i].vaddr;
+		if (header[i].p_type == PT_PHDR)
+			base = (unsigned long)header - header[i].p_vaddr;
 	for (unsigned long i = 0; i < getauxval(AT_PHNUM); i++) {
-		if (header[i].type != PT_LOAD)
+		if (header[i].p_type != PT_LOAD)
 			continue;
-		filled = base + header[i].vaddr + header[i].filesz;
-		whole = base + header[i].vaddr + header[i].memsz;
+		filled = base + header[i].p_vaddr + header[i].p_filesz;
+		whole = base + header[i].p_vaddr + header[i].p_memsz;
 	}
 	start = start_of(table, "bss");
 	end = end_of(table, "bss");

@@ -435,8 +435,6 @@ static bool is_clean(unsigned long unclean)
 	return __atomic_load_n(&sleeper->unclean, __ATOMIC_SEQ_CST) == unclean;
 }
 
-#define PARAMETERS "/sys/module/run_between/parameters/"
-
 static unsigned long parameter(const char *name)
 {
 	return parameter_value("run_between", name);
@@ -537,7 +535,7 @@ static void test_keeps(const struct witness *witness, pid_t pid)
 	unsigned long stops = stops_of(witness, pid);
 	long running = 0, wrong = 0;
 
-	write_file(PARAMETERS "keeps", "Y");
+	set_parameter("run_between", "keeps", 1);
 	for (unsigned long at = 1; at <= stops; at++) {
 		struct rows *table = open_at(witness, pid, at);
 
@@ -548,7 +546,7 @@ static void test_keeps(const struct witness *witness, pid_t pid)
 		}
 		rows_free(table);
 	}
-	write_file(PARAMETERS "keeps", "N");
+	set_parameter("run_between", "keeps", 0);
 	ksft_print_msg("%lu stops: %ld times %s\n", stops, running, witness->running);
 	ksft_test_result(!wrong && running && stops > 4,
 			 "%s: thread wakes during the look at it: no %s of its new run\n",

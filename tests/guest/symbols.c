@@ -18,8 +18,6 @@
 #include "guest.h"
 #include "rows.h"
 
-#define PARAMETERS "/sys/module/hold_walk/parameters/"
-
 /* How many tasks a critical section of kframes handles. */
 #define SECTION 64
 
@@ -106,7 +104,7 @@ static enum turn take_turn(void)
 	load_module("/tests/twin_two.ko", "");
 	two = sleeper_of("twin_two");
 	second = text_of("twin_two");
-	write_file(PARAMETERS "let_go", "1");
+	set_parameter("hold_walk", "let_go", 1);
 	pthread_join(reader, NULL);
 	good = is_named(table, one, "twin_one") && is_named(table, two, "twin_two");
 	if (!good)

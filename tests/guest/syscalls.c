@@ -138,24 +138,14 @@ static bool as_proc(void)
 	return !different && users > 2 && kernels > 20;
 }
 
-static bool has(const struct rows *table, pid_t pid, const char *column, const char *value)
-{
-	size_t row = rows_find(table, pid);
-	const char *found = row < table->rows ? rows_value(table, row, column) : "no row";
-
-	if (strcmp(found, value))
-		ksft_print_msg("%d: %s is %s, and not %s\n", pid, column, found, value);
-	return !strcmp(found, value);
-}
-
 /* NR is that word, and every other value is missing. */
 static bool only(const struct rows *table, pid_t pid, const char *nr)
 {
-	bool good = has(table, pid, "NR", nr) && has(table, pid, "ABI", "-") &&
-		    has(table, pid, "CALL", "-");
+	bool good = thread_has(table, pid, "NR", nr) && thread_has(table, pid, "ABI", "-") &&
+		    thread_has(table, pid, "CALL", "-");
 
 	for (size_t i = 1; i < sizeof(values) / sizeof(*values); i++)
-		good &= has(table, pid, values[i], "-");
+		good &= thread_has(table, pid, values[i], "-");
 	return good;
 }
 
@@ -166,11 +156,11 @@ static bool known_call(const struct rows *table, pid_t pid)
 	snprintf(number, sizeof(number), "%d", SYS_futex);
 	snprintf(address, sizeof(address), "%p", word);
 	snprintf(operation, sizeof(operation), "%#x", FUTEX_WAIT_PRIVATE);
-	return has(table, pid, "NR", number) && has(table, pid, "ABI", NATIVE) &&
-	       has(table, pid, "CALL", "futex") && has(table, pid, "ARG0", address) &&
-	       has(table, pid, "ARG1", operation) && has(table, pid, "ARG2", "0x0") &&
-	       has(table, pid, "ARG3", "0x0") && has(table, pid, "ARG4", "0x5115") &&
-	       has(table, pid, "ARG5", "0x6116");
+	return thread_has(table, pid, "NR", number) && thread_has(table, pid, "ABI", NATIVE) &&
+	       thread_has(table, pid, "CALL", "futex") && thread_has(table, pid, "ARG0", address) &&
+	       thread_has(table, pid, "ARG1", operation) && thread_has(table, pid, "ARG2", "0x0") &&
+	       thread_has(table, pid, "ARG3", "0x0") && thread_has(table, pid, "ARG4", "0x5115") &&
+	       thread_has(table, pid, "ARG5", "0x6116");
 }
 
 /* The value is an address in a mapping whose line in /proc/PID/maps has the words. */
@@ -247,8 +237,8 @@ static bool names(struct call *calls, size_t count)
 		pid_t pid = calls[i].pid;
 
 		wrong += rows_number(table, rows_find(table, pid), "NR") != calls[i].number ||
-			 !has(table, pid, "ABI", calls[i].abi) ||
-			 !has(table, pid, "CALL", calls[i].name);
+			 !thread_has(table, pid, "ABI", calls[i].abi) ||
+			 !thread_has(table, pid, "CALL", calls[i].name);
 		end_child(pid);
 	}
 	rows_free(table);
@@ -306,8 +296,8 @@ static bool nameless(void)
 	wait_for_state(pid, pid, "t");
 	table = rows_read("syscalls");
 	snprintf(number, sizeof(number), "%d", NAMELESS);
-	good = has(table, pid, "NR", number) && has(table, pid, "ABI", NATIVE) &&
-	       has(table, pid, "CALL", "-");
+	good = thread_has(table, pid, "NR", number) && thread_has(table, pid, "ABI", NATIVE) &&
+	       thread_has(table, pid, "CALL", "-");
 	rows_free(table);
 	end_child(pid);
 	return good;
@@ -355,10 +345,10 @@ static bool i386_call(void)
 	wait_until(is_in_call(pid, I386_PAUSE), "the process is not blocked");
 	wait_for_state(pid, pid, "S");
 	table = rows_read("syscalls");
-	good = has(table, pid, "NR", "29") && has(table, pid, "ABI", "i386") &&
-	       has(table, pid, "CALL", "pause") && has(table, pid, "ARG0", "0x11") &&
-	       has(table, pid, "ARG1", "0x22") && has(table, pid, "ARG2", "0x33") &&
-	       has(table, pid, "ARG3", "0x44") && has(table, pid, "ARG4", "0x55");
+	good = thread_has(table, pid, "NR", "29") && thread_has(table, pid, "ABI", "i386") &&
+	       thread_has(table, pid, "CALL", "pause") && thread_has(table, pid, "ARG0", "0x11") &&
+	       thread_has(table, pid, "ARG1", "0x22") && thread_has(table, pid, "ARG2", "0x33") &&
+	       thread_has(table, pid, "ARG3", "0x44") && thread_has(table, pid, "ARG4", "0x55");
 	rows_free(table);
 	end_child(pid);
 	return good;
@@ -421,7 +411,7 @@ static bool has_switches(const struct rows *table, pid_t pid)
 	char number[30];
 
 	snprintf(number, sizeof(number), "%lu", proc_switches(pid, pid));
-	return has(table, pid, "SWITCHES", number);
+	return thread_has(table, pid, "SWITCHES", number);
 }
 
 /* The rows of the helper: MM and NOTE in threads, VALID in ustacks. */
@@ -429,9 +419,11 @@ static bool is_helper(const char *mm, const char *note, const char *valid)
 {
 	struct rows *calls = rows_read("syscalls"), *threads = rows_read("threads"),
 		    *stacks = rows_read("ustacks");
-	bool good = only(calls, helper, "-1") && has(threads, helper, "KIND", "user") &&
-		    has(threads, helper, "MM", mm) && has(threads, helper, "NOTE", note) &&
-		    has(stacks, helper, "VALID", valid) && has(stacks, helper, "SP", "-") &&
+	bool good = only(calls, helper, "-1") && thread_has(threads, helper, "KIND", "user") &&
+		    thread_has(threads, helper, "MM", mm) &&
+		    thread_has(threads, helper, "NOTE", note) &&
+		    thread_has(stacks, helper, "VALID", valid) &&
+		    thread_has(stacks, helper, "SP", "-") &&
 		    has_switches(calls, helper) && has_switches(threads, helper) &&
 		    has_switches(stacks, helper);
 
@@ -483,9 +475,11 @@ int main(void)
 			 "blocked call: SP is in the user stack\n");
 	ksft_test_result(lies_in(table, waiter, "PC", " r-xp "),
 			 "blocked call: PC is in the program's text\n");
-	ksft_test_result(has(table, stopped, "NR", "-1") && has(table, stopped, "ARG0", "-") &&
-			 has(table, stopped, "ARG5", "-") && has(table, stopped, "ABI", "-") &&
-			 has(table, stopped, "CALL", "-") &&
+	ksft_test_result(thread_has(table, stopped, "NR", "-1") &&
+			 thread_has(table, stopped, "ARG0", "-") &&
+			 thread_has(table, stopped, "ARG5", "-") &&
+			 thread_has(table, stopped, "ABI", "-") &&
+			 thread_has(table, stopped, "CALL", "-") &&
 			 lies_in(table, stopped, "SP", "[stack]") &&
 			 lies_in(table, stopped, "PC", " r-xp "),
 			 "stopped outside of a call: -1, with SP and PC\n");

@@ -15,8 +15,6 @@
 #include "guest.h"
 #include "table.h"
 
-#define PARAMETERS "/sys/module/hold_exec/parameters/"
-
 /* Set when the child may execute a program. */
 static bool *go;
 
@@ -53,14 +51,6 @@ static bool shows(const struct task_table *table, pid_t process)
 	return rows == 1 && leaders == 1;
 }
 
-static void set(const char *parameter, const char *value)
-{
-	char path[100];
-
-	snprintf(path, sizeof(path), PARAMETERS "%s", parameter);
-	write_file(path, value);
-}
-
 /*
  * A snapshot of `processes` while a thread of *pid is stopped inside execve(). The thread
  * continues after a second, which may be too early if the reader has to wait for something
@@ -72,21 +62,19 @@ static struct task_table *in_the_middle(pid_t *pid)
 
 	while (seconds() < end) {
 		struct task_table *processes;
-		char number[16];
 		bool in_time;
 
 		__atomic_store_n(go, false, __ATOMIC_SEQ_CST);
 		*pid = start_child(become_two, NULL);
-		snprintf(number, sizeof(number), "%d", *pid);
-		set("in_vain", "0");
-		set("let_go", "0");
-		set("stopped", "0");
-		set("pid", number);
+		set_parameter("hold_exec", "in_vain", 0);
+		set_parameter("hold_exec", "let_go", 0);
+		set_parameter("hold_exec", "stopped", 0);
+		set_parameter("hold_exec", "pid", *pid);
 		__atomic_store_n(go, true, __ATOMIC_SEQ_CST);
 		wait_until(parameter_is_set("hold_exec", "stopped"), "no thread takes over");
 		processes = table_read("processes");
 		in_time = !parameter_is_set("hold_exec", "in_vain");
-		set("let_go", "1");
+		set_parameter("hold_exec", "let_go", 1);
 		if (in_time)
 			return processes;
 		table_free(processes);

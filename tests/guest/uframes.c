@@ -592,7 +592,7 @@ static void test_replaced_mapping(void)
 	child = start_child(read_two_frames, &output[1]);
 	wait_until(parameter_value("lock_mapping", "locks") >= 4, "the open does not get so far");
 	must(mmap(one, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0));
-	write_file("/sys/module/lock_mapping/parameters/go", "1");
+	set_parameter("lock_mapping", "go", 1);
 	must(read(output[0], text, sizeof(text)));
 	if (strcmp(text, "/tmp/one+0x10 /tmp/other+0x10"))
 		ksft_print_msg("%s\n", text);

@@ -4,7 +4,6 @@
  * /proc/PID/maps has it, and the limits. Exactly the threads with a user space have a row.
  */
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,8 +18,10 @@
 
 #include <kselftest.h>
 
+#include "capabilities.h"
 #include "guest.h"
 #include "rows.h"
+#include "spinner.h"
 #include "stand.h"
 
 #define PAGE 4096ul
@@ -36,18 +37,6 @@ static unsigned long hexadecimal(const struct rows *table, size_t row, const cha
 	return *end ? 0 : value;
 }
 
-static bool shows(const struct rows *table, size_t row, const char *column, const char *value)
-{
-	if (row == table->rows) {
-		ksft_print_msg("no row\n");
-		return false;
-	}
-	if (!strcmp(rows_value(table, row, column), value))
-		return true;
-	ksft_print_msg("%s: %s and not %s\n", column, rows_value(table, row, column), value);
-	return false;
-}
-
 /* The row has this stack pointer, and the mapping that /proc shows for it. */
 static bool stands_at(const struct rows *table, pid_t tgid, pid_t pid, unsigned long sp)
 {
@@ -55,7 +44,7 @@ static bool stands_at(const struct rows *table, pid_t tgid, pid_t pid, unsigned 
 	struct mapping mapping;
 	bool good;
 
-	if (!shows(table, row, "VALID", "ok") || !proc_mapping(tgid, sp, &mapping))
+	if (!row_has(table, row, "VALID", "ok") || !proc_mapping(tgid, sp, &mapping))
 		return false;
 	good = rows_number(table, row, "TGID") == tgid && hexadecimal(table, row, "SP") == sp &&
 	       hexadecimal(table, row, "START") == mapping.start &&
@@ -82,7 +71,7 @@ static char *map(size_t size, void *at)
 
 /* Shared with children: whether they sleep, and which thread does. */
 static struct shared {
-	unsigned long sp, turns;
+	unsigned long sp;
 	int there;
 	atomic_int tid;
 } *shared;
@@ -154,15 +143,15 @@ static void test_threads(void)
 			 "two threads in one mapping: both as in /proc\n");
 	ksft_test_result(stands_at(table, getpid(), hole, (unsigned long)low + 9 * PAGE + 32),
 			 "stack without read access: as in /proc\n");
-	ksft_test_result(shows(table, rows_find(table, nowhere), "VALID", "unmapped") &&
-			 shows(table, rows_find(table, nowhere), "SP", "00001000") &&
-			 shows(table, rows_find(table, nowhere), "START", "-") &&
-			 shows(table, rows_find(table, nowhere), "END", "-") &&
-			 shows(table, rows_find(table, nowhere), "SIZE", "-") &&
-			 shows(table, rows_find(table, nowhere), "USED", "-"),
+	ksft_test_result(thread_has(table, nowhere, "VALID", "unmapped") &&
+			 thread_has(table, nowhere, "SP", "00001000") &&
+			 thread_has(table, nowhere, "START", "-") &&
+			 thread_has(table, nowhere, "END", "-") &&
+			 thread_has(table, nowhere, "SIZE", "-") &&
+			 thread_has(table, nowhere, "USED", "-"),
 			 "SP in unmapped memory: unmapped\n");
-	ksft_test_result(shows(table, rows_find(table, kernel), "VALID", "unmapped") &&
-			 shows(table, rows_find(table, kernel), "SP", "fffffffffffff000"),
+	ksft_test_result(thread_has(table, kernel, "VALID", "unmapped") &&
+			 thread_has(table, kernel, "SP", "fffffffffffff000"),
 			 "SP in the kernel: unmapped\n");
 	rows_free(table);
 }
@@ -220,8 +209,8 @@ static bool limits_are(const struct rows *table, pid_t pid)
 	if (!at || sscanf(at, "Max stack size %31s %31s", soft, hard) != 2)
 		die("limits");
 	free(text);
-	return shows(table, rows_find(table, pid), "RLIM_CUR", soft) &&
-	       shows(table, rows_find(table, pid), "RLIM_MAX", hard);
+	return thread_has(table, pid, "RLIM_CUR", soft) &&
+	       thread_has(table, pid, "RLIM_MAX", hard);
 }
 
 static void set_limit(void *limit)
@@ -291,7 +280,7 @@ static void test_sharing(void)
 	wait_for_sleep(shared->tid, shared->tid, "S");
 	table = rows_read("ustacks");
 	row = rows_find(table, pid);
-	ksft_test_result(shows(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
+	ksft_test_result(row_has(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
 			 "process that waits in vfork(): ok\n");
 	ksft_test_result(stands_at(table, shared->tid, shared->tid,
 				   (unsigned long)clone_stack + 8 * PAGE),
@@ -299,42 +288,6 @@ static void test_sharing(void)
 	kill(shared->tid, SIGKILL);
 	rows_free(table);
 	must(waitpid(pid, NULL, 0));
-}
-
-static void spin(void *unused)
-{
-	for (;;)
-		__atomic_fetch_add(&shared->turns, 1, __ATOMIC_RELAXED);
-}
-
-static unsigned long turns(void)
-{
-	return __atomic_load_n(&shared->turns, __ATOMIC_RELAXED);
-}
-
-/*
- * A table that was read while the process was on a CPU all the time: it ran after its
- * context switches were counted, and the count is the same after the read.
- */
-static struct rows *read_while_running(pid_t pid)
-{
-	struct proc_thread before, after;
-	unsigned long turn;
-	struct rows *table;
-
-	for (time_t end = seconds() + WAIT_LIMIT; seconds() <= end; rows_free(table)) {
-		if (!proc_thread(pid, pid, &before))
-			die("the spinner is gone");
-		turn = turns();
-		wait_until(turns() != turn, "the spinner does not run");
-		table = rows_read("ustacks");
-		if (!proc_thread(pid, pid, &after))
-			die("the spinner is gone");
-		if (after.switches == before.switches)
-			return table;
-	}
-	errno = 0;
-	die("the spinner is always interrupted");
 }
 
 static void end_first_thread(void *unused)
@@ -345,17 +298,17 @@ static void end_first_thread(void *unused)
 
 static void test_others(void)
 {
-	pid_t spinner = start_child(spin, NULL), leaderless, zombie, kernel;
+	pid_t spinner = start_spinner(), leaderless, zombie, kernel;
 	struct rows *table;
 	size_t row;
 
-	table = read_while_running(spinner);
+	table = read_beside_spinner(spinner, "ustacks");
 	row = rows_find(table, spinner);
-	ksft_test_result(shows(table, row, "VALID", "on-cpu") && shows(table, row, "SP", "-") &&
-			 shows(table, row, "START", "-") && shows(table, row, "USED", "-") &&
+	ksft_test_result(row_has(table, row, "VALID", "on-cpu") && row_has(table, row, "SP", "-") &&
+			 row_has(table, row, "START", "-") && row_has(table, row, "USED", "-") &&
 			 limits_are(table, spinner), "running thread: on-cpu\n");
 	row = rows_find(table, getpid());
-	ksft_test_result(shows(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
+	ksft_test_result(row_has(table, row, "VALID", "ok") && rows_number(table, row, "USED") > 0,
 			 "reader: ok, USED above 0\n");
 	rows_free(table);
 	end_child(spinner);
@@ -364,11 +317,11 @@ static void test_others(void)
 	zombie = start_zombie();
 	wait_for_state(leaderless, leaderless, "Z");
 	table = rows_read("ustacks");
-	ksft_test_result(shows(table, rows_find(table, zombie), "VALID", "no-mm") &&
-			 shows(table, rows_find(table, zombie), "SP", "-") &&
-			 shows(table, rows_find(table, zombie), "END", "-"), "zombie: no-mm\n");
-	ksft_test_result(shows(table, rows_find(table, leaderless), "VALID", "no-mm") &&
-			 shows(table, rows_find(table, shared->tid), "VALID", "ok"),
+	ksft_test_result(thread_has(table, zombie, "VALID", "no-mm") &&
+			 thread_has(table, zombie, "SP", "-") &&
+			 thread_has(table, zombie, "END", "-"), "zombie: no-mm\n");
+	ksft_test_result(thread_has(table, leaderless, "VALID", "no-mm") &&
+			 thread_has(table, shared->tid, "VALID", "ok"),
 			 "first thread dead: no-mm; its other thread: ok\n");
 	/* kthreadd */
 	kernel = 2;
@@ -530,11 +483,11 @@ static void test_lock(void)
 				 "%s: locks held: the open returns, the summary says 'cut short'\n",
 				 tables[i]);
 		if (!i)
-			ksft_test_result(shows(table, row, "VALID", "locked") &&
-					 shows(table, row, "SP", "-") && limits_are(table, pid) &&
+			ksft_test_result(row_has(table, row, "VALID", "locked") &&
+					 row_has(table, row, "SP", "-") && limits_are(table, pid) &&
 					 rows_number(table, row, "SWITCHES") ==
 					 (long)proc_switches(pid, pid) &&
-					 shows(table, rows_find(table, getpid()), "VALID", "ok"),
+					 thread_has(table, getpid(), "VALID", "ok"),
 					 "ustacks: locks held: that row is locked, SWITCHES as in /proc, others ok\n");
 		rows_free(table);
 	}
@@ -549,13 +502,9 @@ static void test_lock(void)
 static void lose_capability(void *result)
 {
 	static const char * const tables[] = { "ustacks", "uframes", "segments" };
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
 	int refused = 0;
 
-	must(syscall(SYS_capget, &header, data));
-	data[0].effective &= ~(1u << CAP_SYS_PTRACE);
-	must(syscall(SYS_capset, &header, data));
+	drop_capability(CAP_SYS_PTRACE);
 	for (int i = 0; i < 3; i++) {
 		char path[64];
 

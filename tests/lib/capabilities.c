@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "capabilities.h"
 #include "guest.h"
@@ -47,4 +48,17 @@ void become_namespace_root(uid_t uid)
 	write_file("/proc/self/uid_map", map);
 	if (getuid())
 		die("no root in the namespace");
+}
+
+int as_other(void (*become)(uid_t uid), int (*call)(const char *path), const char *path)
+{
+	pid_t pid = fork_child();
+	int status;
+
+	if (!pid) {
+		become(1000);
+		_exit(call(path));
+	}
+	status = wait_for(pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }

@@ -17,4 +17,10 @@ void become_user(uid_t uid);
 /* The same (0: stays root), and then root of a new user namespace that maps that user. */
 void become_namespace_root(uid_t uid);
 
+/*
+ * The exit status of a child that becomes user 1000 by one of these two functions, and returns
+ * call(path); 255 if the child is killed.
+ */
+int as_other(void (*become)(uid_t uid), int (*call)(const char *path), const char *path);
+
 #endif /* _CAPABILITIES_H */

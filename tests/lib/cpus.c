@@ -8,8 +8,6 @@
 #include "cpus.h"
 #include "guest.h"
 
-#define SPIN "/sys/module/spin/parameters/"
-
 struct cpu_rows cpus_rows(const struct rows *table, int cpu)
 {
 	struct cpu_rows rows = { table->rows, 0 };
@@ -109,34 +107,25 @@ bool cpus_whole(const struct rows *table)
 	return good;
 }
 
-pid_t load_spin(int cpu, const char *how, int limit)
+pid_t load_spin(int cpu, int limit, const char *how)
 {
 	char parameters[60];
 
-	snprintf(parameters, sizeof(parameters), "cpu=%d how=%s limit=%d", cpu, how, limit);
-	load_module("/tests/spin.ko", parameters);
-	return thread_named("spin");
-}
-
-pid_t load_deep_spin(int cpu, int levels)
-{
-	char parameters[60];
-
-	snprintf(parameters, sizeof(parameters), "cpu=%d levels=%d limit=30", cpu, levels);
+	snprintf(parameters, sizeof(parameters), "cpu=%d limit=%d %s", cpu, limit, how);
 	load_module("/tests/spin.ko", parameters);
 	return thread_named("spin");
 }
 
 void start_spin(void)
 {
-	write_file(SPIN "go", "1");
-	wait_until(parameter_is_set("spin", "spins"), "nothing spins");
+	set_parameter("spin", "go", 1);
+	wait_until(parameter_is_set("spin", "spins"), "the module spin has not started");
 }
 
 void stop_spin(void)
 {
-	write_file(SPIN "stop", "1");
-	wait_until(parameter_is_set("spin", "ended"), "it spins still");
+	set_parameter("spin", "stop", 1);
+	wait_until(parameter_is_set("spin", "ended"), "the module spin has not stopped");
 }
 
 void unload_spin(void)
@@ -161,7 +150,7 @@ int beside_disabled_interrupts(int cpu, int (*body)(void))
 	int result;
 
 	stay_on(0);
-	load_spin(cpu, "disabled", 30);
+	load_spin(cpu, 30, "how=disabled");
 	beside = body;
 	result = in_child(run_beside);
 	unload_spin();

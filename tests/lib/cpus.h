@@ -32,12 +32,11 @@ size_t cpus_said(const struct rows *table, const char *words);
 bool cpus_whole(const struct rows *table);
 
 /*
- * Loads spin.ko for a CPU; nothing spins yet, and later for `limit` seconds at most. The PID of its
- * thread.
+ * Loads spin.ko for a CPU. Its thread does not spin before start_spin(), and then for `limit`
+ * seconds at most. `how` is one of the module's other parameters: "how=..." or "levels=...".
+ * Returns the PID of the thread.
  */
-pid_t load_spin(int cpu, const char *how, int limit);
-/* The same, with that number of calls of spin_descend() above spin_enabled(). */
-pid_t load_deep_spin(int cpu, int levels);
+pid_t load_spin(int cpu, int limit, const char *how);
 /* Begins to spin, and waits until it spins. */
 void start_spin(void);
 /* Ends it, and waits for that. */

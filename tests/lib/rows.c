@@ -169,6 +169,28 @@ size_t rows_find(const struct rows *table, pid_t pid)
 	return row;
 }
 
+bool row_has(const struct rows *table, size_t row, const char *column, const char *value)
+{
+	if (row >= table->rows)
+		ksft_print_msg("there is no row for %s %s\n", column, value);
+	else if (strcmp(rows_value(table, row, column), value))
+		ksft_print_msg("%d: %s is %s, and not %s\n", table->pid[row], column,
+			       rows_value(table, row, column), value);
+	else
+		return true;
+	return false;
+}
+
+bool thread_has(const struct rows *table, pid_t pid, const char *column, const char *value)
+{
+	size_t row = rows_find(table, pid);
+
+	if (row < table->rows)
+		return row_has(table, row, column, value);
+	ksft_print_msg("%d has no row\n", pid);
+	return false;
+}
+
 bool is_address(const char *text)
 {
 	return strspn(text, "0123456789abcdef") == 16 && !text[16];

@@ -41,6 +41,10 @@ const char *rows_value(const struct rows *table, size_t row, const char *column)
 long rows_number(const struct rows *table, size_t row, const char *column);
 /* The index of the first row of a thread; table->rows if it has none. */
 size_t rows_find(const struct rows *table, pid_t pid);
+/* Whether there is such a row, with this value in a column. If not, prints what is wrong. */
+bool row_has(const struct rows *table, size_t row, const char *column, const char *value);
+/* The same for the first row of a thread. */
+bool thread_has(const struct rows *table, pid_t pid, const char *column, const char *value);
 
 /* Whether the text is 16 hexadecimal digits. */
 bool is_address(const char *text);

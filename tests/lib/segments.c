@@ -14,12 +14,6 @@
 /* The size of the ELF header of a 64-bit program. The program headers follow it. */
 #define FILE_HEADER 64
 
-/* Elf64_Phdr, with the names of elf(5) without their prefix. */
-struct program_header {
-	unsigned int type, flags;
-	unsigned long offset, vaddr, paddr, filesz, memsz, align;
-};
-
 const char *const segment_names[SEGMENTS] = {
 	"text", "data", "bss", "heap", "mmap", "stack", "args", "env", "vdso",
 };
@@ -97,7 +91,7 @@ static unsigned long proc_auxiliary(pid_t pid, unsigned long type)
 struct range proc_image(pid_t pid)
 {
 	unsigned long at = proc_auxiliary(pid, AT_PHDR), count = proc_auxiliary(pid, AT_PHNUM);
-	struct program_header header[32];
+	Elf64_Phdr header[32];
 	struct range image = { 0 };
 	unsigned long bias = 0;
 	char path[64];
@@ -112,13 +106,13 @@ struct range proc_image(pid_t pid)
 	if (memory >= 0)
 		close(memory);
 	for (unsigned long i = 0; i < count; i++)
-		if (header[i].type == PT_LOAD && header[i].offset <= FILE_HEADER &&
-		    header[i].offset + header[i].filesz > FILE_HEADER)
-			bias = at - (header[i].vaddr + FILE_HEADER - header[i].offset);
+		if (header[i].p_type == PT_LOAD && header[i].p_offset <= FILE_HEADER &&
+		    header[i].p_offset + header[i].p_filesz > FILE_HEADER)
+			bias = at - (header[i].p_vaddr + FILE_HEADER - header[i].p_offset);
 	for (unsigned long i = 0; i < count; i++) {
-		unsigned long low = bias + header[i].vaddr, high = low + header[i].memsz;
+		unsigned long low = bias + header[i].p_vaddr, high = low + header[i].p_memsz;
 
-		if (header[i].type != PT_LOAD)
+		if (header[i].p_type != PT_LOAD)
 			continue;
 		if (!image.high || low < image.low)
 			image.low = low & -PAGE;

@@ -110,7 +110,7 @@ pid_t start_borrower(void)
 
 pid_t start_helper(const char *program)
 {
-	char parameters[100] = "", *text;
+	char parameters[100] = "";
 	pid_t pid;
 
 	if (program) {
@@ -118,9 +118,7 @@ pid_t start_helper(const char *program)
 		snprintf(parameters, sizeof(parameters), "program=%s", program);
 	}
 	load_module("/tests/hold_helper.ko", parameters);
-	text = slurp("/sys/module/hold_helper/parameters/pid", NULL);
-	pid = atoi(text);
-	free(text);
+	pid = parameter_value("hold_helper", "pid");
 	wait_for_state(pid, pid, "I");
 	return pid;
 }
