@@ -128,17 +128,25 @@ long slower(void);
 long patience(void);
 /*
  * Waits until the condition is true, which is checked at growing intervals, for WAIT_LIMIT
- * seconds at most; then dies with the message. For a state that the test needs, never for a
- * result.
+ * seconds at most. Whether it came true: a test result.
  */
 #define WAIT_LIMIT (30 * patience())
-#define wait_until(condition, ...) do {				\
+#define comes_true(condition) ({				\
 	time_t _end = seconds() + WAIT_LIMIT;			\
-	for (useconds_t _nap = 50; !(condition); _nap *= 2) {	\
+	useconds_t _nap = 50;					\
+	bool _true;						\
+								\
+	while (!(_true = (condition)) && seconds() <= _end) {	\
+		usleep(_nap);					\
+		_nap = _nap < 500 ? 2 * _nap : 1000;		\
+	}							\
+	_true;						\
+})
+/* The same for a state that the test needs, never for a result: dies with the message. */
+#define wait_until(condition, ...) do {				\
+	if (!comes_true(condition)) {				\
 		errno = 0;					\
-		if (seconds() > _end)				\
-			die(__VA_ARGS__);			\
-		usleep(_nap < 1000 ? _nap : (_nap = 1000));	\
+		die(__VA_ARGS__);				\
 	}							\
 } while (0)
 time_t seconds(void);
