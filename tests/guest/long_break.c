@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A walk lets other threads run after 1,024 tasks. A test module stops it there, between
- * tasks that then die, as do tasks after them. The memory of the dead is reused, and a
- * process that the walk has seen to its end starts new threads. Then the walk goes on and
- * must find its position. churn.c does the same at random moments, for shorter times. Or the leader
- * of a process at the break is replaced, and not yet released.
+ * A walk over the task list leaves its RCU read-side critical section after 1,024 tasks, and goes
+ * on in another one. A test module stops it in between. The task at which it stopped dies, and so do
+ * tasks before and after it. The memory of the dead is reused, and a process that the walk has seen
+ * to its end starts new threads. Then the walk goes on and must find its position. churn.c does the
+ * same at random moments, for shorter times. Or the walk stops in a process whose leader is then
+ * replaced, and not yet released.
  *
  * A process that starts threads all the time cannot keep the walk going: the walk does not follow
  * them.
@@ -21,7 +22,8 @@
 #include "guest.h"
 #include "table.h"
 
-#define BREAK 1024
+/* The tasks of a critical section. */
+#define SECTION 1024
 #define EARLY 5
 #define VICTIMS 40
 #define MARKERS 20
@@ -81,7 +83,7 @@ static int threads_of(pid_t process)
 	return proc_thread(process, process, &thread) ? thread.threads : 0;
 }
 
-/* Starts so many threads that the break falls into the middle of the later victims. */
+/* Starts so many threads that the section ends in the middle of the later victims. */
 static struct crowd fill(void)
 {
 	struct task_table *table = table_read("threads");
@@ -89,7 +91,7 @@ static struct crowd fill(void)
 
 	table_free(table);
 	/* The crowd has a leader too, and so may the victims. */
-	return start_crowd(BREAK - rows - 2 - VICTIMS / 2);
+	return start_crowd(SECTION - rows - 2 - VICTIMS / 2);
 }
 
 static void *read_threads(void *table)
@@ -99,7 +101,7 @@ static void *read_threads(void *table)
 }
 
 /* Reads `threads`, and calls change(argument) while the walk is stopped. */
-static struct task_table *read_with_break(void (*change)(void *), void *argument)
+static struct task_table *read_in_two_sections(void (*change)(void *), void *argument)
 {
 	struct task_table *table;
 	pthread_t reader;
@@ -115,10 +117,11 @@ static struct task_table *read_with_break(void (*change)(void *), void *argument
 	return table;
 }
 
-/* The memory of dead tasks is freed after a grace period, and new tasks get it. */
+/* The memory of dead tasks is freed by callbacks of RCU, and new tasks get it. */
 static void reuse_memory(void)
 {
-	usleep(200000 * slower());
+	load_module("/tests/run_callbacks.ko", "");
+	must(unload_module("run_callbacks") ? -1 : 0);
 	for (int i = 0; i < NEWBORN; i++)
 		if (!fork_child())
 			for (;;)
@@ -145,7 +148,7 @@ static bool right(const struct task_table *table, const struct crowd *crowd)
 	return !*table->problem && !twice && markers == MARKERS && others == crowd->count;
 }
 
-static bool has_break_among(const struct task_table *table, pid_t before, pid_t after)
+static bool has_stopped_among(const struct task_table *table, pid_t before, pid_t after)
 {
 	bool was = table_find(table, before), is = table_find(table, after);
 
@@ -173,11 +176,11 @@ static void test_processes(void)
 		victim[i] = start_child(NULL, NULL);
 	for (int i = 0; i < MARKERS; i++)
 		marker[i] = start_child(NULL, NULL);
-	table = read_with_break(kill_processes, victim);
-	ksft_test_result(has_break_among(table, victim[0], victim[VICTIMS - 1]),
-			 "processes die at the break: the walk stopped among them\n");
+	table = read_in_two_sections(kill_processes, victim);
+	ksft_test_result(has_stopped_among(table, victim[0], victim[VICTIMS - 1]),
+			 "processes die between two sections of the walk: it stopped among them\n");
 	ksft_test_result(right(table, &crowd),
-			 "processes die at the break: all other threads are there once\n");
+			 "processes die between two sections of the walk: all other threads are there once\n");
 	table_free(table);
 	for (int i = 0; i < MARKERS; i++)
 		end_child(marker[i]);
@@ -220,11 +223,11 @@ static void test_threads(void)
 	free(thread);
 	if (found != EARLY + VICTIMS + MARKERS)
 		die("%d threads", found);
-	table = read_with_break(kill_threads, &process);
-	ksft_test_result(has_break_among(table, victim[0], victim[1]),
-			 "threads die at the break: the walk stopped among them\n");
+	table = read_in_two_sections(kill_threads, &process);
+	ksft_test_result(has_stopped_among(table, victim[0], victim[1]),
+			 "threads die between two sections of the walk: it stopped among them\n");
 	ksft_test_result(right(table, &crowd),
-			 "threads die at the break: all other threads are there once\n");
+			 "threads die between two sections of the walk: all other threads are there once\n");
 	table_free(table);
 	end_child(process);
 	end_child(crowd.pid);
@@ -283,15 +286,15 @@ static void test_takeover(void)
 		takeover.doomed[i] = start_child(NULL, NULL);
 	for (int i = 0; i < MARKERS; i++)
 		marker[i] = start_child(NULL, NULL);
-	table = read_with_break(take_over, &takeover);
+	table = read_in_two_sections(take_over, &takeover);
 	must(unload_module("hold_release") ? -1 : 0);
 	for (size_t i = 0; i < table->rows; i++)
 		rows += table->row[i].tgid == takeover.process;
 	ksft_print_msg("%d rows of the process\n", rows);
 	ksft_test_result(rows > 2 && rows < VICTIMS,
-			 "a thread replaces its leader at the break: the walk stopped among them\n");
+			 "leader replaced between two sections of the walk: it stopped among the threads\n");
 	ksft_test_result(right(table, &crowd),
-			 "a thread replaces its leader at the break: all others are there once\n");
+			 "leader replaced between two sections of the walk: all others are there once\n");
 	table_free(table);
 	for (int i = 0; i < MARKERS; i++)
 		end_child(marker[i]);
@@ -303,7 +306,7 @@ static void start_many(void *unused)
 {
 	while (!__atomic_load_n(&shared->breed, __ATOMIC_SEQ_CST))
 		usleep(1000);
-	for (int i = 0; i < 2 * BREAK; i++)
+	for (int i = 0; i < 2 * SECTION; i++)
 		start_thread(pause_for_ever);
 	__atomic_store_n(&shared->born, 1, __ATOMIC_SEQ_CST);
 }
@@ -316,7 +319,7 @@ static void let_start(void *unused)
 
 static void test_newborn(void)
 {
-	struct crowd crowd = start_crowd(BREAK);
+	struct crowd crowd = start_crowd(SECTION);
 	struct task_table *table;
 	pid_t process;
 	int rows = 0;
@@ -324,13 +327,13 @@ static void test_newborn(void)
 	shared->born = 0;
 	shared->breed = false;
 	process = start_child(start_many, NULL);
-	table = read_with_break(let_start, NULL);
+	table = read_in_two_sections(let_start, NULL);
 	for (size_t i = 0; i < table->rows; i++)
 		rows += table->row[i].tgid == process;
 	ksft_print_msg("%d rows of the process\n", rows);
-	ksft_test_result(rows >= 1 && rows <= BREAK,
-			 "%d threads are born at the break: one more section, and most are left out\n",
-			 2 * BREAK);
+	ksft_test_result(rows >= 1 && rows <= SECTION,
+			 "%d threads start between two sections of the walk: one more section, most left out\n",
+			 2 * SECTION);
 	table_free(table);
 	end_child(process);
 	end_child(crowd.pid);
