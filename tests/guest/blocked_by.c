@@ -212,7 +212,7 @@ int main(void)
 			 "threads that wait for an rw-semaphore: reader or writer, and its PID\n");
 	ksft_test_result(are_right(table, "[forged", is_known ? FORGED : 0),
 			 "no lock, or a holder that is no thread: no PID\n");
-	ksft_test_result(!malformed(table), "every row: a lock, or none\n");
+	ksft_test_result(!malformed(table), "every row: BLOCKED_BY has a documented form\n");
 	ksft_test_result(is_known != !!strstr(table->summary, "\n# BLOCKED_BY is not known: "),
 			 "summary: whether the kernel records locks\n");
 	rows_free(table);

@@ -388,8 +388,10 @@ static unsigned long items_of_an_interrupted_open(int cpu)
 
 /*
  * How many work items begin on a busy CPU after a signal has ended the open that has queued them
- * there. The hog leaves the CPU as soon as the open has returned. The open queues the items
- * although its thread does not run, 100 ms later, and waits for both.
+ * there. The module lose_wakeup keeps the kernel thread of the open from running. The open waits
+ * 100 ms for that thread and then queues the items all the same. After 200 ms, when the signal
+ * comes, it waits for the thread and for the busy CPU. The hog leaves the CPU as soon as the open
+ * has returned.
  */
 static unsigned long items_after_an_interrupted_open(int cpu, int other, pid_t hog)
 {
@@ -464,16 +466,19 @@ int main(void)
 	*answered = 0;
 
 	ksft_test_result(storm(opens, cpu, rounds("CHANGES", 4, 12), &changes),
-			 "%ld+ opens by %d readers, %ld hotplugs: every table is right\n", opens,
-			 READERS, changes / 2);
+			 "hotplug beside opens by %d readers: every table is right\n", READERS);
+	ksft_print_msg("%ld opens or more, %ld times offline and online, all CPUs answer in %ld\n",
+		       opens, changes / 2, *answered);
 	ksft_test_result(*answered > opens / 2,
-			 "hotplug: every CPU answered in %ld opens\n", *answered);
+			 "hotplug beside %ld opens or more: every CPU answers in half of them\n",
+			 opens);
 	table = contexts_read();
 	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
 			 "after the hotplug: every CPU answers\n");
 	contexts_free(table);
 	interrupted = interrupted_opens(opens);
-	ksft_test_result(interrupted > 0, "signals end %ld opens of %ld\n", interrupted, opens);
+	ksft_print_msg("signals end %ld opens of %ld\n", interrupted, opens);
+	ksft_test_result(interrupted > 0, "interrupted opens: at least one fails with EINTR\n");
 	ksft_test_result(comes_true(no_thread_left()), "interrupted opens: no thread is left\n");
 	if (online < 2) {
 		for (int i = 0; i < 14; i++)
@@ -488,9 +493,9 @@ int main(void)
 	second = start_second_open(cpus[0]);
 	table = contexts_read();
 	second_answers = wait_for(second) == 0;
+	ksft_print_msg("%zu lines say 'did not answer'\n", contexts_said(table, "did not answer"));
 	ksft_test_result(whole(table) && contexts_said(table, "did not answer"),
-			 "busy CPU: the summary says that it did not answer, %zu lines\n",
-			 contexts_said(table, "did not answer"));
+			 "busy CPU: the summary says that it did not answer\n");
 	/* The contexts of that CPU, and the IPI that it should send to the next one. */
 	snprintf(words, sizeof(words), "on processor %d did not answer within 1000 ms", cpu);
 	silent = contexts_said(table, words);
@@ -517,8 +522,9 @@ int main(void)
 	load_module("/tests/lose_wakeup.ko", "of=taskscope_probe");
 	load_taskscope("");
 	items = items_after_an_interrupted_open(cpu, cpus[0], pid);
-	ksft_test_result(!items, "busy CPU, the open is interrupted: %lu items begin there later\n",
-			 items);
+	ksft_print_msg("%lu work items begin on the busy CPU\n", items);
+	ksft_test_result(!items,
+			 "busy CPU, the open is interrupted: no work item begins there later\n");
 	wait_until(no_thread_left(), "a thread is left");
 	ksft_test_result(parameter_value("lose_wakeup", "lost"),
 			 "thread that has not run yet, the open is interrupted: it ends\n");
@@ -543,8 +549,8 @@ int main(void)
 			 "CPU given back: every CPU answers\n");
 	contexts_free(table);
 	items = items_of_an_interrupted_open(cpu);
+	ksft_print_msg("%lu work items begin\n", items);
 	ksft_test_result(items == 1,
-			 "open interrupted before its work: no item begins on a CPU, %lu in all\n",
-			 items);
+			 "open interrupted before its work: only its first work item begins\n");
 	ksft_finished();
 }

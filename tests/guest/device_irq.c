@@ -523,7 +523,7 @@ int main(void)
 	must(unload_module("raise_irq") ? -1 : 0);
 	load_module("/tests/raise_irq.ko", "");
 	ksft_test_result(outlives(), "interrupt freed: the row stays\n");
-	ksft_test_result(freed_name(), "name freed too early: no harm\n");
+	ksft_test_result(freed_name(), "interrupt whose name was freed: `contexts` can be read\n");
 	if (online > 1)
 		ksft_test_result(good_offline(cpus[online - 1]),
 				 "CPU offline and online: its row goes and comes again\n");

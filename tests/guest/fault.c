@@ -66,7 +66,7 @@ int main(void)
 	ksft_print_msg("%lx-%lx %s %s\n", mapping.start, mapping.end, mapping.access, mapping.name);
 	ksft_test_result(seen && mapping.start == place && mapping.end == place + 4096 &&
 			 !strcmp(mapping.access, "r--p") && place > (unsigned long)sbrk(0),
-			 "during the open: a page of its own, where the kernel maps, to read\n");
+			 "during the open: one read-only private page above the heap\n");
 	ksft_test_result(!in_child(child_has_it),
 			 "process forks during the open: the child has no such mapping\n");
 	set_parameter("hold_unmap", "let_go", 1);

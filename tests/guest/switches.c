@@ -482,11 +482,11 @@ static void test_turns(const char *name, const struct witness *witness, pid_t pi
 		       stops, found[RIGHT], found[WRONG], found[NOTHING]);
 	if (witness)
 		ksft_test_result(!found[WRONG] && found[RIGHT] > 2 && stops > 4,
-				 "%s: thread runs during the look at it: the count of its %s\n",
+				 "%s: thread runs while its row is read: SWITCHES and %s are of one sleep\n",
 				 name, witness->column);
 	else
 		ksft_test_result(!found[WRONG] && found[RIGHT] > 2 && stops > 1,
-				 "%s: thread runs during the look at it: no count newer than its name\n",
+				 "%s: thread runs while its row is read: SWITCHES is not newer than COMM\n",
 				 name);
 }
 
@@ -549,8 +549,8 @@ static void test_keeps(const struct witness *witness, pid_t pid)
 	set_parameter("run_between", "keeps", 0);
 	ksft_print_msg("%lu stops: %ld times %s\n", stops, running, witness->running);
 	ksft_test_result(!wrong && running && stops > 4,
-			 "%s: thread wakes during the look at it: no %s of its new run\n",
-			 witness->table, witness->column);
+			 "%s: thread wakes while its row is read, and still runs: %s, or %s of its sleep\n",
+			 witness->table, witness->running, witness->column);
 }
 
 /* The workers that may run on any CPU; one of them reads the stacks for `uframes`. */

@@ -884,7 +884,7 @@ int main(int argc, char **argv)
 	ksft_test_result(!wrong_addresses(raw, true),
 			 "raw_pointers=1: the addresses of the tasks\n");
 	ksft_test_result(common_addresses(raw, threads, false) >= animals,
-			 "raw_pointers=1: not the hashes\n");
+			 "raw_pointers=1: each address differs from its hash\n");
 
 	ksft_finished();
 }
