@@ -4,7 +4,7 @@
  * list, each snapshot must show the tasks that stay, the markers, exactly once and in the
  * order of the list.
  *
- * The module holds its lock for 1,024 tasks, releases it and then resumes at its position
+ * The walk holds the RCU read lock for 1,024 tasks, releases it and then resumes at its position
  * in the list. To remove that position as often as possible, most tasks die near rows
  * 1,024 and 2,048: processes at the end of the list (`tail`), processes that are killed
  * there (`victims`), and threads of processes in the middle of the list (`threads`).
@@ -356,7 +356,7 @@ static void test_threads(int count)
 }
 
 /*
- * To release its lock, the walk takes a reference to a task. If it did not put the
+ * Before the walk releases the RCU read lock, it takes a reference to a task. If it did not put the
  * reference, every snapshot would leave a task_struct behind.
  */
 static void test_references(long before, long snapshots)

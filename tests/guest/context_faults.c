@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * An open of `contexts` works in work items, too. The allocations of those fail, one after the
- * other: the open fails with ENOMEM, or shows all that it shows without, and of an interrupt that
- * cannot be made it says so. (In `faults` the allocations of the reader fail.)
+ * other. The open may fail with ENOMEM. An open that succeeds must show the same rows as without
+ * the fault. If an interrupt cannot be made, the summary says so. (In `faults` the allocations of
+ * the reader fail.)
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -136,7 +136,7 @@ static void test_pread(void)
 	ksft_test_result(!wrong, "pread near page boundaries: the text at that offset\n");
 	for (int i = -8; i <= 8; i++)
 		wrong += !same_at(size + i, 20);
-	ksft_test_result(!wrong && !same_at(size + 1, 1) == false,
+	ksft_test_result(!wrong && same_at(size + 1, 1),
 			 "pread near the end: the text, and nothing after it\n");
 	ksft_test_result(lseek(table, 0, SEEK_CUR) == 1234,
 			 "pread: the file's offset is unchanged\n");

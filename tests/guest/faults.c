@@ -3,8 +3,8 @@
  * Fault injection: the first, the second, the third ... memory allocation or copy to or from
  * user space fails, in loading the module, in opening and reading each of its files, and in a
  * write, until an operation meets no fault. The operation must return the matching error, leave
- * nothing half done, and succeed the next time. An open that succeeds in spite of the fault
- * must show all that it shows without.
+ * nothing half done, and succeed the next time. An open that succeeds must show the same rows as
+ * without the fault.
  *
  * In some opens the next allocation from a slab fails, too: kvrealloc() repeats an allocation that
  * has failed, so that one fault alone never makes kvrealloc() fail.

@@ -15,12 +15,12 @@
 #include "guest.h"
 #include "whole.h"
 
-/* So many kB may be missing for other reasons, and so many for each open. */
-#define SOME 500
-#define EACH 4
+/* Tuned: the kB that may be missing although no memory is left: a constant, and more per open. */
+#define OTHER_KB 500
+#define KB_PER_OPEN 4
 
-/* Other files of the system may have so many seq_files more. */
-#define FEW 50
+/* Tuned: how many seq_files the rest of the system may open meanwhile. */
+#define OTHER_FILES 50
 
 /* The free memory in kB, with the pages that each CPU keeps for the next that asks for one. */
 static long available(void)
@@ -68,7 +68,7 @@ static long lost_in_the_end(long before, long most)
 
 int main(void)
 {
-	const long opens = rounds("OPENS", 80, 2000), most = SOME + EACH * opens;
+	const long opens = rounds("OPENS", 80, 2000), most = OTHER_KB + KB_PER_OPEN * opens;
 	char **names;
 	int count = 0;
 
@@ -87,10 +87,10 @@ int main(void)
 		objects = slab_objects("seq_file");
 		before = available();
 		open_often(path, opens);
-		objects = slab_objects_in_the_end("seq_file", objects + FEW) - objects;
+		objects = slab_objects_in_the_end("seq_file", objects + OTHER_FILES) - objects;
 		lost = lost_in_the_end(before, most);
 		ksft_print_msg("%s: %ld objects and %ld kB more\n", names[i], objects, lost);
-		ksft_test_result(objects <= FEW, "%s, %ld opens: no seq_file is left\n", names[i],
+		ksft_test_result(objects <= OTHER_FILES, "%s, %ld opens: no seq_file is left\n", names[i],
 				 opens);
 		ksft_test_result(lost <= most, "%s, %ld opens: no memory is left\n",
 				 names[i], opens);

@@ -140,7 +140,7 @@ long patience(void);
 		usleep(_nap);					\
 		_nap = _nap < 500 ? 2 * _nap : 1000;		\
 	}							\
-	_true;						\
+	_true;							\
 })
 /* The same for a state that the test needs, never for a result: dies with the message. */
 #define wait_until(condition, ...) do {				\

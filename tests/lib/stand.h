@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Threads that sleep with a stack pointer and a frame pointer that the test has chosen, in a
- * system call at a known address: they "stand" there. And the mappings of an address space
- * from /proc.
+ * Threads that "stand": they are blocked in ppoll(), with a stack pointer and a frame pointer that
+ * the test has chosen, and a known program counter. And the mappings of an address space from
+ * /proc.
  */
 #ifndef _STAND_H
 #define _STAND_H
@@ -11,18 +11,18 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Sets both registers, then *there, and sleeps for ever without touching the stack. */
+/* Sets both registers, then *there, and blocks in ppoll() for ever without touching the stack. */
 void stand(unsigned long sp, unsigned long fp, int *there) __attribute__((noreturn));
-/* The program counter of a standing thread in user space. */
+/* The user-space program counter of a thread in stand(). */
 extern const char stand_pc[];
 
 /* Calls function(argument, number) with a frame pointer of 0, as if it had no caller. */
 void call_first(void *argument, long number, void (*function)(void *argument, long number));
 
-/* Whether a thread of this program, in any process, stands. */
+/* Whether a thread of this program, in any process, is blocked in stand(). */
 bool is_standing(pid_t tgid, pid_t tid);
 
-/* Starts a thread that stands with these registers; returns when it does. */
+/* Starts a thread that calls stand() with these registers; returns when it is blocked. */
 pid_t start_standing(unsigned long sp, unsigned long fp);
 
 /*

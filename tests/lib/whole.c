@@ -77,8 +77,8 @@ static bool without_mm(const char *name, const struct rows *table, size_t row)
 }
 
 /*
- * Whether the summary counts the threads, or processes, that have a row with this value. A line
- * of which there are none is left out.
+ * Whether the summary counts the threads, or processes, that have a row with this value. The table
+ * omits a summary line whose count is 0.
  */
 static bool counts(const struct rows *table, const char *column, const char *value,
 		   const char *words)
