@@ -1,63 +1,86 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * usage: attack forge | fault NAME... | mount TEXT... | flood TIMES TEXT
+ * usage: attack forge | search FILE... | memory | fault NAME... | mount TEXT... | flood TIMES TEXT
  *
  * What a program in the guest may try to get a wrong verdict:
- *   forge   reports in the place of init, through copies of init's descriptors, with the
- *           nonce if it can read that somewhere; prints how many descriptors it has copied
+ *   forge   reports in the place of init, through copies of init's descriptors, without the
+ *           nonce; prints how many descriptors it has copied
+ *   search  prints what may be a nonce in each FILE: 32 or more hexadecimal digits in a row
+ *   memory  the same in the memory of each process
  *   fault   dies of each kind of fault that the kernel logs, once with each NAME as its name
  *   mount   has the kernel log each TEXT, as the name of an option that tmpfs does not have
  *   flood   has the kernel log TEXT, TIMES times
  */
+#include <ctype.h>
 #include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/param.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* find_nonce: reads the word after "nonce=" in that file; a space or NUL ends it */
-static bool find_nonce(const char *path, char nonce[64])
+/* search: in a part of the file; what cannot be read is left out */
+static void search(const char *path, unsigned long from, unsigned long to)
 {
-	static char text[1 << 16];
+	static char text[1 << 16], digits[1 << 8];
 	int file = open(path, O_RDONLY);
-	ssize_t size = file < 0 ? 0 : read(file, text, sizeof(text) - 1);
+	size_t count = 0;
+	ssize_t size;
 
+	while ((size = pread(file, text, MIN(sizeof(text), to - from), from)) > 0) {
+		for (ssize_t i = 0; i < size; i++) {
+			if (isxdigit((unsigned char)text[i])) {
+				if (count < sizeof(digits))
+					digits[count++] = text[i];
+				continue;
+			}
+			if (count >= 32)
+				printf("%.*s\n", (int)count, digits);
+			count = 0;
+		}
+		from += size;
+	}
+	if (count >= 32)
+		printf("%.*s\n", (int)count, digits);
 	if (file >= 0)
 		close(file);
-	for (ssize_t i = 0; i + 6 < size; i++) {
-		if (!memcmp(text + i, "nonce=", 6)) {
-			text[size] = '\0';
-			return sscanf(text + i + 6, "%63s", nonce) == 1;
-		}
+}
+
+static void search_memory(void)
+{
+	DIR *processes = opendir("/proc");
+	char path[300], line[500];
+	unsigned long from, to;
+
+	for (struct dirent *entry; (entry = readdir(processes));) {
+		FILE *maps;
+
+		snprintf(path, sizeof(path), "/proc/%s/maps", entry->d_name);
+		maps = isdigit(*entry->d_name) ? fopen(path, "r") : NULL;
+		if (!maps)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/mem", entry->d_name);
+		while (fgets(line, sizeof(line), maps))
+			if (sscanf(line, "%lx-%lx", &from, &to) == 2)
+				search(path, from, to);
+		fclose(maps);
 	}
-	return false;
 }
 
 static int forge(void)
 {
-	char nonce[64] = "0", path[280], words[3][100];
+	static const char * const words[] = { "0 count tainted 0\n", "0 status 0\n", "0 bye\n" };
 	int init = syscall(SYS_pidfd_open, 1, 0), copied = 0;
-	DIR *processes = opendir("/proc");
 
-	if (!find_nonce("/proc/cmdline", nonce)) {
-		for (struct dirent *entry; (entry = readdir(processes));) {
-			snprintf(path, sizeof(path), "/proc/%s/environ", entry->d_name);
-			if (find_nonce(path, nonce))
-				break;
-		}
-	}
-	printf("the nonce: %s\n", strcmp(nonce, "0") ? "read" : "not found");
-	snprintf(words[0], sizeof(words[0]), "%s count tainted 0\n", nonce);
-	snprintf(words[1], sizeof(words[1]), "%s status 0\n", nonce);
-	snprintf(words[2], sizeof(words[2]), "%s bye\n", nonce);
 	for (int number = 3; number < 16; number++) {
 		int copy = syscall(SYS_pidfd_getfd, init, number, 0);
 
@@ -110,6 +133,15 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "forge"))
 		return forge();
+	if (argc > 2 && !strcmp(argv[1], "search")) {
+		for (int i = 2; i < argc; i++)
+			search(argv[i], 0, LONG_MAX);
+		return 0;
+	}
+	if (argc == 2 && !strcmp(argv[1], "memory")) {
+		search_memory();
+		return 0;
+	}
 	if (argc > 2 && !strcmp(argv[1], "fault")) {
 		for (int i = 2; i < argc; i++)
 			for (int number = 0; number < 3; number++)
@@ -128,5 +160,5 @@ int main(int argc, char **argv)
 		}
 		return 0;
 	}
-	errx(1, "usage: attack forge | fault NAME... | mount TEXT... | flood TIMES TEXT");
+	errx(1, "usage: see the first lines of attack.c");
 }
