@@ -49,17 +49,23 @@ lab() {
 	report "$script: the machine ran to its end, and its kernel's log is clean" "$status"
 }
 
+# A copy of the project makes the packages, so build/deb stays as it is. It is not in /tmp, which may be small.
+maker=$top/build/lab_test
+rm -rf --one-file-system "$maker"
+trap 'rm -rf --one-file-system "$scratch" "$maker"' EXIT
+
 # make_packages RELEASE DIRECTORY [VARIABLE=VALUE]...: makes the packages for that kernel, and copies them to DIRECTORY
 make_packages() {
-	local release=$1 directory=$2
+	local release=$1 directory=$2 made=$maker/build/deb
 	shift 2
 	say "making the packages for $release"
-	env KERNEL="$release" "$@" "$top/scripts/deb" >"$scratch/packages.log" 2>&1 || {
+	copy_project "$maker"
+	env KERNEL="$release" "$@" "$maker/scripts/deb" >"$scratch/packages.log" 2>&1 || {
 		cat "$scratch/packages.log"
 		exit 1
 	}
 	mkdir -p "$directory/$release"
-	cp "$top"/build/deb/linux-headers-rust-"$release"_*.deb "$top"/build/deb/linux-kbuild-rust-"${release%%-*}"_*.deb \
-		"$top"/build/deb/taskscope-modules-"$release"_*.deb "$directory/$release/"
-	cp "$top"/build/deb/taskscope-dkms_*.deb "$top"/build/deb/taskscope_*.deb "$directory/"
+	cp "$made"/linux-headers-rust-"$release"_*.deb "$made"/linux-kbuild-rust-"${release%%-*}"_*.deb \
+		"$made"/taskscope-modules-"$release"_*.deb "$directory/$release/"
+	cp "$made"/taskscope-dkms_*.deb "$made"/taskscope_*.deb "$directory/"
 }
