@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A walk over the task list leaves its RCU read-side critical section after 1,024 tasks, and goes
- * on in another one. A test module stops it in between. The task at which it stopped dies, and so do
- * tasks before and after it. The memory of the dead is reused, and a process that the walk has seen
- * to its end starts new threads. Then the walk goes on and must find its position. churn.c does the
- * same at random moments, for shorter times. Or the walk stops in a process whose leader is then
- * replaced, and not yet released.
+ * on in another one. A test module stops it in between. The task at which it stopped dies, and so
+ * do tasks before and after it. The memory of the dead is reused, and a process that the walk has
+ * seen to its end starts new threads. Then the walk goes on and must find its position. churn.c
+ * does the same at random moments, for shorter times. Or the walk stops in a process whose leader
+ * is then replaced, and not yet released.
  *
  * A process that starts threads all the time cannot keep the walk going: the walk does not follow
  * them.

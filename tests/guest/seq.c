@@ -90,8 +90,8 @@ int main(void)
 		objects = slab_objects_in_the_end("seq_file", objects + OTHER_FILES) - objects;
 		lost = lost_in_the_end(before, most);
 		ksft_print_msg("%s: %ld objects and %ld kB more\n", names[i], objects, lost);
-		ksft_test_result(objects <= OTHER_FILES, "%s, %ld opens: no seq_file is left\n", names[i],
-				 opens);
+		ksft_test_result(objects <= OTHER_FILES,
+				 "%s, %ld opens: no seq_file is left\n", names[i], opens);
 		ksft_test_result(lost <= most, "%s, %ld opens: no memory is left\n",
 				 names[i], opens);
 	}
