@@ -28,11 +28,11 @@ use kernel::sync::{
 /// What the tables share.
 #[pin_data]
 pub(crate) struct State {
-    /// Held while the list is replaced, which takes long if it is long.
+    /// Held while the list is replaced. A long list takes long.
     #[pin]
     choosing: Mutex<()>,
-    /// The list of `set_pid`: the threads that a table shows that is opened from now on. [`None`] means all
-    /// threads. Every open of a table takes the lock, so that it is held only for a moment.
+    /// The list of `set_pid`: which threads a table shows that is opened from now on. [`None`] means all
+    /// threads. Each open of a table takes the lock, so no holder keeps it for long.
     #[pin]
     selection: Mutex<Option<Arc<PidList>>>,
     /// How addresses are shown.

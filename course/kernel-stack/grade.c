@@ -260,7 +260,7 @@ int main(void)
 	load_module("/tests/busy_thread.ko", parameters);
 	waits = parameter_value("busy_thread", "pid");
 	own = parameter_value("busy_thread", "used");
-	spins = load_spin(BUSY_CPU, "idle", 30);
+	spins = load_spin(BUSY_CPU, 30, "how=idle");
 	start_spin();
 	wait_until(read_all(spins, waits, zombie), "the threads do not do what they should");
 	stop_spin();

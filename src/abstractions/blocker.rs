@@ -102,7 +102,7 @@ pub(crate) struct Lock {
 impl Lock {
     /// Returns the lock that `task` waits for.
     ///
-    /// The lock may be gone: the result counts only if `task` does not run meanwhile. Any context. Does not sleep.
+    /// The lock may be gone: the result is valid only if `task` does not run meanwhile. Any context. Does not sleep.
     #[inline(always)]
     pub(super) fn of(task: RcuTask<'_>) -> Option<Self> {
         match place::blocker(task) {
@@ -171,7 +171,7 @@ impl Lock {
     /// Returns the PID of the thread that the lock records as its holder; [`None`] if there is none, or if it has been
     /// released.
     ///
-    /// Only for a lock that counts (see [`Lock::of`]). `task` is the thread that waits. If the holder is released and a new
+    /// Only for a lock that is valid (see [`Lock::of`]). `task` is the thread that waits. If the holder is released and a new
     /// thread has got its memory, the result is the new one: the lock cannot tell them apart. Any context but NMI. Does not
     /// sleep.
     #[cold]

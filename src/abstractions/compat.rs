@@ -2,8 +2,9 @@
 
 //! What the `kernel` crate of Linux 7.3 has, for Linux 7.2.
 //!
-//! `flags.mk` sets `kernel_7_3` for 7.3 and later. When 7.2 goes, so does this file: then the callers use the `kernel`
-//! crate, and `helpers.c` loses its definition of `HARDIRQ_DISABLE_OFFSET`.
+//! `flags.mk` sets `kernel_7_3` for 7.3 and later. When 7.2 goes, so do this file, `flags.mk` and the `cfg` in
+//! `context.rs`: then the callers use the `kernel` crate, and `helpers.c` loses its definition of
+//! `HARDIRQ_DISABLE_OFFSET`.
 
 use kernel::alloc::{
     AllocError,

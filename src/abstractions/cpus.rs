@@ -62,8 +62,8 @@ impl Isolation {
     /// Makes it from the kernel's three answers: whether the scheduler balanced tasks onto the CPU at the boot,
     /// whether it does so now, and whether the CPU does the kernel's own periodic work.
     ///
-    /// A CPU that `isolcpus=` has taken out of the domains is in none later: it cannot be told whether a cpuset
-    /// isolates it too.
+    /// `isolcpus=` keeps a CPU out of the domains for good. The kernel then does not say whether a cpuset isolates the CPU
+    /// too.
     fn new(in_boot_domain: bool, in_domain: bool, has_kernel_noise: bool) -> Option<Self> {
         let isolation = Self {
             isolcpus: !in_boot_domain,
@@ -84,6 +84,14 @@ impl Isolation {
         .into_iter()
         .filter_map(|(applies, name)| applies.then_some(name))
     }
+}
+
+/// Returns whether the machine may have `cpu`: the kernel has per-CPU memory for it. Any context.
+pub(super) fn is_possible(cpu: CpuId) -> bool {
+    // SAFETY: The mask is a static. `Cpumask` is a transparent wrapper of it. Its bits do not change after the boot.
+    let possible = unsafe { Cpumask::from_raw((&raw const bindings::__cpu_possible_mask).cast()) };
+
+    possible.test(cpu)
 }
 
 /// Returns the CPUs that are online. Each is looked at when the iterator comes to it: one may go offline

@@ -84,6 +84,7 @@ impl IrqName {
     ///
     /// The memory need not be valid: a driver may have freed a name that it should have kept. It is read in
     /// aligned blocks. A block lies in one page: no page is read that has no byte of the name.
+    /// (`strncpy_from_kernel_nofault()` is not exported.)
     fn copy(start: *const c_char) -> Self {
         const BLOCK: usize = NAME_MAX;
 

@@ -16,7 +16,10 @@
 use crate::abstractions::callbacks::Callback;
 use crate::abstractions::THIS_MODULE;
 use core::marker::PhantomData;
-use core::ptr::NonNull;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 use kernel::bindings;
 use kernel::error::from_err_ptr;
 use kernel::fs::LocalFile;
@@ -108,10 +111,8 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
     let address =
         unsafe { bindings::vm_mmap(file.as_ptr(), 0, PAGE_SIZE, PROT_READ, MAP_PRIVATE, 0) };
 
-    // An error is a small negative number, and no error is the address of a page.
-    if address % PAGE_SIZE != 0 {
-        // CAST: Two's complement; it fits, as the kernel promises.
-        return Ok(Some(Error::from_errno(address as c_int)));
+    if let Err(error) = from_err_ptr(ptr::without_provenance_mut::<c_void>(address)) {
+        return Ok(Some(error));
     }
     // The read fails, since the page does not exist.
     let _ = UserSlice::new(UserPtr::from_addr(address), 1)

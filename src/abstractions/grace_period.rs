@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether RCU grace periods have passed since a moment.
+//! Whether an RCU grace period has passed.
 //!
 //! An address in a module, in a BPF program or in a trampoline means something only until the kernel has freed that
 //! memory, which is a grace period after its removal. An RCU read-side critical section holds the grace period off, but
-//! nothing may sleep in it. A [`Moment`] holds nothing off: it tells afterwards whether a grace period has passed.
+//! nothing may sleep in it. A [`GracePeriodState`] holds nothing off: it tells afterwards whether a grace period has passed.
 //!
 //! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h).
 
@@ -12,11 +12,11 @@ use super::compat::rcu_gp_seq;
 use kernel::bindings;
 use kernel::prelude::*;
 
-/// A moment, by the count of grace periods.
-pub(crate) struct Moment(rcu_gp_seq);
+/// How many grace periods there have been (`get_state_synchronize_rcu_full()`).
+pub(crate) struct GracePeriodState(rcu_gp_seq);
 
-impl Moment {
-    /// Returns this moment. Any context.
+impl GracePeriodState {
+    /// Returns the state now. Any context.
     pub(crate) fn now() -> Self {
         let mut count = rcu_gp_seq::default();
 
@@ -25,7 +25,7 @@ impl Moment {
         Self(count)
     }
 
-    /// Returns whether a grace period, normal or expedited, has begun after this moment and has ended. Any context but
+    /// Returns whether a grace period, normal or expedited, has begun after this was made and has ended. Any context but
     /// NMI. Does not sleep.
     pub(crate) fn has_passed(&self) -> bool {
         let mut count = self.0;
@@ -43,8 +43,8 @@ mod tests {
     #[test]
     fn a_critical_section_holds_it_off() {
         let guard = rcu::read_lock();
-        let moment = Moment::now();
-        let has_passed = moment.has_passed();
+        let state = GracePeriodState::now();
+        let has_passed = state.has_passed();
 
         drop(guard);
         assert!(!has_passed);
@@ -52,10 +52,10 @@ mod tests {
 
     #[test]
     fn it_passes() {
-        let moment = Moment::now();
+        let state = GracePeriodState::now();
 
         // SAFETY: Task context, outside of any critical section.
         unsafe { bindings::synchronize_rcu() };
-        assert!(moment.has_passed());
+        assert!(state.has_passed());
     }
 }

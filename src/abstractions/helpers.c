@@ -68,11 +68,6 @@ unsigned int taskscope_task_cpu(struct task_struct *task)
 	return task_cpu(task);
 }
 
-void taskscope_assert_rcu(void)
-{
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "task list walked without RCU");
-}
-
 void taskscope_cond_resched(void)
 {
 	cond_resched();

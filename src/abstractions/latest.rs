@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A value that one writer replaces in any context, NMI included, and others read; and one for each CPU.
+//! A value that one writer replaces, in any context, NMI included. Others read it at any time. [`LatestPerCpu`] has one
+//! for each CPU.
 //!
 //! A sequence count with a value, as `seqcount_t` in C. A writer in an NMI cannot wait for a lock.
 //! (`SetOnce` of the `kernel` crate can be written once only.) `tests/models/tests/latest.rs` tries this file in loom, in

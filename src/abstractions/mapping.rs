@@ -250,9 +250,9 @@ impl<'a> Mapping<'a> {
         Name::Text(len)
     }
 
-    /// Takes a reference to the path of the mapped file, if `id` is its identity. Does not sleep.
-    pub(crate) fn path(&self, id: PathId) -> Option<Path> {
-        let path = self.file_path().filter(|path| PathId::of(path) == id)?;
+    /// Takes a reference to the path of the mapped file; [`None`] if no file is mapped. Does not sleep.
+    pub(crate) fn path(&self) -> Option<Path> {
+        let path = self.file_path()?;
 
         // SAFETY: The mapped file holds a reference to its path for as long as `path` is borrowed.
         unsafe { bindings::path_get(path) };

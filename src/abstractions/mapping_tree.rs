@@ -96,8 +96,8 @@ impl<'a> MappingTree<'a> {
         self.state = state_at(self.space, address);
     }
 
-    /// Returns the mapping that contains `address`. A mapping next to the last one that was found takes a
-    /// fifth of the time.
+    /// Returns the mapping that contains `address`. A mapping next to the last one that was found takes 20% of
+    /// the time.
     pub(crate) fn at(&mut self, address: usize) -> Option<Region> {
         let last_found = self.state;
         let step = match self.found() {

@@ -109,14 +109,13 @@ unsafe impl Fields for &Mm {
 pub(crate) const SPACE_WAIT_MS: u32 = 100;
 
 /// How long mappings are waited for during one open, all together, in milliseconds.
-const OPEN_WAIT_MS: u32 = 1000;
+pub(crate) const OPEN_WAIT_MS: u32 = 1000;
 
 /// Tuned: how long to sleep before a mapping is tried again, in microseconds: about as long as `mmap()`
 /// takes.
 const RETRY_US: i64 = 100;
 
-/// How long one open still waits for mappings that writers are changing, as a time of
-/// `CLOCK_MONOTONIC`.
+/// How long one open still waits for mappings that writers are changing, measured with `CLOCK_MONOTONIC`.
 ///
 /// A worker can use the budget for the thread that has called `open()`.
 pub(crate) struct LockBudget {

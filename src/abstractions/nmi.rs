@@ -30,8 +30,9 @@ pub(crate) const SUPPORTED: bool = cfg!(CONFIG_X86);
 // Sound: these are the functions of helpers.c, with these signatures. The kernel finds the handler to unregister by
 // its name, which is that of the module, and does nothing if there is none.
 unsafe extern "C" {
-    /// Has the kernel call `taskscope_nmi()` in each NMI of the type `NMI_LOCAL` that no handler before it has
-    /// claimed. May sleep; returns an error of the kernel.
+    /// Has the kernel call `taskscope_nmi()` in each NMI for which it calls the handlers of the type `NMI_LOCAL`, whether
+    /// another handler claims the NMI or not. An emergency handler, as for a crash, replaces all of them. May sleep;
+    /// returns an error of the kernel.
     ///
     /// # Safety
     ///

@@ -2,7 +2,8 @@
 
 //! The hash that the kernel prints in place of a pointer: `%p`.
 //!
-//! `ptr_to_hashval()` is not exported, so the hash comes from `snprintf()`. What was printed is checked
+//! `ptr_to_hashval()` is not exported, so the hash comes from `snprintf()`. (`HashedPtr` of the `kernel` crate, new in 7.3,
+//! prints one pointer a call.) What was printed is checked
 //! before it is believed to be a hash: `no_hash_pointers` on the kernel's command line makes `%p`
 //! print the pointer itself, and without random numbers it prints a placeholder.
 //!

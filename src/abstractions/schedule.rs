@@ -35,7 +35,8 @@ unsafe extern "C" {
 }
 
 /// While this exists, the thread that has made it stays on its CPU, and no other thread runs there. The thread must not
-/// sleep. Interrupts and softirqs run.
+/// sleep. Interrupts run. Softirqs run too, except on `PREEMPT_RT`, where they run in threads. If this is leaked,
+/// preemption stays disabled.
 ///
 /// # Invariants
 ///

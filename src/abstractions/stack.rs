@@ -13,8 +13,8 @@
 //! Nothing does. A dead thread gives its stack back as soon as it is switched out for the last time,
 //! and the next thread may get it. `stack_refcount` counts references; the kernel takes and drops one
 //! around [`frames`]. A module can take a reference, but `put_task_stack()`, which drops it, is not
-//! exported. So what is read here is read in a way that cannot fault, and counts only if there are
-//! references afterwards: the memory is given back after the last one is gone.
+//! exported. So what is read here is read in a way that cannot fault, and is valid only if there
+//! are references afterwards: the memory is given back after the last one is gone.
 //!
 //! C headers: [`include/linux/sched/task_stack.h`](srctree/include/linux/sched/task_stack.h),
 //! [`include/linux/stacktrace.h`](srctree/include/linux/stacktrace.h).

@@ -77,17 +77,6 @@ unsafe extern "C" {
     safe fn taskscope_task_state(task: RcuTask<'_>) -> c_char;
     safe fn taskscope_task_cpu(task: RcuTask<'_>) -> c_uint;
     safe fn taskscope_in_execve(task: RcuTask<'_>) -> bool;
-    safe fn taskscope_assert_rcu();
-}
-
-/// Lets lockdep complain if the caller does not hold the RCU read lock.
-///
-/// This is nothing where `CONFIG_PROVE_RCU` is off.
-#[inline(always)]
-fn assert_rcu() {
-    if cfg!(CONFIG_PROVE_RCU) {
-        taskscope_assert_rcu();
-    }
 }
 
 /// The size of `struct task_struct` in bytes.
@@ -100,7 +89,6 @@ pub(crate) const TASK_STRUCT_SIZE: usize = size_of::<bindings::task_struct>();
 /// swapper/0 is not among them: see [`idle_task`].
 pub(crate) fn processes(guard: &rcu::Guard) -> ProcessIter<'_> {
     let _ = guard;
-    assert_rcu();
 
     // INVARIANT: The list begins at `init_task`, which is never taken off it.
     ProcessIter {
@@ -142,17 +130,13 @@ fn idle_task_ptr() -> NonNull<bindings::task_struct> {
 /// below the number of threads. It is above where a process group or a session outlives the process
 /// whose number it has. The result is a hint for the size of memory, and old as soon as it is read.
 pub(crate) fn nr_threads_hint() -> usize {
-    /// The flag in `pid_allocated` which says that the namespace takes new processes:
-    /// `PIDNS_ADDING`.
-    const ADDING: u32 = 1 << 31;
-
     // SAFETY: `init_pid_ns` exists forever; `&raw` makes no reference to a field that others write.
     let field = unsafe { &raw const bindings::init_pid_ns.pid_allocated };
     // SAFETY: The field is part of a static, hence valid for reads and aligned.
     let allocated = unsafe { read_once(field) };
 
     // CAST: `usize` has 64 bits.
-    (allocated & !ADDING) as usize
+    (allocated & !bindings::PIDNS_ADDING) as usize
 }
 
 /// The objective credentials of a task, as numbers of the initial user namespace.
@@ -318,11 +302,16 @@ impl<'g> RcuTask<'g> {
     /// Returns the number of the CPU that the thread is on, if it is on one at this moment.
     ///
     /// The scheduler sets `on_cpu` before it switches to the thread, and clears it after it has switched away. The CPU of
-    /// a thread does not change while `on_cpu` is set.
+    /// a thread does not change while `on_cpu` is set. The result is wrong only if the thread moves to another CPU and back
+    /// during this call.
     pub(crate) fn running_on(self) -> Option<u32> {
-        let cpu = field!(self, thread_info.cpu);
+        let cpu = self.cpu();
 
-        (field!(self, on_cpu) != 0).then_some(cpu)
+        smp_mb(Read);
+        let is_on_cpu = field!(self, on_cpu) != 0;
+
+        smp_mb(Read);
+        (is_on_cpu && self.cpu() == cpu).then_some(cpu)
     }
 
     /// Returns the `PF_*` flags of the thread. Only the thread itself changes them.
@@ -426,7 +415,7 @@ impl<'g> RcuTask<'g> {
         let Comm(comm) = unsafe { comm.cast::<Comm>().read_volatile() };
         let mut comm = comm.to_ne_bytes();
 
-        // The last byte is NUL at all times (`strscpy_pad()`). This makes it so for the compiler too.
+        // The last byte is NUL at all times (`__set_task_comm()`). This makes it so for the compiler too.
         comm[COMM_LEN - 1] = 0;
         comm
     }
@@ -494,7 +483,8 @@ impl<'g> RcuTask<'g> {
     }
 
     /// Returns the thread that has this PID in the initial PID namespace at this moment: `find_task_by_pid_ns()`. An
-    /// idle task has none that can be looked up. Any context but NMI. Does not sleep.
+    /// idle task has none that can be looked up. `self` only proves the critical section: which task it is does not matter.
+    /// Any context but NMI. Does not sleep.
     pub(super) fn thread_with_pid(self, pid: Pid) -> Option<RcuTask<'g>> {
         // SAFETY: `init_pid_ns` exists forever. By the type invariant `'g` lies within an RCU read-side critical section,
         // which the look-up needs.
@@ -570,7 +560,6 @@ impl<'g> ProcessIter<'g> {
     /// A leader leaves the list when it is released, or when another thread of its group takes over
     /// its place by `execve()`.
     pub(crate) fn after(leader: &'g PinnedLeader, guard: &'g rcu::Guard) -> Option<Self> {
-        assert_rcu();
         let task = RcuTask::of(&leader.0, guard);
 
         // A task leaves the list in two places, both under the tasklist lock: `__unhash_process()`
@@ -654,7 +643,6 @@ pub(crate) struct GroupIter<'g> {
 impl<'g> GroupIter<'g> {
     /// Returns an iteration that resumes after `thread`; [`None`] if `thread` was released.
     pub(crate) fn after(thread: &'g Task, guard: &'g rcu::Guard) -> Option<Self> {
-        assert_rcu();
         let task = RcuTask::of(thread, guard);
         let head = task.thread_group().head;
         // SAFETY: A `Task` is allocated for as long as it is borrowed; no reference is made.

@@ -2,10 +2,8 @@
 
 //! The memory of other processes, read without their mmap lock.
 //!
-//! The kernel has one way to read the memory of a process that neither takes the lock of its address
-//! space nor waits for pages: a load from an address of user space, with page faults disabled. For
-//! that the address space has to be that of the CPU, and only a kernel thread can borrow one
-//! (`kthread_use_mm()`). So [`run`] has a worker of a workqueue do what reads memory, and
+//! `copy_from_user_nofault()` takes no lock of the address space and waits for no page. It reads the address
+//! space that the CPU uses, and only a kernel thread can borrow one (`kthread_use_mm()`). So [`run`] has a worker of a workqueue do what reads memory, and
 //! [`Borrowed`] is an address space that the worker uses meanwhile.
 //!
 //! C headers: [`include/linux/kthread.h`](srctree/include/linux/kthread.h),

@@ -37,10 +37,10 @@ impl<V: Copy + Zeroable> AddressMap<V> {
         }
     }
 
-    /// An empty map with room for `count` addresses, and with at most `slots_max` slots. Sleeps if `flags` allow
-    /// it.
+    /// An empty map with room for `count` addresses, and with at most `slots_max` slots, which is a power of two and at
+    /// least 8; `usize::MAX` is no limit. Sleeps if `flags` allow it.
     pub(crate) fn with_room(count: usize, slots_max: usize, flags: Flags) -> Result<Self> {
-        // INVARIANT: Of eight slots or more, all are free.
+        // INVARIANT: Of eight slots or more, a power of two, all are free.
         Ok(Self {
             slots: compat::zeroed(slots_for(count).min(slots_max), flags)?,
             used: 0,

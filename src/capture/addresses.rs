@@ -32,7 +32,7 @@ use kernel::sync::{
 const SLOTS_MAX: usize = 1024 * 1024;
 const _: () = assert!(SLOTS_MAX.is_power_of_two(), "as `AddressMap` has it");
 
-/// An item with kernel addresses. All items of a type have the same number of them.
+/// An item with kernel addresses.
 pub(crate) trait HasAddresses {
     /// Returns the addresses, or the numbers that have replaced them.
     fn addresses(&mut self) -> &mut [usize];
@@ -62,12 +62,12 @@ impl Addresses {
     ///
     /// `EINTR` if the caller is being killed.
     pub(crate) fn show<T: HasAddresses>(&self, items: &mut [T]) -> Result<Shown> {
-        let each = items.first_mut().map_or(0, |item| item.addresses().len());
+        let count = items.iter_mut().map(|item| item.addresses().len()).sum();
 
-        if self.raw || each == 0 {
+        if self.raw || count == 0 {
             return Ok(Shown::Numbers);
         }
-        self.hashes.lock().prepare(each * items.len());
+        self.hashes.lock().prepare(count);
         for items in items.chunks_mut(signal::ROWS_PER_CHECK) {
             signal::check_fatal_signal()?;
             // A killed reader cannot stop waiting for the lock. The lock is held for one chunk at a time, so that

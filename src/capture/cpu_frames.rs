@@ -3,7 +3,7 @@
 //! What `cpus` shows of each CPU: the frames of the code that it ran, with their names.
 //!
 //! The names are looked up after the CPUs have answered, in the open. What they lie in may have gone by then. A name in the
-//! kernel's own text stays. A name in a module counts only if no grace period has passed since the sample: the memory
+//! kernel's own text stays. A name in a module is valid only if no grace period has passed since the sample: the memory
 //! was not freed, then (see [`Symbols`]). The mapping of a program counter is looked up in the address space that the CPU
 //! used, to which the sample has a reference.
 
@@ -47,7 +47,7 @@ pub(crate) enum CpuFrame {
         address: usize,
         /// The name of the mapping.
         name: FrameName,
-        /// Where that is in the mapping, or in the file.
+        /// The offset of the address in the mapped file; in the mapping if no file is mapped.
         offset: usize,
     },
     /// An address of a program in no mapping, or in one that could not be looked at.
@@ -286,7 +286,7 @@ impl Found {
             row.frame = CpuFrame::Kernel(self.symbols.number(*address)?);
             self.rows.push(row, GFP_KERNEL)?;
         }
-        if sample.moment.has_passed() {
+        if sample.rcu_state.has_passed() {
             for row in &mut self.rows[first..] {
                 if let CpuFrame::Kernel(number) = &mut row.frame {
                     *number = self.symbols.without_passing_name(*number)?;

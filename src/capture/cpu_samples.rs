@@ -55,7 +55,7 @@ use crate::abstractions::cpus::{
     self,
     Isolation, //
 };
-use crate::abstractions::grace_period::Moment;
+use crate::abstractions::grace_period::GracePeriodState;
 use crate::abstractions::interrupted::{
     self,
     InterruptedCode, //
@@ -203,8 +203,8 @@ impl Trace {
 pub(crate) struct Sample {
     /// When it was taken.
     time: Instant<Monotonic>,
-    /// The same moment for RCU.
-    pub(crate) moment: Moment,
+    /// The grace periods until then.
+    pub(crate) rcu_state: GracePeriodState,
     /// The numbers of `current`.
     pub(crate) id: ThreadId,
     /// The name of `current`.
@@ -223,7 +223,7 @@ impl Sample {
     /// Takes a sample of what the interrupt has interrupted whose handler calls this. Does not sleep.
     fn take() -> Option<Self> {
         let time = Instant::now();
-        let moment = Moment::now();
+        let rcu_state = GracePeriodState::now();
         let code = InterruptedCode::now()?;
         let in_softirq = Context::now().softirq;
         let guard = rcu::read_lock();
@@ -232,7 +232,7 @@ impl Sample {
 
         Some(Self {
             time,
-            moment,
+            rcu_state,
             id: ThreadId::of(current),
             name: name_of(current),
             context: CpuContext::new(code, in_softirq, is_idle),

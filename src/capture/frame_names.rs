@@ -68,7 +68,7 @@ impl Paths {
         if self.0.len() >= NAMES_MAX {
             return Ok(None);
         }
-        let Some(path) = mapping.path(id) else {
+        let Some(path) = mapping.path() else {
             return Ok(None);
         };
 

@@ -19,7 +19,7 @@ use kernel::prelude::*;
 /// The most frames that are shown of a stack: as many as `/proc/PID/stack` has.
 pub(crate) const FRAMES_MAX: usize = 64;
 
-/// Tuned: for how many frames there is room whenever such a section begins.
+/// Tuned: for how many frames there is room when an RCU read-side critical section begins.
 const ROOM: usize = 16 * FRAMES_MAX;
 
 /// The frames of a thread's kernel stack.

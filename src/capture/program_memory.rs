@@ -68,13 +68,6 @@ pub(crate) struct ProgramMemory<'a> {
     pub(crate) window: &'a mut Window,
 }
 
-/// Returns why a chain ends where a mapping could not be looked at.
-///
-/// If the reader has been killed, the next thread is not visited.
-fn end_of(_: Error) -> End {
-    End::Locked
-}
-
 impl ProgramMemory<'_> {
     /// Reads the memory at `address` into the window, up to the end of its page or mapping.
     fn read(&mut self, address: usize) -> Result<(), End> {
@@ -82,7 +75,8 @@ impl ProgramMemory<'_> {
             .borrowed
             .space()
             .lock_mapping(address, self.budget)
-            .map_err(end_of)?
+            // If the reader has been killed, the next thread is not visited.
+            .map_err(|_| End::Locked)?
             .ok_or(End::Unmapped)?;
         let end = mapping.range().end.min((address & PAGE_MASK) + PAGE_SIZE);
         let len = WINDOW.min(end - address);
@@ -124,7 +118,7 @@ impl StackMemory for ProgramMemory<'_> {
         match stack {
             Ok(Some(stack)) => Ok(stack.found().clone()),
             Ok(None) => Err(End::Unmapped),
-            Err(error) => Err(end_of(error)),
+            Err(_) => Err(End::Locked),
         }
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Look-ups of mappings, for the rules about segments and stacks, and the rule about stacks.
+//! Looks up mappings, and finds the stack that an address lies in.
 
 use crate::abstractions::mapping::{
     Access,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `syscalls` shows of a thread: the system call that it is in. And the system call of an open.
+//! The system call that a thread is in, for `syscalls`; and the one that the caller is in, for SOURCE of `contexts`.
 
 use crate::abstractions::registers::{
     self,

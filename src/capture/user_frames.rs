@@ -56,7 +56,7 @@ pub(crate) enum Frame {
         address: usize,
         /// The name of the mapping.
         name: FrameName,
-        /// Where that is in the mapping, or in the file.
+        /// The offset of the address in the mapped file; in the mapping if no file is mapped.
         offset: usize,
     },
     /// An address in no mapping.

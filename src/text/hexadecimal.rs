@@ -2,7 +2,10 @@
 
 //! The digits of numbers in hexadecimal.
 //!
-//! Eight digits are made at once. A loop over the digits makes `segments` 8% slower, and it would lose its goal.
+//! Eight digits are made at once. A loop over the digits makes `segments` 8% slower: `segments` would miss its goal
+//! (Documentation/bench.md).
+
+use crate::text::scan::each_byte;
 
 /// The number of digits of an address, with leading zeros.
 pub(crate) const ADDRESS_DIGITS: usize = 2 * size_of::<usize>();
@@ -22,11 +25,6 @@ pub(crate) fn hexadecimal(value: usize) -> [u8; ADDRESS_DIGITS] {
 /// Returns the eight digits of `value` in hexadecimal.
 #[inline]
 fn eight_digits(value: u32) -> [u8; 8] {
-    /// A word with `byte` in every byte.
-    const fn each_byte(byte: u8) -> u64 {
-        u64::from_ne_bytes([byte; 8])
-    }
-
     // The eight groups of four bits, a byte each, the highest in the highest byte.
     let value = u64::from(value);
     let value = (value | value << 16) & 0x0000_ffff_0000_ffff;

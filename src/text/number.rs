@@ -115,20 +115,6 @@ fn digits(value: usize) -> usize {
     value.checked_ilog2().map_or(1, |log| log as usize / 4 + 1)
 }
 
-/// Writes `prefix` and the last `count` digits of `value` in hexadecimal into `field`.
-#[inline(always)]
-fn write_hexadecimal(field: &mut [u8], prefix: &[u8], value: usize, count: usize) {
-    let Some(start) = field.len().checked_sub(prefix.len() + count) else {
-        return mark(field);
-    };
-    let (rest, text) = field.split_at_mut(start);
-    let (place, digits) = text.split_at_mut(prefix.len());
-
-    place.copy_from_slice(prefix);
-    digits.copy_from_slice(&hexadecimal(value)[ADDRESS_DIGITS - count..]);
-    blank(rest);
-}
-
 /// Returns how many bytes [`write_padded`] writes.
 #[inline]
 pub(crate) fn padded_width(value: usize) -> usize {
@@ -163,7 +149,17 @@ pub(crate) fn prefixed_width(value: usize) -> usize {
 /// Writes `value` in hexadecimal, with `0x` and without leading zeros, at the right end of `field`.
 #[inline]
 pub(crate) fn write_prefixed(field: &mut [u8], value: usize) {
-    write_hexadecimal(field, b"0x", value, digits(value));
+    const PREFIX: &[u8] = b"0x";
+    let count = digits(value);
+    let Some(start) = field.len().checked_sub(PREFIX.len() + count) else {
+        return mark(field);
+    };
+    let (rest, text) = field.split_at_mut(start);
+    let (place, digits) = text.split_at_mut(PREFIX.len());
+
+    place.copy_from_slice(PREFIX);
+    digits.copy_from_slice(&hexadecimal(value)[ADDRESS_DIGITS - count..]);
+    blank(rest);
 }
 
 /// Adds `value` in hexadecimal to `line`, without leading zeros.

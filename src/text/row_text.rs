@@ -3,8 +3,8 @@
 //! The text of a row, which is changed into the text of the next.
 //!
 //! Rows that follow each other have much in common. Hence a row is not written anew: only the columns whose value
-//! differs from the row before are written. Without this `threads` costs a third more. What declares columns, or
-//! has rows written, need not know.
+//! differs from the row before are written. Without this `threads` costs a third more. A [`Row`]
+//! declares all its columns and does not see this.
 
 use crate::text::columns::{
     Columns,

@@ -261,7 +261,7 @@ impl Table for Contexts {
         if self.absent("ipi").next().is_some() {
             writeln!(
                 line,
-                "# ipi: no other processor could send one, and a call to one's own is none"
+                "# ipi: no other processor could send one; a processor calls itself without an interrupt"
             );
         }
         if !nmi::SUPPORTED {

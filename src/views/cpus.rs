@@ -15,10 +15,7 @@ use crate::capture::cpu_frames::{
 };
 use crate::capture::frame_names::FrameNames;
 use crate::capture::kernel_frames::FRAMES_MAX;
-use crate::capture::symbols::{
-    Place,
-    Symbols, //
-};
+use crate::capture::symbols::Symbols;
 use crate::state::State;
 use crate::text::columns::{
     Columns,
@@ -27,15 +24,17 @@ use crate::text::columns::{
 use crate::text::kernel_address::Shown;
 use crate::text::layout::Layout;
 use crate::text::line::Line;
-use crate::text::name;
-use crate::text::number;
 use crate::text::value::{
     PaddedHexadecimal,
     WithoutSpaces, //
 };
+use crate::views::frame_text::{
+    add_mapping,
+    add_place,
+    add_truncated, //
+};
 use crate::views::isolated_cpus::add_left_alone;
 use crate::views::task_table::layout;
-use crate::views::uframes::UNNAMED;
 use core::ops::Range;
 use kernel::prelude::*;
 
@@ -86,14 +85,8 @@ impl ShownRow<'_> {
     /// Adds the text of column FRAME to `line`.
     fn add_frame(&self, line: &mut Line<'_>) {
         match self.row.frame {
-            CpuFrame::Kernel(number) => match self.symbols.place(number) {
-                Place::Named(symbol) => name::add_escaped(line, symbol),
-                Place::Address(number) => write!(line, "{}", self.shown.address(number)),
-            },
-            CpuFrame::User { name, offset, .. } => {
-                line.bytes(self.names.get(name).unwrap_or(UNNAMED));
-                number::add_short_hexadecimal(line, offset);
-            }
+            CpuFrame::Kernel(number) => add_place(line, self.symbols.place(number), self.shown),
+            CpuFrame::User { name, offset, .. } => add_mapping(line, self.names, name, offset),
             CpuFrame::Nowhere { .. } | CpuFrame::Nothing => line.byte(b'-'),
         }
     }
@@ -170,11 +163,6 @@ impl Table for Cpus {
                 row.cpu
             );
         }
-        if *truncated != 0 {
-            writeln!(
-                line,
-                "# {truncated} stacks truncated, to the innermost {FRAMES_MAX} frames"
-            );
-        }
+        add_truncated(line, *truncated, FRAMES_MAX);
     }
 }

@@ -18,10 +18,7 @@ use crate::capture::snapshot::{
     Snapshot,
     ThreadId, //
 };
-use crate::capture::symbols::{
-    Place,
-    Symbols, //
-};
+use crate::capture::symbols::Symbols;
 use crate::capture::walk::Scope;
 use crate::state::State;
 use crate::text::columns::{
@@ -31,7 +28,10 @@ use crate::text::columns::{
 use crate::text::kernel_address::Shown;
 use crate::text::layout::Layout;
 use crate::text::line::Line;
-use crate::text::name;
+use crate::views::frame_text::{
+    add_place,
+    add_truncated, //
+};
 use crate::views::task_table::{
     add_tasks,
     layout, //
@@ -47,7 +47,7 @@ pub(crate) struct Kframes {
     shown: Shown,
     layout: Layout,
     len: usize,
-    /// Whether `set_pid` has left threads out.
+    /// Whether `set_pid` has a list.
     selected: bool,
 }
 
@@ -90,10 +90,7 @@ impl FrameRow<'_> {
     /// Adds the text of column FRAME to `line`.
     fn add_frame(&self, line: &mut Line<'_>) {
         match self.frame {
-            Frame::At(number) => match self.symbols.place(number) {
-                Place::Named(symbol) => name::add_escaped(line, symbol),
-                Place::Address(number) => write!(line, "{}", self.shown.address(number)),
-            },
+            Frame::At(number) => add_place(line, self.symbols.place(number), self.shown),
             Frame::Empty => line.byte(b'-'),
             Frame::Absent(absent) => line.bytes(absent.name().as_bytes()),
         }
@@ -246,11 +243,6 @@ impl Table for Kframes {
             write!(line, ", {count} threads {}", absent.name());
         }
         line.byte(b'\n');
-        if truncated != 0 {
-            writeln!(
-                line,
-                "# {truncated} stacks truncated, to the innermost {FRAMES_MAX} frames"
-            );
-        }
+        add_truncated(line, truncated, FRAMES_MAX);
     }
 }

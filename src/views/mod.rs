@@ -10,6 +10,7 @@
 pub(crate) mod contexts;
 pub(crate) mod cpus;
 pub(crate) mod current;
+pub(crate) mod frame_text;
 pub(crate) mod isolated_cpus;
 pub(crate) mod kframes;
 pub(crate) mod kstacks;

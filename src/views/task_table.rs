@@ -31,7 +31,7 @@ use kernel::prelude::*;
 ///
 /// # Errors
 ///
-/// `EINTR` if the caller is being killed.
+/// `EINTR` if the caller is being killed; `E2BIG` if the columns are too many or too wide.
 pub(crate) fn layout<R: Row>(rows: impl Iterator<Item = R>) -> Result<Layout> {
     let mut widths = Widths::new::<R>()?;
 
@@ -67,7 +67,7 @@ pub(crate) struct TaskTable<R: Recorder, const LEADERS: bool = false> {
     snapshot: Snapshot<R::Record>,
     shown: Shown,
     layout: Layout,
-    /// Whether `set_pid` has left tasks out.
+    /// Whether `set_pid` has a list.
     selected: bool,
 }
 

@@ -27,15 +27,15 @@ use crate::text::columns::{
 };
 use crate::text::layout::Layout;
 use crate::text::line::Line;
-use crate::text::number;
 use crate::text::value::PaddedHexadecimal;
+use crate::views::frame_text::{
+    add_mapping,
+    add_truncated, //
+};
 use crate::views::task_table::layout;
 use crate::views::user_summary::Summary;
 use core::ops::Range;
 use kernel::prelude::*;
-
-/// What is printed instead of a name that is not kept, and what follows a name.
-pub(crate) const UNNAMED: &[u8] = b"[too-many-names]+0x";
 
 /// The table `uframes`.
 pub(crate) struct Uframes {
@@ -74,10 +74,7 @@ impl ShownRow<'_> {
     /// Adds the text of column FRAME to `line`.
     fn add_frame(&self, line: &mut Line<'_>) {
         match self.row.frame {
-            Frame::At { name, offset, .. } => {
-                line.bytes(self.names.get(name).unwrap_or(UNNAMED));
-                number::add_short_hexadecimal(line, offset);
-            }
+            Frame::At { name, offset, .. } => add_mapping(line, self.names, name, offset),
             Frame::Nowhere { .. } => line.byte(b'-'),
             Frame::End(end) => write!(line, "end: {}", end.name()),
             Frame::NoChain(why) => write!(line, "end: {}", why.name()),
@@ -153,12 +150,7 @@ impl Table for Uframes {
 
         self.summary.add_to(line, "threads");
         writeln!(line, "# {frames} frames");
-        if truncated != 0 {
-            writeln!(
-                line,
-                "# {truncated} stacks truncated, to the innermost {FRAMES_MAX} frames"
-            );
-        }
+        add_truncated(line, truncated, FRAMES_MAX);
         if in_libraries != 0 {
             writeln!(
                 line,

@@ -2,7 +2,10 @@
 
 //! What the summaries of the tables about user space have in common.
 
-use crate::abstractions::mm::SPACE_WAIT_MS;
+use crate::abstractions::mm::{
+    OPEN_WAIT_MS,
+    SPACE_WAIT_MS, //
+};
 use crate::capture::regions::PIECES_MAX;
 use crate::capture::users::{
     UserThreads,
@@ -17,7 +20,7 @@ pub(crate) struct Summary {
     left_out: usize,
     locked: usize,
     in_pieces: usize,
-    /// Whether the choice of threads was in force.
+    /// Whether `set_pid` has a list.
     selected: bool,
 }
 
@@ -58,7 +61,7 @@ impl Summary {
             writeln!(
                 line,
                 "# {locked} {noun} cut short: others were changing a mapping for {SPACE_WAIT_MS} ms, \
-                 or the time for all was over"
+                 or the open had waited for {OPEN_WAIT_MS} ms in all"
             );
         }
         if in_pieces != 0 {

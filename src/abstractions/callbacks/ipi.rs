@@ -63,8 +63,8 @@ struct CallData(bindings::call_single_data_t);
 ///
 /// # Invariants
 ///
-/// `data` is an initialised `call_single_data_t`, whose function is [`RemoteCall::run`] with the address of this value.
-/// It is on the queue of a CPU only while `is_pending` is true.
+/// `data` is an initialised `call_single_data_t`. It is on the queue of a CPU only while `is_pending` is true. Its function is
+/// then [`RemoteCall::run`], with the address of this value.
 #[pin_data(PinnedDrop)]
 pub(crate) struct RemoteCall<C: Callback> {
     #[pin]
@@ -83,8 +83,7 @@ unsafe impl<C: Callback> Sync for RemoteCall<C> {}
 impl<C: Callback> RemoteCall<C> {
     /// Creates a call that is not sent.
     pub(crate) fn new(callback: C) -> impl PinInit<Self> {
-        // INVARIANT: All of `data` is written here, but for the function and its argument, which `send()` writes
-        // before anything reads them.
+        // INVARIANT: `data` is all zeros, and on no queue.
         pin_init!(Self {
             data: pin_init::zeroed(),
             is_pending: Atomic::new(false),

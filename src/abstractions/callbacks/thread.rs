@@ -5,26 +5,23 @@
 //! C header: [`include/linux/kthread.h`](srctree/include/linux/kthread.h).
 
 use super::Callback;
-use core::marker::PhantomData;
 use kernel::bindings;
 use kernel::error::from_err_ptr;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::Arc;
 use kernel::task::Task;
-use kernel::types::ForeignOwnable;
 
 /// A kernel thread that calls its callback once, and ends.
 ///
 /// # Invariants
 ///
-/// - `task` is a kernel thread that `kthread_create_on_node()` has made for [`Thread::run`], and no other
-///   code stops it.
-/// - `callback` comes from `Arc::into_foreign()`, and this owns that reference.
+/// `task` is a kernel thread that `kthread_create_on_node()` has made for [`Thread::run`], with the address of the
+/// callback, and no other code stops it.
 pub(crate) struct Thread<C: Callback> {
     task: ARef<Task>,
-    callback: *mut c_void,
-    _callback: PhantomData<Arc<C>>,
+    /// Dropped after `drop()` has stopped the thread.
+    _callback: Arc<C>,
 }
 
 impl<C: Callback> Thread<C> {
@@ -32,24 +29,18 @@ impl<C: Callback> Thread<C> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, or `EINTR` if the caller is being killed.
+    /// `ENOMEM`, `EAGAIN` if there can be no more threads, or `EINTR` if the caller is being killed.
     pub(crate) fn start(callback: Arc<C>, name: &CStr) -> Result<Self> {
-        let callback = callback.into_foreign();
-
-        // SAFETY: `%s` prints the name, a NUL-terminated string. `run` is called with `callback`, which is valid
-        // until the thread has left `run` or will never call it: the drop waits for that.
+        // SAFETY: `%s` prints the name, a NUL-terminated string. `run` is called with the callback, which is valid
+        // until the thread has left `run` or will never call it: the drop of the value below waits for that.
         let task = from_err_ptr(unsafe {
             bindings::kthread_create_on_node(
                 Some(Self::run),
-                callback,
+                Arc::as_ptr(&callback).cast_mut().cast(),
                 bindings::NUMA_NO_NODE,
                 c"%s".as_char_ptr(),
                 name.as_char_ptr(),
             )
-        })
-        .inspect_err(|_| {
-            // SAFETY: This comes from `into_foreign()` above, and there is no thread that uses it.
-            drop(unsafe { Arc::<C>::from_foreign(callback) });
         })?;
 
         // SAFETY: The thread exists: it has not been woken, so that it cannot have ended. `Task` is a
@@ -57,11 +48,10 @@ impl<C: Callback> Thread<C> {
         let task = ARef::from(unsafe { &*task.cast::<Task>() });
 
         task.wake_up();
-        // INVARIANT: The thread has just been made, and the callback has just been given up.
+        // INVARIANT: The thread has just been made.
         Ok(Self {
             task,
-            callback,
-            _callback: PhantomData,
+            _callback: callback,
         })
     }
 
@@ -69,10 +59,10 @@ impl<C: Callback> Thread<C> {
     ///
     /// # Safety
     ///
-    /// `callback` comes from `Arc::<C>::into_foreign()`, and is valid meanwhile.
+    /// `callback` points to a `C`, which stays valid meanwhile.
     unsafe extern "C" fn run(callback: *mut c_void) -> c_int {
-        // SAFETY: By this function's requirements.
-        unsafe { Arc::<C>::borrow(callback) }.call();
+        // SAFETY: By this function's requirements. References to the callback are shared.
+        unsafe { &*callback.cast::<C>() }.call();
         0
     }
 }
@@ -82,8 +72,5 @@ impl<C: Callback> Drop for Thread<C> {
         // SAFETY: By the type invariant this is a kernel thread. The reference keeps it, whether it has
         // ended or not. When this returns, the thread has left `run` or will never call it.
         unsafe { bindings::kthread_stop(self.task.as_ptr()) };
-        // SAFETY: By the type invariant this comes from `into_foreign()`, and this owns it. The thread,
-        // which borrowed it, has left `run`.
-        drop(unsafe { Arc::<C>::from_foreign(self.callback) });
     }
 }

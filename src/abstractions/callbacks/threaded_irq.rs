@@ -48,7 +48,7 @@ impl Descriptor {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, or `ENOSPC` if all numbers are in use.
+    /// `ENOMEM`, also if all numbers are in use.
     fn new() -> Result<Self> {
         let node = bindings::NUMA_NO_NODE;
         // SAFETY: Any one number. The descriptor has no owner: the owner would be in use while there is a handler, and
@@ -87,7 +87,8 @@ impl<C: Callback> ThreadedIrq<C> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, `ENOSPC` if all numbers are in use, or `EAGAIN` if there can be no more threads.
+    /// `ENOMEM`, also if all numbers are in use; `EAGAIN` if there can be no more threads; `EINTR` if the caller is being
+    /// killed.
     pub(crate) fn new(callback: C, cpu: CpuId) -> Result<Self> {
         /// The kernel wants this of an interrupt that has no handler besides the thread. CAST: Flags of 32 bits.
         const ONESHOT: c_ulong = bindings::IRQF_ONESHOT as c_ulong;

@@ -8,6 +8,7 @@
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h).
 
 use super::Callback;
+use crate::abstractions::cpus;
 use core::ptr::NonNull;
 use kernel::cpu::CpuId;
 use kernel::prelude::*;
@@ -135,12 +136,17 @@ impl<C: Callback> WorkItem<C> {
 
     /// Puts the item on `queue` for `cpu`, unless it is on a queue already.
     ///
-    /// Any context but NMI. If the CPU goes offline before the item has run, another one may run it.
+    /// Any context but NMI. If the CPU goes offline before the item has run, another one may run it. Nothing is queued for a
+    /// CPU that the machine cannot have, and the kernel warns about one that has never been online.
     pub(crate) fn queue_on(&self, cpu: CpuId, queue: &workqueue::Queue) {
         // CAST: `Queue` is a transparent wrapper.
         let queue = core::ptr::from_ref(queue).cast_mut().cast();
 
+        if !cpus::is_possible(cpu) {
+            return;
+        }
         // SAFETY:
+        // - `cpu` is possible, as has just been checked: the queue has memory for it.
         // - The queue is valid by its type. It stays so while the item is on it: the kernel's own queues
         //   are never destroyed, and the drop of a `Queue` runs the item first.
         // - By the type invariant this is a work item. It stays valid and in place until it has run: it

@@ -209,7 +209,7 @@ impl Prober {
     ///
     /// # Errors
     ///
-    /// `ENOMEM` or `ENFILE`, or `ERESTARTSYS` when a signal comes.
+    /// `ENOMEM`, `ENFILE`, `EAGAIN` if there can be no more threads, or `ERESTARTSYS` when a signal comes.
     pub(crate) fn provoke(&self) -> Result<ProbedContexts> {
         let in_syscall = Observation::now();
         let in_fault = Arc::new(SetOnce::new(), GFP_KERNEL)?;

@@ -134,7 +134,7 @@ impl ProbeWork {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, or `ERESTARTSYS` when a signal comes first.
+    /// `ENOMEM`, `EAGAIN` if there can be no more threads, or `ERESTARTSYS` when a signal comes first.
     pub(super) fn wait(&self) -> Result<(Outcome, KVec<Cpu>)> {
         let waited = self.ended.wait(msecs_to_jiffies(LIMIT));
 
@@ -163,7 +163,7 @@ impl ProbeWork {
 
     /// Probes the contexts, and returns when nothing of it is queued or running any more.
     ///
-    /// Sleeps, without a limit. Fails with `ENOMEM`.
+    /// Sleeps, without a limit. Fails with `ENOMEM`, or with `EAGAIN` if there can be no more threads.
     fn probe(self: &Arc<Self>) -> Result {
         if self.answers.unwanted.load(Relaxed) {
             return Ok(());
