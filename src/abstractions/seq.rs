@@ -351,8 +351,8 @@ impl<T: Table> Ops<T> {
             let private = unsafe { (*inode).i_private };
             // SAFETY: `add` has made the private data the address of a `Files<T::Shared>` in an `Arc`. The directory drops
             // its `Arc` only after the file has been removed, which waits for this call. There is no `UniqueArc` of it.
-            let files =
-                Arc::from(unsafe { ArcBorrow::<Files<T::Shared>>::from_raw(private.cast()) });
+            let files = unsafe { ArcBorrow::<Files<T::Shared>>::from_raw(private.cast()) };
+            let files = Arc::from(files);
 
             if !files.published.load(Acquire) {
                 return Err(ENXIO);
