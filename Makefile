@@ -61,7 +61,6 @@ bench-check bench-baseline bench-profile bench-loop:
 
 learn:
 	@course/run learn
-	@$(if $(OFFLINE),course/run fetch)
 
 exercise hint watch reset solution:
 	@course/run $@

@@ -43,10 +43,6 @@ esac
 # The oldest kernel for which the module builds; src/abstractions/compat.rs has the differences.
 oldest=7.2
 
-# For apt: with EXPIRED=1, lists of packages that have expired are accepted.
-valid=()
-[[ ${EXPIRED-} != 1 ]] || valid=(-o Acquire::Check-Valid-Until=false)
-
 # The most space that each takes, in MiB, as measured with du: the build root (1.9 GiB, and packages while
 # it is made), a kernel's source (1.8 GiB, and its package and archive), a kernel with its build tree; for
 # the lab guest the archive, the packages and their files; for the lab machine its disk, and what it is made of.
@@ -82,6 +78,27 @@ if [[ $- == *e* ]]; then
 	set -o errtrace
 	trap 'unforeseen "$LINENO" "$BASH_COMMAND"' ERR
 fi
+
+# is_set SWITCH: whether the variable of that name is 1. Unset, empty and 0 are off; ends if it has another value.
+is_set() {
+	case ${!1-} in
+	1) ;;
+	'' | 0) return 1 ;;
+	*) die "$1=${!1}: must be 1 or 0" ;;
+	esac
+}
+
+# check_switches SWITCH...: ends if one of them is neither on nor off
+check_switches() {
+	local name
+	for name; do
+		is_set "$name" || true
+	done
+}
+
+# For apt: with EXPIRED=1, lists of packages that have expired are accepted.
+valid=()
+! is_set EXPIRED || valid=(-o Acquire::Check-Valid-Until=false)
 
 # check_path WHAT PATH: ends if the path has a character with a meaning for make, kbuild, apt or QEMU
 check_path() {

@@ -93,7 +93,7 @@ use_debian() {
 		--setup-hook='[ $BASE = $POCKET ] || sed -n "s/ $BASE main/ $POCKET main/p" \
 			"$1/etc/apt/sources.list" >"$1/etc/apt/sources.list.d/kernels.list"')
 	[[ ! $(<"$proxies") ]] || debian+=(--aptopt="$proxies")
-	if [[ ${EXPIRED-} == 1 ]]; then
+	if is_set EXPIRED; then
 		say "EXPIRED=1: lists of packages that have expired are accepted"
 		debian+=(--aptopt='Acquire::Check-Valid-Until "false"')
 	fi

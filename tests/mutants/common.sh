@@ -39,7 +39,7 @@ change_copy() {
 # any wait in a test, and than the 30 s of the hung-task detector. THOROUGH and debug kernels need the default.
 test_copy() {
 	local status=0
-	[[ $1${THOROUGH-} ]] || local -x TASKSCOPE_LIMIT=300
+	[[ $1 ]] || is_set THOROUGH || local -x TASKSCOPE_LIMIT=300
 	KERNEL=$1 TESTS=$2 GUESTS=1 TURNS=1 TASKSCOPE_INCREMENTAL=1 "$copy/scripts/launch" test >"$said" 2>&1 </dev/null || status=$?
 	return "$status"
 }
