@@ -114,6 +114,12 @@ const DELAY: Delta = Delta::from_micros(500);
 /// Tuned: what is added to [`DELAY`] for each CPU that is called.
 const DELAY_PER_CPU: Delta = Delta::from_micros(5);
 
+/// Returns how long after the first of calls to `cpus` CPUs the moment is.
+fn delay(cpus: usize) -> Delta {
+    // CAST: There are few CPUs.
+    DELAY + DELAY_PER_CPU * cpus as i64
+}
+
 /// Tuned: for how many microseconds at most the open waits for its own CPU, with preemption disabled. The interrupt
 /// comes at the moment, or with the next tick on a kernel without high-resolution timers. The wait is counted, and not
 /// measured: while a hypervisor stops the CPU, time passes and no interrupt comes.
@@ -415,8 +421,7 @@ impl Round {
         let Some(own) = self.cpus.iter().find(is_own) else {
             return false;
         };
-        // CAST: There are few CPUs.
-        let moment = Instant::now() + DELAY + DELAY_PER_CPU * self.cpus.len() as i64;
+        let moment = Instant::now() + delay(self.cpus.len());
 
         self.moment.populate(moment);
         self.answers.all.expect(self.cpus.len());
@@ -575,6 +580,13 @@ impl CpuSampler {
 #[kunit_tests(taskscope_cpu_samples)]
 mod tests {
     use super::*;
+
+    /// The last call is sent after those of all other CPUs.
+    #[test]
+    fn more_cpus_have_more_time() {
+        assert!(delay(1) > DELAY);
+        assert!(delay(1000).as_micros_ceil() >= delay(1).as_micros_ceil() + 999);
+    }
 
     #[test]
     fn contexts_by_rank() {
