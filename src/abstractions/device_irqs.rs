@@ -318,6 +318,7 @@ fn find_tracepoint(name: &CStr) -> Option<NonNull<bindings::tracepoint>> {
 #[kunit_tests(taskscope_device_irqs)]
 mod tests {
     use super::*;
+    use kernel::page::PAGE_SIZE;
 
     /// Returns whether the name at byte `at` of `memory` is copied as `expected`, whole or not.
     fn is(memory: &[u8], at: usize, expected: &[u8], is_whole: bool) -> bool {
@@ -344,6 +345,20 @@ mod tests {
         for at in 0..NAME_MAX {
             assert!(is(&memory, at, &memory[..NAME_MAX], false));
         }
+    }
+
+    /// Memory of `vmalloc()` is followed by a page that cannot be read.
+    #[test]
+    fn a_name_at_the_end_of_readable_memory_is_whole() -> Result {
+        let mut memory = VVec::from_elem(b'x', PAGE_SIZE, GFP_KERNEL)?;
+
+        memory[PAGE_SIZE - 1] = 0;
+        for len in 0..NAME_MAX {
+            let at = PAGE_SIZE - 1 - len;
+
+            assert!(is(&memory, at, &memory[at..PAGE_SIZE - 1], true));
+        }
+        Ok(())
     }
 
     #[test]
