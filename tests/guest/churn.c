@@ -131,9 +131,9 @@ static void churn_threads(void *unused)
 
 /*
  * Creates `markers` processes that are markers and, with `victims`, victims between them.
- * In the middle is a process whose threads come and go. When the victim at the break of a
- * snapshot dies, the walk resumes before that process, which it has already seen to its
- * end, and finds threads there that it has not seen.
+ * In the middle is a process whose threads come and go. When the victim at the end of a
+ * section of a snapshot dies, the walk resumes before that process, which it has already seen
+ * to its end, and finds threads there that it has not seen.
  */
 struct nursery {
 	int markers;
@@ -241,7 +241,7 @@ static bool right(const char *name)
 		int at = place[row->pid];
 
 		if (!at) {
-			/* The first process at or after the break that may be killed. */
+			/* The first process at or after the end of the section that may be killed. */
 			for (int b = 0; b < 2; b++)
 				if (i >= (b + 1) * BREAK - 2u && i < (b + 1) * BREAK + 60u &&
 				    !strcmp(row->comm, "victim") && !shared->victim[b])
@@ -324,7 +324,10 @@ static void test_tail(int count)
 	end_nursery(nursery);
 }
 
-/* Processes die at the break of a snapshot, and others are created at the end of the list. */
+/*
+ * Processes die at the end of a section of a snapshot, and others are created at the end of the
+ * list.
+ */
 static void test_victims(int count)
 {
 	pid_t nursery = start_nursery(1100, true);
