@@ -160,6 +160,30 @@ mod tests {
         Ok(())
     }
 
+    /// Of eight slots, seven are used: each search meets most of them, and has to look at all that come before a free one.
+    #[test]
+    fn addresses_are_found_in_full_maps() -> Result {
+        for first in 1..200 {
+            let mut map = AddressMap::<usize>::with_room(7, 8, GFP_KERNEL)?;
+            let addresses = || (0..map_room(8)).map(|at| 64 * (first + 1000 * at));
+
+            for address in addresses() {
+                map.insert(address, address);
+            }
+            assert_eq!(map.room(), 0);
+            for address in addresses() {
+                assert_eq!(map.find(address), Some(&mut { address }));
+                assert_eq!(map.find(address + 1), None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many addresses a map with so many slots takes.
+    fn map_room(slots: usize) -> usize {
+        slots - slots / 8
+    }
+
     /// Kernel addresses are multiples of the size of an object. In one long run of slots, each search would be slow.
     #[test]
     fn evenly_spaced_addresses_are_scattered() -> Result {

@@ -383,6 +383,26 @@ static struct rows *read_in_user_space(int cpu, pid_t pid)
 	return table;
 }
 
+/* Another thread is changing all mappings of the program. */
+static void test_locked_mapping(int cpu, pid_t pid)
+{
+	char parameters[40];
+	struct rows *table;
+	unsigned long address;
+
+	snprintf(parameters, sizeof(parameters), "pid=%d mappings=1", pid);
+	load_module("/tests/hold_mmap.ko", parameters);
+	table = read_in_user_space(cpu, pid);
+	address = strtoul(cpus_value(table, cpu, "ADDRESS"), NULL, 16);
+	ksft_test_result(!strcmp(cpus_value(table, cpu, "VALID"), "locked") &&
+			 !strcmp(cpus_value(table, cpu, "FRAME"), "-") &&
+			 address >= (unsigned long)spin_in_user_space &&
+			 address < (unsigned long)spin_in_user_space + 200,
+			 "program spins, its mappings are locked: ADDRESS, VALID locked, no name\n");
+	rows_free(table);
+	must(unload_module("hold_mmap") ? -1 : 0);
+}
+
 #define PROGRAMS 40
 #define FEW 8
 
@@ -433,6 +453,7 @@ static void test_user_spinner(int cpu)
 			 "set_pid: all CPUs are shown\n");
 	rows_free(table);
 	write_set_pid("");
+	test_locked_mapping(cpu, pid);
 	end_child(pid);
 }
 
@@ -720,7 +741,7 @@ int main(void)
 	ksft_print_header();
 	if (online < 2)
 		ksft_exit_skip("a CPU other than the reader's is to be kept busy\n");
-	ksft_set_plan(31);
+	ksft_set_plan(32);
 	load_taskscope("");
 	spins = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	stay_on(0);
