@@ -90,12 +90,11 @@ files_in() { find "$@" -type f -printf '%p %s %T@\n' | sort; }
 # build_programs WHAT SOURCE DIRECTORY [VARIABLE=VALUE]...: builds by the Makefile of the directory
 # SOURCE, which may use the library and the modules of the tests
 #
-# Compiled C files are kept by ccache, in the cache of the project: the programs are the same for each kernel of an
-# architecture, and a fresh clone need not compile them again. Debian's ccache has a directory with links that are named after
-# each compiler.
+# If the build root has ccache, it keeps compiled C files in the cache of the project: the programs are the same for each
+# kernel of an architecture, and a fresh clone need not compile them again. Debian's ccache has a directory with links that
+# are named after each compiler.
 build_programs() {
-	local -x PATH=/usr/lib/ccache:$PATH CCACHE_DIR=$cache/ccache CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=500M
-	[[ $TASKSCOPE_TOOLS != root || -d /usr/lib/ccache ]] || "$top/scripts/add-packages" ccache
+	local -x PATH=/usr/lib/ccache:$PATH CCACHE_DIR=$cache/ccache CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=500M
 	build "$1" "$(files_in "$2" "$top"/tests/{lib,modules} "$kernel/complete")" "$3" --silent -C "$2" TREE="$kernel/build" OUT="$3" COMPILER="${cross_compile}gcc" "${@:4}"
 }
 

@@ -117,7 +117,10 @@ static struct task_table *read_in_two_sections(void (*change)(void *), void *arg
 	return table;
 }
 
-/* The memory of dead tasks is freed by callbacks of RCU, and new tasks get it. */
+/*
+ * The memory of dead tasks is freed by callbacks of RCU, and new tasks get it. A thread that has left
+ * /proc may not have left its CPU yet: the memory of the last ones may not be free.
+ */
 static void reuse_memory(void)
 {
 	load_module("/tests/run_callbacks.ko", "");
