@@ -241,7 +241,7 @@ static bool right(const char *name)
 		int at = place[row->pid];
 
 		if (!at) {
-			/* The first process at or after the end of the section that may be killed. */
+			/* The first process, from the end of the section on, that may be killed. */
 			for (int b = 0; b < 2; b++)
 				if (i >= (b + 1) * BREAK - 2u && i < (b + 1) * BREAK + 60u &&
 				    !strcmp(row->comm, "victim") && !shared->victim[b])

@@ -118,8 +118,8 @@ static struct task_table *read_in_two_sections(void (*change)(void *), void *arg
 }
 
 /*
- * The memory of dead tasks is freed by callbacks of RCU, and new tasks get it. A thread that has left
- * /proc may not have left its CPU yet: the memory of the last ones may not be free.
+ * The memory of dead tasks is freed by callbacks of RCU, and new tasks get it. A thread that has
+ * left /proc may not have left its CPU yet: the memory of the last ones may not be free.
  */
 static void reuse_memory(void)
 {
