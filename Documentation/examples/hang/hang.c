@@ -73,7 +73,7 @@ static ssize_t quiet_write(struct file *file, const char __user *from, size_t si
 	int error = kstrtouint_from_user(from, size, 10, &seconds);
 
 	/* The kernel reports a CPU that is stuck for longer. */
-	if (!error && seconds > 5)
+	if (!error && seconds > 8)
 		error = -ERANGE;
 	if (error)
 		return error;
