@@ -2,6 +2,7 @@
 #ifndef _KPROBE_H
 #define _KPROBE_H
 
+#include <linux/device/driver.h>
 #include <linux/kprobes.h>
 
 /*
@@ -11,5 +12,8 @@
 static void do_nothing(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
 {
 }
+
+/* For a module that does nothing else when it is loaded and unloaded. */
+#define module_kprobe(probe) module_driver(probe, register_kprobe, unregister_kprobe)
 
 #endif /* _KPROBE_H */

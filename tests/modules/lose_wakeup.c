@@ -40,17 +40,7 @@ static struct kprobe entry = {
 	.post_handler = do_nothing,
 };
 
-static int __init lose_wakeup_init(void)
-{
-	return register_kprobe(&entry);
-}
-module_init(lose_wakeup_init);
-
-static void __exit lose_wakeup_exit(void)
-{
-	unregister_kprobe(&entry);
-}
-module_exit(lose_wakeup_exit);
+module_kprobe(entry);
 
 MODULE_DESCRIPTION("Keeps new kernel threads from running");
 MODULE_LICENSE("GPL");

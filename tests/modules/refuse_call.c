@@ -39,17 +39,7 @@ static struct kprobe call = {
 	.post_handler = do_nothing,
 };
 
-static int __init refuse_call_init(void)
-{
-	return register_kprobe(&call);
-}
-module_init(refuse_call_init);
-
-static void __exit refuse_call_exit(void)
-{
-	unregister_kprobe(&call);
-}
-module_exit(refuse_call_exit);
+module_kprobe(call);
 
 MODULE_DESCRIPTION("Refuses the calls of taskscope to a CPU");
 MODULE_LICENSE("GPL");

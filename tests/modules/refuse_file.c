@@ -33,17 +33,7 @@ static struct kprobe creation = {
 	.post_handler = do_nothing,
 };
 
-static int __init refuse_file_init(void)
-{
-	return register_kprobe(&creation);
-}
-module_init(refuse_file_init);
-
-static void __exit refuse_file_exit(void)
-{
-	unregister_kprobe(&creation);
-}
-module_exit(refuse_file_exit);
+module_kprobe(creation);
 
 MODULE_DESCRIPTION("Refuses to make one of taskscope's files");
 MODULE_LICENSE("GPL");

@@ -26,17 +26,7 @@ static struct kprobe allocation = {
 	.post_handler = do_nothing,
 };
 
-static int __init refuse_irq_init(void)
-{
-	return register_kprobe(&allocation);
-}
-module_init(refuse_irq_init);
-
-static void __exit refuse_irq_exit(void)
-{
-	unregister_kprobe(&allocation);
-}
-module_exit(refuse_irq_exit);
+module_kprobe(allocation);
 
 MODULE_DESCRIPTION("Refuses to allocate interrupt numbers");
 MODULE_LICENSE("GPL");
