@@ -20,6 +20,7 @@
 #include "contexts.h"
 #include "guest.h"
 #include "races.h"
+#include "workers.h"
 
 #define READERS 8
 
@@ -342,26 +343,13 @@ static unsigned long items_begun(int cpu)
 }
 
 #define IS_HELD 3
-/* The CPUs that may run the first work item of an open, which belongs to no CPU. */
-#define UNBOUND "/sys/devices/virtual/workqueue/cpumask"
 
-/* Has one CPU run such items. Returns the CPUs before. */
-static char *run_unbound_items_on(int cpu)
-{
-	char *all = slurp(UNBOUND, NULL), only[20];
-
-	snprintf(only, sizeof(only), "%x", 1u << cpu);
-	write_file(UNBOUND, only);
-	return all;
-}
-
-/* Unloads the oracle, and has these CPUs run unbound items again. */
+/* Unloads the oracle, and has these CPUs run unbound work items again. */
 static void end_oracle(char *all)
 {
 	if (unload_module("callback_oracle"))
 		die("the oracle is in use");
-	write_file(UNBOUND, all);
-	free(all);
+	run_unbound_items_as_before(all);
 }
 
 /*

@@ -122,3 +122,20 @@ pid_t start_helper(const char *program)
 	wait_for_state(pid, pid, "I");
 	return pid;
 }
+
+#define UNBOUND "/sys/devices/virtual/workqueue/cpumask"
+
+char *run_unbound_items_on(int cpu)
+{
+	char *cpus = slurp(UNBOUND, NULL), only[20];
+
+	snprintf(only, sizeof(only), "%x", 1u << cpu);
+	write_file(UNBOUND, only);
+	return cpus;
+}
+
+void run_unbound_items_as_before(char *cpus)
+{
+	write_file(UNBOUND, cpus);
+	free(cpus);
+}

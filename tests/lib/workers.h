@@ -29,4 +29,12 @@ pid_t start_borrower(void);
  */
 pid_t start_helper(const char *program);
 
+/*
+ * Has one CPU run the work items that belong to no CPU, as the first one of an open. Returns the
+ * CPUs before.
+ */
+char *run_unbound_items_on(int cpu);
+/* Has these CPUs run them again, and frees the text. */
+void run_unbound_items_as_before(char *cpus);
+
 #endif /* _WORKERS_H */
