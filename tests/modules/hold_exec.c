@@ -6,10 +6,11 @@
  * with interrupts disabled, for which other CPUs may wait, it continues after a second
  * in any case and sets `in_vain`.
  */
-#include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/timekeeping.h>
+
+#include "kprobe.h"
 
 #define LIMIT NSEC_PER_SEC
 
@@ -53,17 +54,7 @@ static struct kprobe taken_over = {
 	.pre_handler = stop,
 };
 
-static int __init hold_exec_init(void)
-{
-	return register_kprobe(&taken_over);
-}
-module_init(hold_exec_init);
-
-static void __exit hold_exec_exit(void)
-{
-	unregister_kprobe(&taken_over);
-}
-module_exit(hold_exec_exit);
+module_kprobe(taken_over);
 
 MODULE_DESCRIPTION("Stops a process in the middle of execve()");
 MODULE_LICENSE("GPL");

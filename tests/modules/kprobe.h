@@ -9,7 +9,8 @@
  * A post_handler for a kprobe whose pre_handler changes where execution continues. The
  * kernel optimizes a kprobe without a post_handler into a jump, which ignores that change.
  */
-static void do_nothing(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
+static void __maybe_unused do_nothing(struct kprobe *probe, struct pt_regs *regs,
+				      unsigned long flags)
 {
 }
 

@@ -3,10 +3,11 @@
  * Counts how often kernel threads lock a mapping of a program. Programs do so in each page
  * fault, which does not count. The lock with the number `at` waits until `go` is set.
  */
-#include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/timekeeping.h>
+
+#include "kprobe.h"
 
 static ulong locks;
 module_param(locks, ulong, 0600);
@@ -41,17 +42,7 @@ static struct kprobe probe = {
 	.pre_handler = count,
 };
 
-static int __init lock_mapping_init(void)
-{
-	return register_kprobe(&probe);
-}
-module_init(lock_mapping_init);
-
-static void __exit lock_mapping_exit(void)
-{
-	unregister_kprobe(&probe);
-}
-module_exit(lock_mapping_exit);
+module_kprobe(probe);
 
 MODULE_DESCRIPTION("Counts the locks of mappings, and delays one");
 MODULE_LICENSE("GPL");
