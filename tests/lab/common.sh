@@ -12,7 +12,8 @@ kernels_of_archive() {
 		apt-cache "${apt_options[@]}" pkgnames linux-image-'
 }
 
-# new is the newest kernel of the flavour, and old the newest one of the version before. The lab machine is made with old.
+# new is the newest kernel of the flavour, and old the newest one of the version before, or new if the archive has none. The
+# lab machine is made with old.
 new=$release
 flavour=${new#*-}
 # An archive that cannot be reached is a failure. apt leaves empty lists then, which the next run finds.
@@ -20,11 +21,7 @@ kernels=$(kernels_of_archive) || kernels=''
 [[ $kernels ]] || { say "the archive's kernels are not known"; exit 1; }
 old=$(sed -n "s/^linux-image-\([0-9].*-$flavour\)$/\1/p" <<<"$kernels" | cat - <(echo "$new") | sort --version-sort |
 	sed "/^$release_pattern$/q" | grep -v "^${new%%.*}[.]$(cut -d . -f 2 <<<"$new")[.]" | tail -n 1)
-if [[ ! $old ]] || ! (check_release "$old"); then
-	ktap_print_header
-	ktap_skip_all "the archive has no kernel of the version before $new"
-	exit "$KSFT_SKIP"
-fi
+[[ $old ]] && (check_release "$old" 2>/dev/null) || old=$new
 
 # steps_of SCRIPT...: how many tests they are: the steps, and the verdict of each
 steps_of() { cat "${@/#/$machine/}" | grep -c '^step '; }
