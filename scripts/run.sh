@@ -122,13 +122,12 @@ give() {
 # builds: the directory of all that is built for this kernel
 builds() { echo "$top/build/${kernel##*/}"; }
 
-# check_used_types: ends if a file of the module that uses the Rust metadata names a type whose size is wrong there, or a member of
-# a static of such a type that is not in scripts/bindgen-limits. The debug
-# kernels are built here, with their metadata.
+# check_used_types: ends if the module names a type whose size is wrong in the Rust metadata, or a member of a static of such a type.
+# scripts/bindgen-limits has the members that were compared. The debug kernels are built here, with their metadata.
 check_used_types() {
 	local types used
 	[[ ${kernel##*/} != debug* ]] || return 0
-	types=$(paste -sd '|' "$kernel/build/wrong-types")
+	types=$(paste -sd '|' "$kernel/build/wrong-uses")
 	[[ ! $types ]] || ! used=$(grep -rlw bindings "$top/src" | xargs sed 's,//.*,,' | grep -owE "$types" |
 		grep -vxFf <(grep '[.]' "$top/scripts/bindgen-limits")) ||
 		die "${kernel##*/}: the module uses ${used%%$'\n'*}, which has a wrong size in the Rust metadata"

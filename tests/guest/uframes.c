@@ -577,8 +577,8 @@ static void read_two_frames(void *output)
 /*
  * All frames are in one mapping, which another one replaces when some of them have been read. The
  * first lock of a mapping is for the program counter, and then one for the stack and one for the
- * first return address. The fourth is for the stack again, and waits on a CPU with interrupts
- * disabled. So the timers of that CPU wait too, and this thread sleeps on the other one.
+ * first return address. The fourth is for the stack again. A worker on CPU 0 takes it, and waits
+ * with interrupts disabled. This thread runs on CPU 1, whose timers go on.
  */
 static void test_replaced_mapping(void)
 {

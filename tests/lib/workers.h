@@ -30,8 +30,8 @@ pid_t start_borrower(void);
 pid_t start_helper(const char *program);
 
 /*
- * Has one CPU run the work items that belong to no CPU, as the first one of an open. Returns the
- * CPUs before.
+ * Confines unbound work items to one CPU. The first work item of an open is unbound. Returns the
+ * CPUs that ran them before.
  */
 char *run_unbound_items_on(int cpu);
 /* Has these CPUs run them again, and frees the text. */

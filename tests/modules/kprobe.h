@@ -7,7 +7,8 @@
 
 /*
  * A post_handler for a kprobe whose pre_handler changes where execution continues. The
- * kernel optimizes a kprobe without a post_handler into a jump, which ignores that change.
+ * kernel optimizes a kprobe without a post_handler into a jump, which ignores that change. Not
+ * every module has such a kprobe.
  */
 static void __maybe_unused do_nothing(struct kprobe *probe, struct pt_regs *regs,
 				      unsigned long flags)
