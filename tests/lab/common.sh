@@ -23,9 +23,7 @@ old=$(sed -n "s/^linux-image-\([0-9].*-$flavour\)$/\1/p" <<<"$kernels" | cat - <
 	sed "/^$release_pattern$/q" | grep -v "^${new%%.*}[.]$(cut -d . -f 2 <<<"$new")[.]" | tail -n 1)
 [[ $old ]] && (check_release "$old") || old=$new
 if [[ $new != [0-9]*amd64 ]]; then
-	ktap_print_header
-	ktap_skip_all "the lab machine has a kernel of Debian for amd64, and $new is none"
-	exit "$KSFT_SKIP"
+	skip_test "the lab machine has a kernel of Debian for amd64, and $new is none"
 fi
 
 # steps_of SCRIPT...: how many tests they are: the steps, and the verdict of each
