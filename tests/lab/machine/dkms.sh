@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2154 # steps.sh sets the others
 #
-# The user installs taskscope-dkms and what it needs, and then a newer kernel; /root/new has its release.
+# The user installs taskscope-dkms and what it needs, and then upgrades the machine, which gets a newer kernel; /root/new has the
+# release of that kernel.
 
 # shellcheck source=tests/lab/machine/steps.sh
 . /root/steps.sh
@@ -27,8 +28,22 @@ by_dkms() {
 	has_module "$release"
 	[[ $(modinfo --field signer taskscope) ]]
 }
+# metapackage NAME: installs a package like Debian's NAME of the time when this kernel was the newest one. The archive has only
+# the newest of these.
+metapackage() {
+	local directory=/root/$1
+	mkdir -p "$directory/DEBIAN"
+	printf '%s\n' "Package: $1" "Version: $(dpkg-query --show --showformat '${source:Version}' "linux-headers-$release")" \
+		'Architecture: amd64' "Depends: ${1%%-"${release#*-}"}-$release" 'Maintainer: a test <test@example.org>' \
+		'Description: metapackage of a test' >"$directory/DEBIAN/control"
+	dpkg-deb --build "$directory" "$directory.deb"
+	dpkg --install "$directory.deb"
+}
 without_metadata() {
-	get "linux-image-$new" "linux-headers-$new"
+	metapackage "linux-image-${release#*-}"
+	metapackage "linux-headers-${release#*-}"
+	apt-get full-upgrade --yes --no-install-recommends
+	dpkg --verify "linux-image-$new" "linux-headers-$new"
 	[[ -e /boot/vmlinuz-$new && -e /boot/initrd.img-$new ]]
 	fails grep taskscope "/lib/modules/$new/modules.dep"
 	has_module "$release"
@@ -40,12 +55,13 @@ with_metadata() {
 }
 next_boot() { [[ $(readlink /vmlinuz) == *"/vmlinuz-$new" ]]; }
 
+unowned_files >/root/before
 step "linux-headers-rust: installed" metadata
 step "linux-headers-rust: an ordinary user builds a module of the kernel's samples" other_module
 step "taskscope-dkms: built for the kernel, and signed" by_dkms
 step "modprobe taskscope: loaded" module_loads
 step "root: reads each table" root_reads
 step "ordinary user: is refused" user_refused
-step "newer kernel without Rust metadata: installed, and DKMS leaves it out" without_metadata
+step "apt-get full-upgrade: installs the newer kernel, and DKMS leaves it out without Rust metadata" without_metadata
 step "Rust metadata of the newer kernel: DKMS builds the module for that kernel, too" with_metadata
 step "the next boot: is the newer kernel's" next_boot

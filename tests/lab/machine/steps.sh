@@ -31,6 +31,14 @@ system_files() {
 	sha256sum /lib/modules/*/modules.{dep,alias,symbols}
 }
 
+# unowned_files: those of system_files that no package has, and not what other packages make for a kernel: its initrd, the links to
+# it and its lists of modules. dkms keeps a key of its own.
+unowned_files() {
+	system_files | grep -vxE '/boot/initrd.img-.*|/(vmlinuz|initrd.img)(.old)?|/usr/lib/modules/[^/]*/modules[.].*|/home/.*|/var/lib/dkms/mok[.].*' |
+		grep -v '^[0-9a-f]\{64\} ' |
+		grep -vxFf <(sed -E 's,^/(bin|lib|lib64|sbin)/,/usr&,' /var/lib/dpkg/info/*.list)
+}
+
 module_loads() {
 	modprobe taskscope
 	grep '^taskscope .* Live' /proc/modules

@@ -15,6 +15,7 @@ gone() {
 	find /usr/src /usr/lib -xdev \( -name '*.rmeta' -o -path '*linux-headers*/rust/*.so' -o -path '*linux-kbuild*/target.json' \) |
 		tee /root/left
 	[[ ! -s /root/left ]]
+	unowned_files | diff /root/before -
 }
 
 step "the machine: runs the newer kernel" upgraded
