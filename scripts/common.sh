@@ -177,7 +177,8 @@ take_line() {
 	{
 		flock 9
 		line=$(head -n 1 "$1")
-		sed -i 1d "$1"
+		# Without this, a full disk would give the same line again and again.
+		sed -i 1d "$1" || return
 	} 9>"$1.lock"
 	[[ $line ]] && printf '%s\n' "$line"
 }
@@ -192,7 +193,8 @@ need_space() {
 		"make room there, or point TASKSCOPE_CACHE at a larger disk"
 }
 
-# logged LOG WHAT COMMAND...: runs a long command, with its output in LOG; ends if it fails (see failed)
+# logged LOG WHAT COMMAND...: runs a long command, with its output in LOG; ends if it fails (see failed). A function must return the
+# status of its command that fails: bash ignores -e in what is followed by ||.
 logged() {
 	"${@:3}" >"$1" 2>&1 || failed "$1" "$2"
 }
@@ -278,6 +280,12 @@ on_exit() {
 	trap 'exit 143' TERM HUP
 	trap 'exit 130' INT
 }
+
+# sum_of PATH...: a hash of the contents and the names of all files there; the paths begin at the project's directory
+sum_of() (
+	cd "$top"
+	find "$@" -type f -print0 | sort --zero-terminated | xargs --null sha256sum | sha256sum | cut -c 1-12
+)
 
 # copy_project DIRECTORY: copies the project there, without what is built
 copy_project() {

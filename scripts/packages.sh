@@ -26,16 +26,21 @@ need_lists() { [[ -e $apt_lists/lock ]] || update_lists; }
 # fetch DIRECTORY WHAT COMMAND...: runs a command of apt's that downloads into DIRECTORY. If the archive no
 # longer has a file that the lists name, gets new lists, removes what was downloaded, and runs it again.
 fetch() {
-	local log=$cache/log/download directory=$1 what=$2
+	local log directory=$1 what=$2 outdated=''
 	shift 2
-	"$@" >"$log" 2>&1 && return
-	if ! grep -qE '\b404\b|Not Found|File not found|No such file|unexpected size|Hash Sum mismatch' "$log"; then
-		failed "$log" "$what"
+	# A file of its own, because other runs write to the log in the cache.
+	log=$(mktemp)
+	if "$@" >"$log" 2>&1; then
+		rm "$log"
+		return
 	fi
+	! grep -qE '\b404\b|Not Found|File not found|No such file|unexpected size|Hash Sum mismatch' "$log" || outdated=yes
+	mv "$log" "$cache/log/download"
+	[[ $outdated ]] || failed "$cache/log/download" "$what"
 	say "the lists of packages are out of date; getting new ones"
 	rm -f "$directory"/*.deb
 	update_lists
-	logged "$log" "$what" "$@"
+	logged "$cache/log/download" "$what" "$@"
 }
 
 # download DIRECTORY PACKAGE[=VERSION]...: downloads the packages that DIRECTORY does not have

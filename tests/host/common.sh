@@ -16,7 +16,7 @@ release=${kernel##*/}
 release_pattern=${release//+/[+]}
 
 # What a test makes is in here.
-scratch=$(mktemp -d)
+scratch=$(mktemp -d) || exit
 trap 'rm -rf --one-file-system "$scratch"' EXIT
 
 # report NAME WHY: the test passes if WHY is empty. A # in its name would begin a directive of TAP.
