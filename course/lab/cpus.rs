@@ -3,8 +3,8 @@
 //! Code that runs on a chosen CPU.
 
 use crate::abstractions::callbacks::{
-    call_on,
-    Callback, //
+    Callback,
+    RemoteCall, //
 };
 use core::cell::UnsafeCell;
 use kernel::cpu::CpuId;
@@ -16,7 +16,7 @@ struct Call<F, R> {
     result: UnsafeCell<Option<R>>,
 }
 
-// SAFETY: `call()`, which one CPU calls once, alone uses the cell while this is shared. The function may be shared, and a
+// SAFETY: `call()`, which one CPU calls once, alone uses the cell until it has returned. The function may be shared, and a
 // result may come from another CPU.
 unsafe impl<F: Sync, R: Send> Sync for Call<F, R> {}
 
@@ -37,11 +37,11 @@ where
 /// Calls `function` on `cpu`, waits for it, and returns what it has returned.
 ///
 /// The function runs with interrupts disabled, in an interrupt or in the idle loop of the CPU, and so **may not sleep**.
-/// Call this in task context with interrupts enabled.
+/// Call this in task context. It sleeps.
 ///
 /// # Errors
 ///
-/// `ENXIO` if the CPU is not online.
+/// `ENOMEM`, or `ENXIO` if the CPU is not online.
 pub(crate) fn on_cpu<F, R>(cpu: CpuId, function: F) -> Result<R>
 where
     F: Fn() -> R + Send + Sync + 'static,
@@ -51,7 +51,12 @@ where
         function,
         result: UnsafeCell::new(None),
     };
+    let call = KBox::pin_init(RemoteCall::new(call), GFP_KERNEL)?;
 
-    call_on(cpu, &call)?;
-    call.result.into_inner().ok_or(EIO)
+    call.send(cpu)?;
+    call.wait();
+    // SAFETY: `call()` has returned, and is not called again. Nothing else uses the cell.
+    unsafe { &mut *call.callback().result.get() }
+        .take()
+        .ok_or(EIO)
 }

@@ -268,13 +268,14 @@ fn ask_timer(cpu: CpuId) -> Result<Answer> {
         }),
         GFP_KERNEL,
     )?;
-    let start = Start {
+    let start = RemoteCall::new(Start {
         handle: SetOnce::new(),
         timer,
-    };
+    });
+    let start = KBox::pin_init(start, GFP_KERNEL)?;
 
-    call_on(cpu, &start)?;
-    start.timer.asked.wait()
+    start.send(cpu)?;
+    start.callback().timer.asked.wait()
 }
 
 /// Adds the answers for stacks that do not exist: their ends, from the interrupt and the NMI that came.

@@ -20,13 +20,6 @@ pub(super) use bindings::rcu_gp_seq;
 #[cfg(not(kernel_7_3))]
 pub(super) use bindings::rcu_gp_oldstate as rcu_gp_seq;
 
-/// The argument of `smp_call_function_single()` that makes it wait.
-#[cfg(kernel_7_3)]
-pub(super) const WAIT: bool = true;
-
-#[cfg(not(kernel_7_3))]
-pub(super) const WAIT: c_int = 1;
-
 /// What the handler of an interrupt returns when the interrupt was its own.
 #[cfg(kernel_7_3)]
 pub(super) const IRQ_HANDLED: bindings::irqreturn_t = bindings::irqreturn::IRQ_HANDLED;

@@ -192,6 +192,39 @@ pub(crate) enum Use {
     Gone,
 }
 
+/// A reference to the structure of an address space (`mm_count`), which keeps neither its mappings nor its memory.
+///
+/// The drop may free the structure: in task or softirq context.
+pub(crate) struct WeakAddressSpace(ARef<Mm>);
+
+impl WeakAddressSpace {
+    /// Returns that of the address space of the current thread; [`None`] if it has none.
+    ///
+    /// Any context but NMI. In an interrupt this is the address space of the thread that was interrupted.
+    pub(crate) fn of_current() -> Option<Self> {
+        let mm = NonNull::new(RcuTask::current(&rcu::read_lock()).mm())?;
+
+        // SAFETY: The current thread owns a count of the users of the address space that `mm` points at, or, in
+        // `kthread_use_mm()`, a count of the structure (`mmgrab()`). Either keeps the structure allocated. The thread
+        // clears or replaces `mm` with interrupts disabled before it gives up that count (`exit_mm()`, `exec_mmap()`,
+        // `kthread_unuse_mm()`), and this runs in that thread or interrupts it.
+        let mm = unsafe { Mm::from_raw(mm.as_ptr()) };
+
+        Some(Self(ARef::from(mm)))
+    }
+
+    /// Returns the address space, unless its last user has gone: a thread that has exited, or executed another program. A
+    /// kernel thread that has borrowed an address space in `kthread_use_mm()` need not be a user.
+    ///
+    /// Any context but NMI.
+    pub(crate) fn upgrade(&self) -> Option<AddressSpace> {
+        let mm = self.0.mmget_not_zero()?;
+
+        // INVARIANT: `mmget_not_zero()` has taken the count, which is handed on. The tree as in [`AddressSpace::of`].
+        Some(AddressSpace(MmWithUser::into_mmput_async(mm)))
+    }
+}
+
 /// A reference to the users of an address space (`mm_users`).
 ///
 /// The mappings stay until the last such reference is dropped. A drop does not sleep: a worker of the kernel
@@ -219,27 +252,6 @@ impl AddressSpace {
 
         // INVARIANT: `mm` owns the count, and hands it on. Every address space that a task has was set up by
         // `mm_init()`, which marks the tree as one that may be read under RCU.
-        Some(Self(MmWithUser::into_mmput_async(mm)))
-    }
-
-    /// Returns the address space of the current thread; [`None`] if it has none, or one without users.
-    ///
-    /// The latter may happen to a kernel thread that has borrowed an address space, in `kthread_use_mm()`, if all
-    /// threads of the program have died since.
-    ///
-    /// Any context but NMI. In an interrupt this is the address space of the thread that was interrupted.
-    pub(crate) fn of_current() -> Option<Self> {
-        let mm = NonNull::new(RcuTask::current(&rcu::read_lock()).mm())?;
-
-        // SAFETY: The current thread owns a count of the users of the address space that `mm` points at, or, in
-        // `kthread_use_mm()`, a count of the structure (`mmgrab()`). Either keeps the structure allocated. The thread
-        // clears or replaces `mm` with interrupts disabled before it gives up that count (`exit_mm()`, `exec_mmap()`,
-        // `kthread_unuse_mm()`), and this runs in that thread or interrupts it.
-        let mm = unsafe { Mm::from_raw(mm.as_ptr()) };
-        // The caller of `kthread_use_mm()` need not hold a count of the users: `kvm_xen_set_evtchn()` does not.
-        let mm = mm.mmget_not_zero()?;
-
-        // INVARIANT: As in `of()`.
         Some(Self(MmWithUser::into_mmput_async(mm)))
     }
 

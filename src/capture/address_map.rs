@@ -75,16 +75,18 @@ impl<V: Copy + Zeroable> AddressMap<V> {
         self.slots.get_mut(at)
     }
 
-    /// Returns the value of `address`, if there is one.
+    /// Returns the value of `address`, if there is one. Zero has none.
     #[inline]
     pub(crate) fn find(&mut self, address: usize) -> Option<&mut V> {
         self.slot(address)
-            .and_then(|slot| (slot.address == address).then_some(&mut slot.value))
+            .and_then(|slot| (slot.address == address && address != 0).then_some(&mut slot.value))
     }
 
-    /// Adds `address`, which must not be zero, or replaces its value. Without room for it, nothing
-    /// changes.
+    /// Adds `address`, or replaces its value. Without room for it, and for zero, nothing changes.
     pub(crate) fn insert(&mut self, address: usize, value: V) {
+        if address == 0 {
+            return;
+        }
         let has_room = self.room() != 0;
         let Some(slot) = self.slot(address) else {
             return;
@@ -121,6 +123,17 @@ mod tests {
         for address in 1..=100 {
             assert_eq!(map.find(address), Some(&mut (2000 + address)));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn zero_has_no_value() -> Result {
+        let mut map = AddressMap::<usize>::with_room(1, usize::MAX, GFP_KERNEL)?;
+
+        assert_eq!(map.find(0), None);
+        map.insert(0, 5);
+        assert_eq!(map.find(0), None);
+        assert_eq!(map.used, 0);
         Ok(())
     }
 

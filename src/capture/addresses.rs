@@ -21,6 +21,7 @@ use crate::capture::address_map::{
     AddressMap,
 };
 use crate::text::kernel_address::Shown;
+use core::mem;
 use kernel::alloc::flags::__GFP_NOWARN;
 use kernel::prelude::*;
 use kernel::sync::{
@@ -67,7 +68,7 @@ impl Addresses {
         if self.raw || count == 0 {
             return Ok(Shown::Numbers);
         }
-        self.hashes.lock().prepare(count);
+        self.prepare(count);
         for items in items.chunks_mut(signal::ROWS_PER_CHECK) {
             signal::check_fatal_signal()?;
             // A killed reader cannot stop waiting for the lock. The lock is held for one chunk at a time, so that
@@ -78,6 +79,26 @@ impl Addresses {
             }
         }
         Ok(Shown::Hashes)
+    }
+
+    /// Makes room for `count` addresses, if there is memory for it. May sleep.
+    fn prepare(&self, count: usize) {
+        if !self.hashes.lock().is_too_small(count) {
+            return;
+        }
+        // Without the lock: to get much memory may take long.
+        let Ok(map) = Hashes::map_for(count) else {
+            return;
+        };
+        // The lock is released before memory is freed.
+        let _unused = {
+            let mut hashes = self.hashes.lock();
+
+            match hashes.is_too_small(count) {
+                true => mem::replace(&mut hashes.known, map),
+                false => map,
+            }
+        };
     }
 
     /// As [`Addresses::show`], without remembering the hashes. Does not sleep.
@@ -163,16 +184,15 @@ impl Hashes {
         }
     }
 
-    /// Makes room for `count` addresses. A table that is full or too small is replaced by an empty one, if there
-    /// is memory for it: most addresses in a full table are no longer in use.
-    fn prepare(&mut self, count: usize) {
-        let is_filled = self.known.room() == 0;
+    /// Returns whether the table is full, or too small for `count` addresses. It is replaced by an empty one then: most
+    /// addresses in a full table are no longer in use.
+    fn is_too_small(&self, count: usize) -> bool {
+        self.known.room() == 0 || self.known.slots() < slots_for(count).min(SLOTS_MAX)
+    }
 
-        if is_filled || self.known.slots() < slots_for(count).min(SLOTS_MAX) {
-            if let Ok(map) = AddressMap::with_room(count, SLOTS_MAX, GFP_KERNEL | __GFP_NOWARN) {
-                self.known = map;
-            }
-        }
+    /// Returns an empty table for `count` addresses. May sleep; fails with `ENOMEM`.
+    fn map_for(count: usize) -> Result<AddressMap<usize>> {
+        AddressMap::with_room(count, SLOTS_MAX, GFP_KERNEL | __GFP_NOWARN)
     }
 
     /// Replaces the addresses of each item by their hashes.
@@ -222,30 +242,34 @@ mod tests {
     ];
 
     #[test]
-    fn hashes_are_remembered() {
-        let mut hashes = Hashes::new();
+    fn hashes_are_remembered() -> Result {
+        let addresses = KBox::pin_init(Addresses::new(false), GFP_KERNEL)?;
+        let find = |address| addresses.hashes.lock().known.find(address).copied();
 
-        hashes.prepare(100);
-        hashes.known.insert(1, 1001);
-        hashes.prepare(10);
-        assert_eq!(hashes.known.find(1), Some(&mut 1001));
-        hashes.prepare(100);
-        assert_eq!(hashes.known.find(1), Some(&mut 1001));
-        hashes.prepare(1000);
-        assert!(hashes.known.room() >= 1000);
+        addresses.prepare(100);
+        addresses.hashes.lock().known.insert(1, 1001);
+        addresses.prepare(10);
+        assert_eq!(find(1), Some(1001));
+        addresses.prepare(100);
+        assert_eq!(find(1), Some(1001));
+        addresses.prepare(1000);
+        assert!(addresses.hashes.lock().known.room() >= 1000);
+        Ok(())
     }
 
     /// `%p` costs more than the rest of a row: it prints an address once, and then its hash is found.
     #[test]
-    fn a_shown_address_is_not_hashed_again() {
+    fn a_shown_address_is_not_hashed_again() -> Result {
         let [a, b, c] = ADDRESSES;
-        let mut hashes = Hashes::new();
+        let addresses = KBox::pin_init(Addresses::new(false), GFP_KERNEL)?;
         let mut items = [[a, b], [c, 0]];
 
         let printed = pointer_hash::hash_pointers(&[a, b, c, 0, 0, 0, 0, 0], ADDRESSES.len());
         let is_hashed = matches!(printed, Printed::Hashed(_));
 
-        hashes.prepare(ADDRESSES.len());
+        addresses.prepare(ADDRESSES.len());
+        let mut hashes = addresses.hashes.lock();
+
         assert!((hashes.show(&mut items) == Shown::Hashes) == is_hashed);
         if is_hashed {
             for (address, hash) in ADDRESSES.into_iter().zip(items.into_iter().flatten()) {
@@ -257,6 +281,7 @@ mod tests {
             assert_eq!(hashes.show(&mut items), Shown::Hashes);
             assert_eq!(items, [[1001, 1001], [0, 1001]]);
         }
+        Ok(())
     }
 
     /// As the test before, for a table with more rows than are shown at once.
@@ -302,16 +327,17 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_is_begun_anew() {
-        let mut hashes = Hashes::new();
+    fn a_full_table_is_begun_anew() -> Result {
+        let addresses = KBox::pin_init(Addresses::new(false), GFP_KERNEL)?;
 
-        hashes.prepare(1);
+        addresses.prepare(1);
         for address in 1..100 {
-            hashes.known.insert(address, address);
+            addresses.hashes.lock().known.insert(address, address);
         }
-        assert_eq!(hashes.known.room(), 0);
-        hashes.prepare(1);
-        assert!(hashes.known.room() != 0);
+        assert_eq!(addresses.hashes.lock().known.room(), 0);
+        addresses.prepare(1);
+        assert!(addresses.hashes.lock().known.room() != 0);
+        Ok(())
     }
 
     #[test]

@@ -3,12 +3,14 @@
 //! What `cpus` shows of each CPU: the frames of the code that it ran, with their names.
 //!
 //! The names are looked up after the CPUs have answered, in the open. What they lie in may have gone by then. A name in the
-//! kernel's own text stays. A name in a module is valid only if no grace period has passed since the sample: the memory
-//! was not freed, then (see [`Symbols`]). The mapping of a program counter is looked up in the address space that the CPU
-//! used, to which the sample has a reference.
+//! kernel's own text stays. A name in a module is given up if a grace period has passed since the sample (see [`Symbols`]). The
+//! mapping of a program counter is looked up in the address space that the CPU used, if that still has users.
 
 use crate::abstractions::cpus::Isolation;
-use crate::abstractions::mm::LockBudget;
+use crate::abstractions::mm::{
+    LockBudget,
+    WeakAddressSpace, //
+};
 use crate::abstractions::tasks::RcuTask;
 use crate::capture::cpu_samples::{
     CpuContext,
@@ -50,7 +52,7 @@ pub(crate) enum CpuFrame {
         /// The offset of the address in the mapped file; in the mapping if no file is mapped.
         offset: usize,
     },
-    /// An address of a program in no mapping, or in one that could not be looked at.
+    /// An address of a program in no mapping, or in one that could not be looked at, or of a program that has ended since.
     Nowhere { address: usize },
     /// Nothing was sampled.
     Nothing,
@@ -63,7 +65,7 @@ pub(crate) enum CpuValid {
     Sampled,
     /// As `Sampled`, but writers were changing the mapping for too long.
     Locked,
-    /// The CPU did not answer: its interrupts are disabled.
+    /// The CPU did not answer: its interrupts are disabled, or the hypervisor does not run it.
     Silent,
     /// The CPU is isolated, and was left alone.
     Isolated,
@@ -300,11 +302,12 @@ impl Found {
     fn user_frame(&mut self, sample: &Sample) -> Result<(CpuFrame, CpuValid)> {
         let address = sample.program_counter;
         let nowhere = CpuFrame::Nowhere { address };
-        let Some(space) = sample.space.as_ref() else {
+        let space = sample.space.as_ref().and_then(WeakAddressSpace::upgrade);
+        let Some(space) = space else {
             return Ok((nowhere, CpuValid::Sampled));
         };
 
-        match self.names.mapping(space, address, &mut self.budget) {
+        match self.names.mapping(&space, address, &mut self.budget) {
             Ok(Some(mapping)) => {
                 let frame = CpuFrame::User {
                     address,

@@ -36,9 +36,10 @@
 //!
 //! # Hotplug
 //!
-//! Nothing keeps CPUs online. The kernel refuses a call to a CPU that is offline. A CPU that goes offline first runs the
-//! calls that are queued for it (`smpcfd_dying_cpu()`), and another CPU takes over its timers (`hrtimers_cpu_dying()`). The
-//! callback finds out that it runs on another CPU, and samples nothing: a CPU that is offline has no row.
+//! Nothing keeps CPUs online. The kernel refuses a call to a CPU that is offline. A CPU that goes offline first gives its
+//! timers to another CPU (`hrtimers_cpu_dying()`), and then runs the calls that are queued for it (`smpcfd_dying_cpu()`). A
+//! timer that is armed then goes to another CPU, too. The callback of the timer finds out that it runs on another CPU, and
+//! samples nothing: a CPU that is offline has no row.
 //!
 //! # Isolated CPUs
 //!
@@ -60,7 +61,7 @@ use crate::abstractions::interrupted::{
     self,
     InterruptedCode, //
 };
-use crate::abstractions::mm::AddressSpace;
+use crate::abstractions::mm::WeakAddressSpace;
 use crate::abstractions::schedule::NoPreemption;
 use crate::abstractions::tasks::RcuTask;
 use crate::capture::answers::Answers;
@@ -205,7 +206,7 @@ impl Trace {
     }
 }
 
-/// What a CPU ran at a moment. It holds a reference to the address space of the program, if it ran one.
+/// What a CPU ran at a moment.
 pub(crate) struct Sample {
     /// When it was taken.
     time: Instant<Monotonic>,
@@ -219,14 +220,15 @@ pub(crate) struct Sample {
     pub(crate) context: CpuContext,
     /// The next instruction of the code.
     pub(crate) program_counter: usize,
-    /// The address space of the program, if one ran.
-    pub(crate) space: Option<AddressSpace>,
+    /// The address space of the program, if one ran. A round may stay for as long as a CPU is stuck: the memory of the
+    /// program must not stay with it.
+    pub(crate) space: Option<WeakAddressSpace>,
     /// The stacks, if no program ran.
     trace: Option<Trace>,
 }
 
 impl Sample {
-    /// Takes a sample of what the interrupt has interrupted whose handler calls this. Does not sleep.
+    /// Takes a sample of the code that the current interrupt has interrupted, whose handler calls this. Does not sleep.
     fn take() -> Option<Self> {
         let time = Instant::now();
         let rcu_state = GracePeriodState::now();
@@ -243,7 +245,7 @@ impl Sample {
             name: name_of(current),
             context: CpuContext::new(code, in_softirq, is_idle),
             program_counter: code.program_counter,
-            space: code.is_user.then(AddressSpace::of_current).flatten(),
+            space: code.is_user.then(WeakAddressSpace::of_current).flatten(),
             trace: (!code.is_user).then(Trace::here),
         })
     }

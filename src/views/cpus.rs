@@ -159,7 +159,8 @@ impl Table for Cpus {
         for row in rows.iter().filter(|row| row.is_silent()) {
             writeln!(
                 line,
-                "# CPU {} did not answer within {LIMIT} ms: its interrupts are disabled",
+                "# CPU {} did not answer within {LIMIT} ms: \
+                 its interrupts are disabled, or the hypervisor does not run it",
                 row.cpu
             );
         }

@@ -8,7 +8,6 @@ use super::{
     wait_while,
     Callback, //
 };
-use crate::abstractions::compat;
 use core::ptr;
 use kernel::bindings;
 use kernel::cpu::CpuId;
@@ -22,44 +21,13 @@ use kernel::sync::atomic::{
 };
 use kernel::types::Opaque;
 
-/// Calls `callback` on `cpu`, and waits until the call has returned.
-///
-/// The callback runs with interrupts disabled. A busy CPU calls it in hardirq context. An idle one
-/// may need no interrupt, and calls it from its idle loop. On the caller's CPU it is a plain call.
-///
-/// Task context with interrupts enabled. Spins, and does not sleep.
-///
-/// # Errors
-///
-/// `ENXIO` if the CPU is not online.
-pub(crate) fn call_on<C: Callback>(cpu: CpuId, callback: &C) -> Result {
-    /// What the other CPU calls.
-    ///
-    /// # Safety
-    ///
-    /// `info` points at a `C` that is valid meanwhile.
-    unsafe extern "C" fn run<C: Callback>(info: *mut c_void) {
-        // SAFETY: By this function's requirements.
-        unsafe { &*info.cast::<C>() }.call();
-    }
-
-    let info = ptr::from_ref(callback).cast_mut().cast();
-
-    // SAFETY: `info` points at a `C`, which is borrowed until this function returns. That is after `run`
-    // has returned, since the last argument makes the kernel wait for it.
-    to_result(unsafe {
-        bindings::smp_call_function_single(cpu.into(), Some(run::<C>), info, compat::WAIT)
-    })
-}
-
 /// A `call_single_data_t`, in one cache line.
 #[repr(C, align(32))]
 struct CallData(bindings::call_single_data_t);
 
-/// A call on another CPU that its sender does not wait for.
+/// A call on another CPU. Its sender need not wait for it.
 ///
-/// The drop waits until a call that was sent has returned, however long the CPU has its interrupts disabled. It
-/// sleeps.
+/// The drop waits as [`RemoteCall::wait`] does.
 ///
 /// # Invariants
 ///
@@ -124,6 +92,12 @@ impl<C: Callback> RemoteCall<C> {
         sent
     }
 
+    /// Waits until a call that was sent has returned, however long the CPU has its interrupts disabled. Sleeps.
+    pub(crate) fn wait(&self) {
+        // The callback's last access happens before the load that sees `false`.
+        wait_while(|| self.is_pending.load(Acquire));
+    }
+
     /// What the other CPU calls.
     ///
     /// # Safety
@@ -144,8 +118,7 @@ impl<C: Callback> RemoteCall<C> {
 #[pinned_drop]
 impl<C: Callback> PinnedDrop for RemoteCall<C> {
     fn drop(self: Pin<&mut Self>) {
-        // The callback's last access happens before the load that sees `false`.
-        wait_while(|| self.is_pending.load(Acquire));
+        self.wait();
     }
 }
 

@@ -36,10 +36,7 @@ pub(crate) use self::completion::{
     CountedCompletion,
     Wait, //
 };
-pub(crate) use self::ipi::{
-    call_on,
-    RemoteCall, //
-};
+pub(crate) use self::ipi::RemoteCall;
 pub(crate) use self::irq_work::IrqWork;
 pub(crate) use self::thread::Thread;
 pub(crate) use self::threaded_irq::{
@@ -64,13 +61,20 @@ pub(crate) trait Callback: Send + Sync + 'static {
     fn call(&self);
 }
 
-/// Tuned: how long a wait sleeps between two looks.
-const LOOK_EVERY: Delta = Delta::from_micros(100);
+/// Tuned: how long a wait sleeps after the first look, in microseconds.
+const FIRST_SLEEP: i64 = 100;
 
-/// Waits while a callback that the kernel cannot cancel is pending or running. May sleep, without a limit.
+/// How long a wait sleeps between two looks at most, in microseconds. A CPU may be stuck for hours.
+const LONGEST_SLEEP: i64 = 100_000;
+
+/// Waits while a callback that the kernel cannot cancel is pending or running. May sleep, without a limit: each time twice as
+/// long as before, up to [`LONGEST_SLEEP`].
 fn wait_while(is_busy: impl Fn() -> bool) {
+    let mut sleep = FIRST_SLEEP;
+
     while is_busy() {
-        fsleep(LOOK_EVERY);
+        fsleep(Delta::from_micros(sleep));
+        sleep = LONGEST_SLEEP.min(2 * sleep);
     }
 }
 

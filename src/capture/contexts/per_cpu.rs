@@ -33,9 +33,9 @@
 //! thread, which enables bottom halves before `ksoftirqd` runs.
 
 use crate::abstractions::callbacks::{
-    self,
     Callback,
     IrqWork,
+    RemoteCall,
     ThreadedIrq,
     Timer,
     WorkItem, //
@@ -299,8 +299,8 @@ pub(super) struct CpuWork {
     // Dropped first, which stops the hrtimer: it triggers the rest.
     hrtimer: SetOnce<ArcHrTimerHandle<Interrupts>>,
     interrupts: Arc<Interrupts>,
-    /// What the next CPU records, if there is another one.
-    ipi: Option<Probe>,
+    /// The IPI to the next CPU, if there is another one. Its drop waits until that CPU has answered it.
+    ipi: Option<Pin<KBox<RemoteCall<Probe>>>>,
 }
 
 impl CpuWork {
@@ -310,30 +310,32 @@ impl CpuWork {
         record: &Arc<CpuRecord>,
         next: Option<&Arc<CpuRecord>>,
     ) -> Result<Pin<KBox<WorkItem<Self>>>> {
+        let ipi = next.map(|next| RemoteCall::new(Probe::new(next, PerCpu::Ipi)));
         let work = Self {
             hrtimer: SetOnce::new(),
             interrupts: Interrupts::new(record.clone())?,
-            ipi: next.map(|next| Probe::new(next, PerCpu::Ipi)),
+            ipi: ipi.map(|ipi| KBox::pin_init(ipi, GFP_KERNEL)).transpose()?,
         };
         let item = WorkItem::new(work, c"taskscope workqueue", static_lock_class!());
 
         KBox::pin_init(item, GFP_KERNEL)
     }
 
-    /// Sends `ipi` when the work item of the next CPU runs, and waits for the IPI to this CPU.
-    fn exchange_ipis(&self, ipi: &Probe) {
+    /// Sends `ipi` when the work item of the next CPU runs, and waits for the IPI to this CPU. It does not wait for the
+    /// next CPU, which may have its interrupts disabled.
+    fn exchange_ipis(&self, ipi: &RemoteCall<Probe>) {
         let begin = Instant::<Monotonic>::now();
         let record = &self.interrupts.record;
-        let next = &ipi.record;
+        let next = &ipi.callback().record;
         let mut sent = false;
 
         record.arrived.store(true, Release);
-        loop {
-            let late = begin.elapsed() >= ARRIVAL_LIMIT || record.answers.unwanted.load(Relaxed);
+        while !record.answers.unwanted.load(Relaxed) {
+            let late = begin.elapsed() >= ARRIVAL_LIMIT;
 
             if !sent && (late || next.arrived.load(Acquire)) {
                 // This fails only for a CPU that is offline, and `ProbeWork` keeps CPUs online.
-                let _ = callbacks::call_on(next.cpu, ipi);
+                let _ = ipi.send(next.cpu);
                 sent = true;
             }
             if sent && (late || record.seen(PerCpu::Ipi).is_some()) {
