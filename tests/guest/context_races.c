@@ -18,6 +18,7 @@
 #include <kselftest.h>
 
 #include "contexts.h"
+#include "cpus.h"
 #include "guest.h"
 #include "races.h"
 #include "workers.h"
@@ -428,6 +429,49 @@ static pid_t start_second_open(int cpu)
 	_exit(!contexts_find(table, "workqueue", cpu) || !contexts_find(table, "irq_thread", cpu));
 }
 
+/* The CPU time of all kernel workers, in ticks of sysconf(_SC_CLK_TCK). */
+static unsigned long workers_time(void)
+{
+	struct proc_thread *threads;
+	size_t count = proc_threads(&threads);
+	unsigned long user, system, sum = 0;
+	char path[60], *text;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!(threads[i].flags & PF_WQ_WORKER))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/stat", threads[i].pid);
+		text = try_slurp(path, NULL);
+		/* After the name and its bracket: the state, then ten numbers. */
+		if (text && sscanf(strrchr(text, ')'),
+				   ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+				   &user, &system) == 2)
+			sum += user + system;
+		free(text);
+	}
+	free(threads);
+	return sum;
+}
+
+/* What is seen beside a CPU whose interrupts are disabled. (A child that dies exits with 1.) */
+enum { SILENT = 2, IDLE = 4 };
+
+#define LOOK_SECONDS 2
+
+static int see_silence(void)
+{
+	struct contexts *table = contexts_read();
+	unsigned long before, taken;
+	int seen = whole(table) && contexts_said(table, "did not answer") ? SILENT : 0;
+
+	contexts_free(table);
+	before = workers_time();
+	sleep(LOOK_SECONDS);
+	taken = workers_time() - before;
+	ksft_print_msg("the workers took %lu ticks in %d s\n", taken, LOOK_SECONDS);
+	return seen | (taken < LOOK_SECONDS * (unsigned long)sysconf(_SC_CLK_TCK) / 4 ? IDLE : 0);
+}
+
 int main(void)
 {
 	int cpus[CPUS_MAX], cpu, online;
@@ -440,9 +484,10 @@ int main(void)
 	bool second_answers;
 	pid_t pid, second;
 	size_t silent;
+	int seen;
 
 	ksft_print_header();
-	ksft_set_plan(20);
+	ksft_set_plan(23);
 	answered = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	enough = answered + 1;
 	ksft_test_result(unload_under_readers(read_once, unloads) == unloads,
@@ -469,7 +514,7 @@ int main(void)
 	ksft_test_result(interrupted > 0, "interrupted opens: at least one fails with EINTR\n");
 	ksft_test_result(comes_true(no_thread_left()), "interrupted opens: no thread is left\n");
 	if (online < 2) {
-		for (int i = 0; i < 14; i++)
+		for (int i = 0; i < 17; i++)
 			ksft_test_result_skip("needs two CPUs: one is taken away\n");
 		ksft_finished();
 	}
@@ -540,5 +585,15 @@ int main(void)
 	ksft_print_msg("%lu work items begin\n", items);
 	ksft_test_result(items == 1,
 			 "open interrupted before its work: only its first work item begins\n");
+	load_taskscope("");
+	seen = beside_disabled_interrupts(cpu, see_silence);
+	ksft_test_result(seen & SILENT,
+			 "interrupts disabled: the summary says that the CPU did not answer\n");
+	ksft_test_result(seen & IDLE,
+			 "interrupts disabled: no worker spins until the CPU answers\n");
+	table = contexts_read();
+	ksft_test_result(whole(table) && !contexts_said(table, "did not answer"),
+			 "interrupts enabled again: every CPU answers\n");
+	contexts_free(table);
 	ksft_finished();
 }
