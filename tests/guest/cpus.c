@@ -588,6 +588,62 @@ static void test_interrupts_disabled(int cpu)
 	load_taskscope("");
 }
 
+/* Shared memory is freed with its last mapping. */
+#define SHARED_KIB (16 * 1024)
+
+static long shared_kib(void)
+{
+	char *text = slurp("/proc/meminfo", NULL), *line = strstr(text, "Shmem:");
+	long kib;
+
+	if (!line || sscanf(line, "Shmem: %ld kB", &kib) != 1)
+		die("/proc/meminfo has no Shmem");
+	free(text);
+	return kib;
+}
+
+static void spin_with_memory(void *cpu)
+{
+	size_t size = SHARED_KIB * 1024;
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	must((intptr_t)memory);
+	memset(memory, 1, size);
+	spin_in_user_space(cpu);
+}
+
+enum { FREED = 2 };
+
+/* The CPUs are sampled in their order. */
+static int program_cpu;
+
+static int see_memory(void)
+{
+	long before = shared_kib(), during, after;
+	pid_t pid = start_child(spin_with_memory, &program_cpu);
+
+	rows_free(read_in_user_space(program_cpu, pid));
+	during = shared_kib();
+	end_child(pid);
+	after = shared_kib();
+	ksft_print_msg("shared memory: %ld KiB before, %ld with the program, %ld after\n",
+		       before, during, after);
+	if (during < before + SHARED_KIB / 2)
+		die("the program has no memory");
+	return after < before + SHARED_KIB / 2 ? FREED : 0;
+}
+
+static void test_memory(const int *cpus, int online)
+{
+	if (online < 3) {
+		ksft_test_result_skip("needs three CPUs: the reader's, a stuck one, a program's\n");
+		return;
+	}
+	program_cpu = cpus[2];
+	ksft_test_result(beside_disabled_interrupts(cpus[1], see_memory) == FREED,
+			 "interrupts disabled: a sampled program that ends gives its memory back\n");
+}
+
 /* A child, because an open that waits for the call would never end. */
 static void read_without(void *cpu)
 {
@@ -741,7 +797,7 @@ int main(void)
 	ksft_print_header();
 	if (online < 2)
 		ksft_exit_skip("a CPU other than the reader's is to be kept busy\n");
-	ksft_set_plan(32);
+	ksft_set_plan(33);
 	load_taskscope("");
 	spins = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	stay_on(0);
@@ -768,5 +824,6 @@ int main(void)
 	test_offline(cpu);
 	test_gone(cpu);
 	test_interrupts_disabled(cpu);
+	test_memory(cpus, online);
 	ksft_finished();
 }
