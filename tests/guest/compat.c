@@ -172,7 +172,7 @@ static void test_programs(void)
 }
 #elif defined(__aarch64__)
 /* The build root has no assembler for this program. */
-static const unsigned int pause_for_ever[] = {
+static const unsigned int pausing[] = {
 	0xe3a0701d,	/* mov r7, #29, which is pause() */
 	0xef000000,	/* svc #0 */
 	0xeafffffc,	/* b to the first one */
@@ -188,7 +188,7 @@ static const unsigned int pause_for_ever[] = {
 
 static void write_program(const char *path)
 {
-	size_t size = CODE + sizeof(pause_for_ever);
+	size_t size = CODE + sizeof(pausing);
 	struct elf32_hdr header = {
 		.e_ident = ELFMAG "\1\1\1",	/* 32 bits, little-endian, version 1 */
 		.e_type = ET_EXEC, .e_machine = EM_ARM, .e_version = EV_CURRENT,
@@ -203,7 +203,7 @@ static void write_program(const char *path)
 
 	must(write(file, &header, sizeof(header)));
 	must(write(file, &segment, sizeof(segment)));
-	must(write(file, pause_for_ever, sizeof(pause_for_ever)));
+	must(write(file, pausing, sizeof(pausing)));
 	must(close(file));
 }
 
