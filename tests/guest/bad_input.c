@@ -61,7 +61,6 @@ struct kind {
 
 /* Two pages, the second of which is not mapped; and an address without a mapping. */
 static char *edge;
-#define PAGE 4096
 /* Set at run time: the compiler would reject constants. */
 static char *nowhere, *kernel_address;
 
@@ -597,7 +596,7 @@ static const struct kind kinds[] = {
 	{ "write", "kernel memory", "set_pid", write_unasked, EFAULT, 4 },
 	{ "write", "memory that ends after 4 bytes", "set_pid", write_edge, EFAULT, 4 },
 	{ "write", "memory that ends after 256 bytes", "set_pid", write_edge, EFAULT, 256 },
-	{ "write", "memory that ends after 4096 bytes", "set_pid", write_edge, EFAULT, PAGE },
+	{ "write", "memory that ends after 4096 bytes", "set_pid", write_edge, EFAULT, 4096 },
 	{ "write", "LONG_MAX bytes", "set_pid", write_unasked, EFAULT, LONG_MAX },
 	{ "write", "more than LONG_MAX bytes", "set_pid", write_unasked, EFAULT, LONG_MIN },
 	{ "write", "no bytes", "set_pid", write_as, 0, O_WRONLY | O_APPEND },
@@ -662,7 +661,7 @@ static const struct kind kinds[] = {
 	{ "fcntl", "a seal, read-only descriptor", EACH, set_flags, EPERM, F_ADD_SEALS,
 	  .size = F_SEAL_WRITE },
 	{ "fcntl", "a seal", "set_pid", set_flags, EINVAL, F_ADD_SEALS, .size = F_SEAL_WRITE },
-	{ "fcntl", "the size of a pipe", EACH, set_flags, EBADF, F_SETPIPE_SZ, .size = PAGE },
+	{ "fcntl", "the size of a pipe", EACH, set_flags, EBADF, F_SETPIPE_SZ, .size = 4096 },
 	{ "execve", "", EACH, execute, EACCES },
 	{ "chdir", "", EACH, change_directory, ENOTDIR },
 	{ "setxattr", "", EACH, set_attribute, EOPNOTSUPP },

@@ -27,7 +27,6 @@
 #include "segments.h"
 #include "stand.h"
 
-#define PAGE 4096ul
 #define STACK (8 * PAGE)
 #define MAPPERS 8
 #define SLEEPERS 5

@@ -166,7 +166,7 @@ int main(void)
 	 * comes too early finds the worker there, on a fast host too.
 	 */
 	load_module("/tests/callback_oracle.ko", "of=taskscope after=500");
-	turns = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	turns = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	wait_until(nothing_runs(), "no CPU is idle");
 	share(opens, cpus, online, 0);
 	ksft_test_result(of_100.task >= MOST, "idle CPUs: at least %d %% of the rows show the %s\n",

@@ -412,7 +412,7 @@ int main(void)
 
 	ksft_print_header();
 	rt = is_preempt_rt();
-	turns = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	turns = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	enough = (volatile bool *)(turns + 100);
 	if (online < 2)
 		ksft_exit_skip("a guest with one CPU cannot isolate it\n");

@@ -488,13 +488,13 @@ int main(void)
 
 	ksft_print_header();
 	ksft_set_plan(23);
-	answered = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	answered = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	enough = answered + 1;
 	ksft_test_result(unload_under_readers(read_once, unloads) == unloads,
 			 "active readers: the module unloads, %ld times\n", unloads);
 	online = online_cpus(cpus);
 	cpu = online > 1 ? cpus[1] : -1;
-	stop = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	stop = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	load_taskscope("");
 	*answered = 0;
 

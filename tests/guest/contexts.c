@@ -558,7 +558,7 @@ static void be_interrupted(void *ready)
  */
 static bool nmi_interrupts(int port)
 {
-	bool *ready = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool *ready = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	long before = nmis(0);
 	struct contexts *table;
 	const struct context_row *row;

@@ -102,7 +102,7 @@ static struct clock sample_by_clock(int cpu, pid_t pid, unsigned long from, unsi
 		.config = PERF_COUNT_SW_CPU_CLOCK, .sample_period = CLOCK_PERIOD_NS,
 		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID,
 	};
-	const size_t page = 4096, size = CLOCK_PAGES * page;
+	const size_t page = PAGE, size = CLOCK_PAGES * page;
 	int file = must(syscall(SYS_perf_event_open, &attributes, -1, cpu, -1, 0));
 	struct perf_event_mmap_page *ring =
 		mmap(NULL, page + size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
@@ -799,7 +799,7 @@ int main(void)
 		ksft_exit_skip("a CPU other than the reader's is to be kept busy\n");
 	ksft_set_plan(33);
 	load_taskscope("");
-	spins = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	spins = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	stay_on(0);
 	took = monotonic();
 	table = read_whole();

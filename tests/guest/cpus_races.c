@@ -264,7 +264,7 @@ int main(int argc, char **argv)
 	ksft_print_header();
 	ksft_set_plan(9);
 	kills = rounds("KILLS", 3, 20);
-	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ksft_test_result(unload_under_readers(read_once, unloads) == unloads,
 			 "active readers: the module unloads, %ld times\n", unloads);
 	load_taskscope("");

@@ -222,7 +222,7 @@ static void be_interrupted(void *state)
 
 static bool good_current(void)
 {
-	int *state = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int *state = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct contexts *table;
 	const struct context_row *row;
 	bool good;
@@ -494,7 +494,7 @@ static long unloads(long times)
 int main(void)
 {
 	const long opens = rounds("OPENS", 20, 1000), times = rounds("UNLOADS", 3, 100);
-	struct shared *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	struct shared *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	long unloaded;
 

@@ -89,7 +89,7 @@ static void test_pieces(void)
 		ksft_test_result(same_in_pieces(pieces[i]),
 				 "reads of %zu bytes: the same text\n", pieces[i]);
 	for (int i = -8; i <= 8; i++)
-		wrong += !same_in_pieces(4096 + i);
+		wrong += !same_in_pieces(PAGE + i);
 	ksft_test_result(!wrong, "reads of a page, 8 bytes more or less: the same text\n");
 	for (int i = -3; i <= 3; i++)
 		wrong += !same_in_pieces(row + i) + !same_in_pieces(2 * row + i);
@@ -128,11 +128,10 @@ static void test_pread(void)
 	for (int i = 0; i < 300; i++)
 		wrong += !same_at(random() % (size + 100), 1 + random() % 9000);
 	ksft_test_result(!wrong, "pread at random offsets: the text at that offset\n");
-	for (size_t page = 4096; page <= 32768; page *= 2)
+	for (size_t page = PAGE; page <= 8 * PAGE; page *= 2)
 		for (int i = -8; i <= 8; i++)
-			wrong += !same_at(page + i, 1) + !same_at(page + i,
-								  4096) + !same_at(page - 4096,
-										   4096 + i);
+			wrong += !same_at(page + i, 1) + !same_at(page + i, PAGE) +
+				 !same_at(page - PAGE, PAGE + i);
 	ksft_test_result(!wrong, "pread near page boundaries: the text at that offset\n");
 	for (int i = -8; i <= 8; i++)
 		wrong += !same_at(size + i, 20);
@@ -185,13 +184,14 @@ static void test_seek(void)
 
 static void test_bad_buffers(void)
 {
-	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *page = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			  0);
 	/* Set at run time: the compiler would reject a constant. */
 	char *nowhere = (char *)strtoul("8", NULL, 10);
 	char first[64];
 	ssize_t count;
 
-	must(munmap(page + 4096, 4096));
+	must(munmap(page + PAGE, PAGE));
 	must(lseek(table, 0, SEEK_SET));
 	ksft_test_result(read(table, NULL, 0) == 0 && next_is(0),
 			 "read of 0 bytes: 0, and the next read returns text\n");
@@ -202,11 +202,11 @@ static void test_bad_buffers(void)
 	must(lseek(table, 200, SEEK_SET));
 	errno = 0;
 	/* The read returns the bytes that fit, or none. The next read continues there. */
-	count = read(table, page + 4096 - 10, 1000);
+	count = read(table, page + PAGE - 10, 1000);
 	if (count == -1 && errno == EFAULT)
 		count = 0;
 	must(read(table, first, sizeof(first)));
-	ksft_test_result(count >= 0 && count <= 10 && !memcmp(page + 4096 - 10, text + 200,
+	ksft_test_result(count >= 0 && count <= 10 && !memcmp(page + PAGE - 10, text + 200,
 							      count) &&
 			 !memcmp(first, text + 200 + count, sizeof(first)),
 			 "buffer that ends after 10 bytes: no byte is lost\n");
@@ -284,7 +284,7 @@ static void test_sharing(void)
 
 	pieces = mmap(NULL, 20000 * sizeof(*pieces), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	taken = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	taken = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	must(lseek(table, 0, SEEK_SET));
 	must(read(table, one, 100));

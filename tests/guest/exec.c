@@ -145,7 +145,7 @@ static int rows_with(const char *name, const char *column, const char *word, pid
 
 static void test_steps(void)
 {
-	bool *go = must(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+	bool *go = must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 			     0));
 	int blocking[2];
 

@@ -64,7 +64,7 @@ int main(void)
 	wait_until((place = parameter_value("hold_unmap", "place")), "no mapping is removed");
 	seen = find_taskscope(&mapping);
 	ksft_print_msg("%lx-%lx %s %s\n", mapping.start, mapping.end, mapping.access, mapping.name);
-	ksft_test_result(seen && mapping.start == place && mapping.end == place + 4096 &&
+	ksft_test_result(seen && mapping.start == place && mapping.end == place + PAGE &&
 			 !strcmp(mapping.access, "r--p") && place > (unsigned long)sbrk(0),
 			 "during the open: one read-only private page above the heap\n");
 	ksft_test_result(!in_child(child_has_it),

@@ -562,15 +562,15 @@ static void do_read_edge(const struct call *call)
 
 	if (!is_readable(file))
 		return;
-	pages = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	must(munmap(pages + 4096, 2 * 4096));
-	bytes = memset(pages + 4096 - room, UNTOUCHED, room);
+	pages = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	must(munmap(pages + PAGE, 2 * PAGE));
+	bytes = memset(pages + PAGE - room, UNTOUCHED, room);
 	say("    %d: read %zu bytes into room for %zu at %ld", call->slot, size, room,
 	    file->offset);
 	count = read(descriptor[call->slot], bytes, size);
 	check_read(file, bytes, count, size, room, file->offset);
 	file->offset += count > 0 ? count : 0;
-	must(munmap(pages, 4096));
+	must(munmap(pages, PAGE));
 }
 
 static void do_seek(const struct call *call)
@@ -724,7 +724,7 @@ static void do_map(const struct call *call)
 	if (want == ENODEV && write && (file->flags & O_ACCMODE) != O_RDWR)
 		want = EACCES;
 	say("    %d: mmap, %s", call->slot, write ? "shared, to write" : "private, to read");
-	expect(mmap(NULL, 4096, write ? PROT_READ | PROT_WRITE : PROT_READ,
+	expect(mmap(NULL, PAGE, write ? PROT_READ | PROT_WRITE : PROT_READ,
 		    write ? MAP_SHARED : MAP_PRIVATE, descriptor[call->slot], 0) == MAP_FAILED,
 	       want);
 }

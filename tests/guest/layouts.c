@@ -26,7 +26,6 @@
 #include "stand.h"
 
 #define PROGRAMS "/tests/layouts/"
-#define PAGE 4096ul
 
 /* Where the kernel places mappings: below the base of the area, or above it. */
 enum way { DOWN, UP };

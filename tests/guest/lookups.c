@@ -18,7 +18,6 @@
 #include "rows.h"
 #include "stand.h"
 
-#define PAGE 4096ul
 /* Fewer than are looked at, and many more than the searches of one row. */
 #define PIECES 60
 #define THREADS 40

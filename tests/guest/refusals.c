@@ -120,11 +120,11 @@ static void test_root(void)
 	ksft_test_result(write(descriptor, "x", 1) == -1 && errno == EBADF, "%s: write: EBADF\n",
 			 path);
 	errno = 0;
-	ksft_test_result(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, descriptor, 0) == MAP_FAILED &&
+	ksft_test_result(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, descriptor, 0) == MAP_FAILED &&
 			 errno == ENODEV,
 			 "%s: private mmap: ENODEV\n", path);
 	errno = 0;
-	ksft_test_result(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor,
+	ksft_test_result(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor,
 			      0) == MAP_FAILED &&
 			 (errno == EACCES || errno == ENODEV),
 			 "%s: shared mmap: EACCES or ENODEV\n", path);

@@ -74,7 +74,7 @@ int main(void)
 
 	ksft_print_header();
 	ksft_set_plan(6);
-	opened = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	opened = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	/* The kernel frees those of a module some time after the unload. */
 	queues = slab_objects("pool_workqueue");
 	load_taskscope("");

@@ -22,8 +22,8 @@
 #include "segments.h"
 #include "stand.h"
 
-/* Several pages each, so that a segment cannot be right by accident. */
-static char data[5 * 4096] = "initialised", bss[70000];
+/* Several pages each, even of 16 KiB, so that a segment cannot be right by accident. */
+static char data[90000] = "initialised", bss[70000];
 
 static char *first_argument, *first_variable;
 
@@ -107,7 +107,7 @@ static unsigned long end_of(const struct rows *table, const char *segment)
 static void test_program(void)
 {
 	const Elf64_Phdr *header = (const void *)getauxval(AT_PHDR);
-	unsigned long base = 0, filled = 0, whole = 0, page = getauxval(AT_PAGESZ);
+	unsigned long base = 0, filled = 0, whole = 0;
 	struct rows *table = rows_read("segments");
 	unsigned long start, end, code = (unsigned long)test_program;
 
@@ -124,7 +124,7 @@ static void test_program(void)
 	end = end_of(table, "bss");
 	ksft_print_msg("bss: %lx-%lx, and %lx-%lx in the file\n", start, end, filled, whole);
 	ksft_test_result(whole - filled > sizeof(bss) && start == filled &&
-			 end == ((whole + page - 1) & -page),
+			 end == ((whole + PAGE - 1) & -PAGE),
 			 "bss: from p_filesz to p_memsz of the program header\n");
 	ksft_test_result((unsigned long)bss >= start && (unsigned long)bss + sizeof(bss) <= end,
 			 "bss: contains the uninitialised array\n");
@@ -181,10 +181,16 @@ static void test_mmap(void)
 	must(munmap(map[1], size));
 }
 
+static char *new_stack(void)
+{
+	return must(mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			 0));
+}
+
 static void test_set_pid(void)
 {
-	char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	pid_t thread = start_standing((unsigned long)stack + 4096, 0);
+	char *stack = new_stack();
+	pid_t thread = start_standing((unsigned long)stack + PAGE, 0);
 	char text[32];
 	struct rows *table;
 
@@ -215,10 +221,10 @@ static void test_set_pid(void)
 
 static void leave(void *unused)
 {
-	char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *stack = new_stack();
 
 	prctl(PR_SET_NAME, "leaderless");
-	start_standing((unsigned long)stack + 4096, 0);
+	start_standing((unsigned long)stack + PAGE, 0);
 	pthread_exit(NULL);
 }
 
@@ -258,10 +264,10 @@ static void say(int *what)
 
 static void leave_when_told(void *talk)
 {
-	char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *stack = new_stack();
 	struct talk *leaver = talk;
 
-	start_standing((unsigned long)stack + 4096, 0);
+	start_standing((unsigned long)stack + PAGE, 0);
 	say(&leaver->begun);
 	while (!said(&leaver->go))
 		usleep(100);
@@ -286,7 +292,7 @@ static bool has_segments(const struct rows *table, size_t row, pid_t pid)
  */
 static void test_leaving(void)
 {
-	struct talk *talk = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+	struct talk *talk = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 				 -1, 0);
 	pid_t before = start_child(NULL, NULL), reader = getpid(), watcher, pid;
 	char parameters[32];

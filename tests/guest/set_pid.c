@@ -633,7 +633,7 @@ int main(void)
 	ksft_print_header();
 	ksft_set_plan(47);
 	load_taskscope("");
-	tid = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	tid = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	leader = start_child(start_thread, NULL);
 	other = start_child(NULL, NULL);
 	wait_until(*tid, "no thread");

@@ -29,7 +29,6 @@
 #include "segments.h"
 #include "stand.h"
 
-#define PAGE 4096ul
 #define FEW 20
 #define SHARERS_MAX 1000
 #define TIMES 50

@@ -25,7 +25,6 @@
 #include "segments.h"
 #include "stand.h"
 
-#define PAGE 4096ul
 #define ROOM (64 * 1024)
 #define FRAMES 5
 

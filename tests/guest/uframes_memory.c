@@ -21,7 +21,6 @@
 #include "rows.h"
 #include "stand.h"
 
-#define PAGE 4096ul
 /* For how many rows of a thread the table has memory at first. */
 #define ROWS_AT_FIRST 12
 /* The most frames of a thread, as documented. */

@@ -24,7 +24,6 @@
 #include "spinner.h"
 #include "stand.h"
 
-#define PAGE 4096ul
 /* Seconds. A table waits for one lock at most 100 ms, and for all at most a second. */
 #define READ_LIMIT 5
 
@@ -134,8 +133,8 @@ static void test_threads(void)
 	lowest = start_standing((unsigned long)low + PAGE, 0);
 	middle = start_standing((unsigned long)low + 5 * PAGE + 16, 0);
 	hole = start_standing((unsigned long)low + 9 * PAGE + 32, 0);
-	nowhere = start_standing(PAGE, 0);
-	kernel = start_standing(-PAGE, 0);
+	nowhere = start_standing(0x1000, 0);
+	kernel = start_standing(-0x1000ul, 0);
 	table = rows_read("ustacks");
 	ksft_test_result(stands_at(table, getpid(), lowest, (unsigned long)low + PAGE),
 			 "mapped stack, SP at its lowest byte: as in /proc\n");

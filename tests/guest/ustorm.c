@@ -20,8 +20,6 @@
 #include "rows.h"
 #include "stand.h"
 
-#define PAGE 4096ul
-
 static const char *self;
 
 static void *live_shortly(void *unused)

@@ -429,7 +429,7 @@ static void add_orphan(void)
 
 static void fill_zoo(void)
 {
-	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	add_threads();
 	add_ids();
 	add_user_namespace();

@@ -20,6 +20,9 @@
 
 #define TABLES "/sys/kernel/debug/taskscope/"
 
+/* The size of a page: 16 KiB on a kernel of the flavour arm64-16k, and else 4 KiB. */
+#define PAGE ((unsigned long)sysconf(_SC_PAGESIZE))
+
 /* Flags of a task in /proc/PID/stat. */
 #define PF_WQ_WORKER	0x00000020
 #define PF_EXITING	0x00000004

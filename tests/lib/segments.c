@@ -10,7 +10,6 @@
 #include "guest.h"
 #include "segments.h"
 
-#define PAGE 4096ul
 /* The size of the ELF header of a 64-bit program. The program headers follow it. */
 #define FILE_HEADER 64
 
