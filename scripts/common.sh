@@ -283,7 +283,7 @@ on_exit() {
 
 # sum_of PATH...: a hash of the contents and the names of all files there; the paths begin at the project's directory
 sum_of() (
-	cd "$top"
+	cd "$top" || exit
 	find "$@" -type f -print0 | sort --zero-terminated | xargs --null sha256sum | sha256sum | cut -c 1-12
 )
 

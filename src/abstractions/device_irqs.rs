@@ -54,16 +54,16 @@ unsafe extern "C" {
 const TRACEPOINT: &CStr = c"irq_handler_entry";
 
 /// The most bytes that are kept of the name of an interrupt.
-const NAME_MAX: usize = 64;
+const IRQ_NAME_MAX: usize = 64;
 
 /// The name of an interrupt: that of one of its handlers, as in `/proc/interrupts`.
 ///
 /// # Invariants
 ///
-/// `len` is at most [`NAME_MAX`].
+/// `len` is at most [`IRQ_NAME_MAX`].
 #[derive(Clone, Copy)]
 pub(crate) struct IrqName {
-    bytes: [u8; NAME_MAX],
+    bytes: [u8; IRQ_NAME_MAX],
     len: u8,
     is_whole: bool,
 }
@@ -86,15 +86,15 @@ impl IrqName {
     /// aligned blocks. A block lies in one page: no page is read that has no byte of the name.
     /// (`strncpy_from_kernel_nofault()` is not exported.)
     fn copy(start: *const c_char) -> Self {
-        const BLOCK: usize = NAME_MAX;
+        const BLOCK: usize = IRQ_NAME_MAX;
 
-        let mut bytes = [0; NAME_MAX];
+        let mut bytes = [0; IRQ_NAME_MAX];
         let mut len = 0;
         let mut is_whole = start.is_null();
 
-        while !is_whole && len < NAME_MAX {
+        while !is_whole && len < IRQ_NAME_MAX {
             let from = start.wrapping_add(len);
-            let more = (BLOCK - from.addr() % BLOCK).min(NAME_MAX - len);
+            let more = (BLOCK - from.addr() % BLOCK).min(IRQ_NAME_MAX - len);
             let place = &mut bytes[len..len + more];
             // SAFETY: `place` is valid for writes of its size. The source need not be valid for reads: a fault ends
             // the copy, and an address that is not the kernel's is refused.
@@ -113,7 +113,7 @@ impl IrqName {
                 Err(_) => len += more,
             }
         }
-        // CAST: `len` is at most `NAME_MAX`. INVARIANT: For the same reason.
+        // CAST: `len` is at most `IRQ_NAME_MAX`. INVARIANT: For the same reason.
         Self {
             bytes,
             len: len as u8,
@@ -329,21 +329,21 @@ mod tests {
 
     #[test]
     fn a_name_is_copied_from_any_address() {
-        let mut memory = [0; 2 * NAME_MAX];
+        let mut memory = [0; 2 * IRQ_NAME_MAX];
 
-        memory[..NAME_MAX].fill(b'x');
-        for at in 0..NAME_MAX {
-            assert!(is(&memory, at, &memory[at..NAME_MAX], at > 0));
+        memory[..IRQ_NAME_MAX].fill(b'x');
+        for at in 0..IRQ_NAME_MAX {
+            assert!(is(&memory, at, &memory[at..IRQ_NAME_MAX], at > 0));
         }
-        assert!(is(&memory, NAME_MAX, b"", true));
+        assert!(is(&memory, IRQ_NAME_MAX, b"", true));
     }
 
     #[test]
     fn a_long_name_is_cut() {
-        let memory = [b'x'; 2 * NAME_MAX];
+        let memory = [b'x'; 2 * IRQ_NAME_MAX];
 
-        for at in 0..NAME_MAX {
-            assert!(is(&memory, at, &memory[..NAME_MAX], false));
+        for at in 0..IRQ_NAME_MAX {
+            assert!(is(&memory, at, &memory[..IRQ_NAME_MAX], false));
         }
     }
 
@@ -353,7 +353,7 @@ mod tests {
         let mut memory = VVec::from_elem(b'x', PAGE_SIZE, GFP_KERNEL)?;
 
         memory[PAGE_SIZE - 1] = 0;
-        for len in 0..NAME_MAX {
+        for len in 0..IRQ_NAME_MAX {
             let at = PAGE_SIZE - 1 - len;
 
             assert!(is(&memory, at, &memory[at..PAGE_SIZE - 1], true));

@@ -77,10 +77,9 @@ impl<C: Callback> Trap<C> {
 
 /// Calls `callback` in a page fault of the calling thread.
 ///
-/// Returns the error for which there was no fault, if there was none: the process could not map the
-/// file because of its limits or a security module, or is a kernel thread without an address space
-/// (`EFAULT`). There is no fault and no error if another thread of the process changes the mapping
-/// before it is read.
+/// Normally returns `Ok(None)`. Returns `Ok(Some(error))` if there could be no fault: the process could not map the file because of
+/// its limits or a security module, or is a kernel thread without an address space (`EFAULT`). If another thread of the process
+/// changes the mapping before it is read, there is no fault, and the result is `Ok(None)`, too.
 ///
 /// May sleep, and takes the mmap lock of the process. `callback` runs in task context, within the fault
 /// handler: the mmap lock or the lock of the mapping may be held.

@@ -39,8 +39,8 @@ pub(crate) struct InterruptedCode {
 }
 
 impl InterruptedCode {
-    /// Returns what the interrupt has interrupted whose handler calls this; [`None`] if there is no such interrupt, or if
-    /// the kernel has not noted the registers. Any context.
+    /// Returns the code that the current interrupt has interrupted. The handler of that interrupt calls this. [`None`] outside
+    /// of hardirq context, or if the kernel has not noted the registers. Any context.
     pub(crate) fn now() -> Option<Self> {
         if !Context::now().hardirq {
             return None;

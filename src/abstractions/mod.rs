@@ -10,7 +10,7 @@
 //! A function whose C counterpart needs no promise is declared `safe fn`. A task that is passed as an
 //! [`RcuTask`](tasks::RcuTask) is the promise that the task exists.
 //!
-//! What may not come in: columns, and rules about what a table shows. What comes from `text` is the line that a
+//! What may not come in: columns, and rules about what a table shows. The words of a value stand beside its type. What comes from `text` is the line that a
 //! table is written to, and the sizes of names and hashes.
 
 #![allow(

@@ -45,7 +45,8 @@ unsafe extern "C" {
 
 /// What the handler calls: [`Slots`], whose values may have any type.
 pub(crate) trait Record: Send + Sync {
-    /// Records an NMI of `cpu`. Returns whether the NMI is claimed: then the kernel looks for no other reason.
+    /// Records an NMI of `cpu`. Returns whether the NMI is claimed: then the kernel looks for no other reason. This module
+    /// claims none; an exercise of the course does.
     ///
     /// Runs in NMI context: it takes no lock and does not sleep.
     ///
@@ -170,7 +171,7 @@ unsafe extern "C" fn taskscope_nmi(_kind: c_uint, _regs: *mut bindings::pt_regs)
     // until the drop of the `Handler` has unregistered this function, which waits for this call to end.
     if let Some(target) = unsafe { TARGET.load(Acquire).as_ref() } {
         // SAFETY: An NMI stays on its CPU. An NMI that comes in an NMI, on the same CPU, calls no handlers: `exc_nmi()`
-        // latches it until this one is over.
+        // latches it until this one is over. With FRED, the CPU itself holds it back until then.
         if unsafe { target.record(CpuId::current()) } {
             return HANDLED;
         }

@@ -30,8 +30,9 @@
 //! The kernel can refuse an open whose `open()` has succeeded: for `O_DIRECT`, or because a security module
 //! forbids to truncate the file. Then the kernel calls `release()`, as for a file that is closed. Such an open
 //! must not change the state of the module, so [`Input::close`] is not called. `flush()` tells the difference:
-//! the kernel calls it when a descriptor of the file is closed, and a refused open never had a descriptor. (Nor has a
-//! direct descriptor of io_uring: what is written through one is kept when it is closed, and `O_TRUNC` has no effect.)
+//! the kernel calls it when a descriptor of the file is closed, and a refused open never had a descriptor. (A
+//! direct descriptor of io_uring never calls `flush()`. So `Input::close` is not called for it: what was written stays, and
+//! `O_TRUNC` alone does nothing.)
 //!
 //! The full proxies of debugfs do not forward `flush()`. Hence `debugfs_create_file_unsafe()` makes the files: its
 //! proxy is used for `open()` only. A full proxy protects the operations from the removal of the file. Here the

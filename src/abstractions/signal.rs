@@ -29,7 +29,7 @@ pub(crate) fn fatal_signal_pending(task: &Task) -> bool {
 
 /// Fails if the caller is being killed.
 ///
-/// Every loop of `open()` and `read()` whose length depends on the number of threads calls this.
+/// Every loop of `open()` and `read()` that makes or prints rows calls this. Passes that only count or renumber records do not.
 /// Task context. Does not sleep.
 ///
 /// # Errors

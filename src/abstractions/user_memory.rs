@@ -3,8 +3,8 @@
 //! The memory of other processes, read without their mmap lock.
 //!
 //! `copy_from_user_nofault()` takes no lock of the address space and waits for no page. It reads the address
-//! space that the CPU uses, and only a kernel thread can borrow one (`kthread_use_mm()`). So [`run`] has a worker of a workqueue do what reads memory, and
-//! [`Borrowed`] is an address space that the worker uses meanwhile.
+//! space that the CPU uses, and only a kernel thread can borrow one (`kthread_use_mm()`). Hence [`run`] calls its closure in a
+//! worker of a workqueue. A worker is a kernel thread. It uses an address space through [`Borrowed`].
 //!
 //! C headers: [`include/linux/kthread.h`](srctree/include/linux/kthread.h),
 //! [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h).

@@ -6,6 +6,10 @@ use crate::abstractions::callbacks::CountedCompletion;
 use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
 use kernel::sync::Arc;
+use kernel::time::Msecs;
+
+/// How long an open waits for all answers, in milliseconds.
+pub(crate) const ANSWER_LIMIT: Msecs = 1000;
 
 /// The answers of all CPUs, and whether they are still wanted.
 #[pin_data]
@@ -18,8 +22,8 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Waits for one answer, which the caller completes when it knows how many there are. May sleep;
-    /// fails with `ENOMEM`.
+    /// Creates answers of which one is missing. The caller adds the number of CPUs by [`CountedCompletion::expect`], and
+    /// completes that one at the end: so the wait cannot end too early. May sleep; fails with `ENOMEM`.
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {

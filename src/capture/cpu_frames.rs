@@ -291,7 +291,7 @@ impl Found {
         if sample.rcu_state.has_passed() {
             for row in &mut self.rows[first..] {
                 if let CpuFrame::Kernel(number) = &mut row.frame {
-                    *number = self.symbols.without_passing_name(*number)?;
+                    *number = self.symbols.without_module_name(*number)?;
                 }
             }
         }

@@ -19,7 +19,7 @@
 //!
 //! # CPUs that do not answer
 //!
-//! A CPU that has its interrupts disabled runs neither the call nor the timer. The open waits for [`LIMIT`], and then says
+//! A CPU that has its interrupts disabled runs neither the call nor the timer. The open waits for [`ANSWER_LIMIT`], and then says
 //! so. Only an NMI would reach such a CPU, and no module can send one.
 //!
 //! # Who owns what
@@ -64,8 +64,10 @@ use crate::abstractions::interrupted::{
 use crate::abstractions::mm::WeakAddressSpace;
 use crate::abstractions::schedule::NoPreemption;
 use crate::abstractions::tasks::RcuTask;
-use crate::capture::answers::Answers;
-use crate::capture::contexts::LIMIT;
+use crate::capture::answers::{
+    Answers,
+    ANSWER_LIMIT, //
+};
 use crate::capture::kernel_frames::FRAMES_MAX;
 use crate::capture::snapshot::ThreadId;
 use crate::capture::task_record::{
@@ -228,7 +230,8 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Takes a sample of the code that the current interrupt has interrupted, whose handler calls this. Does not sleep.
+    /// Takes a sample of the code that the current interrupt has interrupted. The handler of that interrupt calls this. Does
+    /// not sleep.
     fn take() -> Option<Self> {
         let time = Instant::now();
         let rcu_state = GracePeriodState::now();
@@ -476,7 +479,7 @@ pub(crate) enum CpuState<'a> {
     Sampled(&'a Sample),
     /// The kernel has not noted what it ran.
     NoRegisters,
-    /// It did not answer within [`LIMIT`].
+    /// It did not answer within [`ANSWER_LIMIT`].
     Silent,
     /// It was left alone, because it is isolated.
     LeftAlone(Isolation),
@@ -574,7 +577,7 @@ impl CpuSampler {
         };
 
         answers.all.complete();
-        samples.is_complete = answers.all.wait(msecs_to_jiffies(LIMIT))? == Wait::Completed;
+        samples.is_complete = answers.all.wait(msecs_to_jiffies(ANSWER_LIMIT))? == Wait::Completed;
         Ok(samples)
     }
 }

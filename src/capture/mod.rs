@@ -6,7 +6,7 @@
 //! plain data.
 //!
 //! What may not come in: unsafe code and calls of C functions, which belong to `abstractions`; columns and
-//! summaries, which belong to `views`.
+//! summaries, which belong to `views`. The words of a value stand beside its type, which may be here.
 
 #![deny(unsafe_code)]
 

@@ -9,7 +9,8 @@
 //! and go, and their memory is reused. Their symbols end with the name of the module in brackets. Such a symbol
 //! holds only within the RCU read-side critical section in which the address was found: the kernel frees the
 //! memory a grace period after it has removed the module from its lists. For a module that is being removed, the
-//! kernel may have no symbol any more. Then the table shows the address.
+//! kernel may have no symbol any more. Then the table shows the address. The name may be that of another module if the first
+//! one was being removed already when the section began, and its memory was used again within the section.
 
 use crate::abstractions::symbol::{
     self,
@@ -175,9 +176,9 @@ impl Symbols {
         self.push(address, len, section, false)
     }
 
-    /// Returns the number of an entry without a name instead of `number`, if the name holds only within a critical
-    /// section. Does not sleep; fails when no room was made.
-    pub(crate) fn without_passing_name(&mut self, number: u32) -> Result<u32> {
+    /// Returns the number of an entry with the same address and no name, if the name is that of a module. Otherwise returns
+    /// `number`. Does not sleep; fails when no room was made.
+    pub(crate) fn without_module_name(&mut self, number: u32) -> Result<u32> {
         // CAST: `usize` has 64 bits.
         let symbol = &self.symbols[number as usize];
 
@@ -264,9 +265,9 @@ mod tests {
         symbols.prepare(4)?;
         let kernel = symbols.program_counter(schedule)?;
         let module = symbols.program_counter(here)?;
-        let without = symbols.without_passing_name(module)?;
+        let without = symbols.without_module_name(module)?;
 
-        assert_eq!(symbols.without_passing_name(kernel)?, kernel);
+        assert_eq!(symbols.without_module_name(kernel)?, kernel);
         assert!(name(&symbols, module, here).ends_with(b"[taskscope]"));
         assert!(without != module);
         assert_eq!(name(&symbols, without, here), b"");
@@ -381,7 +382,7 @@ mod tests {
         symbols.prepare(4)?;
         symbols.number(schedule)?;
         let module = symbols.number(here())?;
-        let without = symbols.without_passing_name(module)?;
+        let without = symbols.without_module_name(module)?;
         let entries = symbols.finish().iter_mut();
 
         assert!(entries.map(|entry| entry.addresses()[0]).eq([0, 0, here()]));

@@ -6,7 +6,7 @@ use kernel::alloc::AllocError;
 use kernel::prelude::*;
 
 /// The kernel gives out no PID as large as this: `PID_MAX_LIMIT` of 64-bit machines.
-const LIMIT: u32 = 4 * 1024 * 1024;
+const PID_LIMIT: u32 = 4 * 1024 * 1024;
 
 /// A set of PIDs.
 ///
@@ -113,7 +113,7 @@ impl Parser {
                     let digit = u32::from(byte - b'0');
                     let number = self.number.map_or(digit, |number| 10 * number + digit);
 
-                    if number >= LIMIT {
+                    if number >= PID_LIMIT {
                         return Err(EINVAL);
                     }
                     self.number = Some(number);

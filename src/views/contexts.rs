@@ -15,8 +15,8 @@ use crate::abstractions::seq::{
     ReadOnly,
     Table, //
 };
+use crate::capture::answers::ANSWER_LIMIT;
 use crate::capture::contexts::{
-    self,
     Cpu,
     Outcome,
     ProbedContext,
@@ -246,7 +246,7 @@ impl Table for Contexts {
             {
                 write!(line, " was not sent: processor {}", sender.as_u32());
             }
-            writeln!(line, " did not answer within {} ms", contexts::LIMIT);
+            writeln!(line, " did not answer within {} ms", ANSWER_LIMIT);
         }
         if let Some(error) = no_fault {
             let errno = error.to_errno().unsigned_abs();

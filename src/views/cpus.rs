@@ -7,7 +7,7 @@ use crate::abstractions::seq::{
     ReadOnly,
     Table, //
 };
-use crate::capture::contexts::LIMIT;
+use crate::capture::answers::ANSWER_LIMIT;
 use crate::capture::cpu_frames::{
     CpuFrame,
     CpuRow,
@@ -159,7 +159,7 @@ impl Table for Cpus {
         for row in rows.iter().filter(|row| row.is_silent()) {
             writeln!(
                 line,
-                "# CPU {} did not answer within {LIMIT} ms: \
+                "# CPU {} did not answer within {ANSWER_LIMIT} ms: \
                  its interrupts are disabled, or the hypervisor does not run it",
                 row.cpu
             );

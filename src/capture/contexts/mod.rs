@@ -29,7 +29,7 @@
 //!
 //! # Who waits for whom
 //!
-//! The open waits for its [`ProbeWork`], for [`LIMIT`] at most; a signal ends the wait. Then the open
+//! The open waits for its [`ProbeWork`], for [`ANSWER_LIMIT`] at most; a signal ends the wait. Then the open
 //! cancels the work and waits for [`END_LIMIT`](work::END_LIMIT) more, unless the caller is being killed.
 //! The work waits for all that it has triggered, however long that takes.
 //!
@@ -61,7 +61,6 @@ use kernel::sync::{
     Arc,
     SetOnce, //
 };
-use kernel::time::Msecs;
 use per_cpu::{
     CpuRecord,
     PerCpu, //
@@ -74,9 +73,6 @@ const WORKS: &CStr = c"taskscope_open";
 
 /// The name of the workqueue for the work items of the CPUs.
 const PER_CPU: &CStr = c"taskscope";
-
-/// How long an open waits for all answers, in milliseconds.
-pub(crate) const LIMIT: Msecs = 1000;
 
 /// What happened when a context was probed.
 #[derive(Clone, Copy)]

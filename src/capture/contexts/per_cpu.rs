@@ -18,8 +18,8 @@
 //! what it did before. BH work, timer and `irq_work` interrupt that as well. Only the last answer wakes a
 //! thread, because that thread might run on this CPU.
 //!
-//! The hrtimer expires three times: an `irq_work` that is queued together with BH work would interrupt the
-//! softirq, and one that is queued before the thread of the interrupt wakes would interrupt that.
+//! The hrtimer expires three times. An `irq_work` that is queued together with BH work would interrupt the softirq. An
+//! `irq_work` that is queued together with the interrupt would interrupt the thread of the interrupt.
 //!
 //! The work item also makes the interrupt and its thread. It does so after it has begun, and not before: a thread
 //! that belongs to a CPU cannot end while a real-time thread keeps that CPU busy.

@@ -13,8 +13,7 @@ use super::per_cpu::{
 use super::{
     probed,
     Cpu,
-    Outcome,
-    LIMIT, //
+    Outcome, //
 };
 use crate::abstractions::callbacks::{
     Callback,
@@ -29,7 +28,10 @@ use crate::abstractions::cpus::{
     Isolation,
     OnlineCpus, //
 };
-use crate::capture::answers::Answers;
+use crate::capture::answers::{
+    Answers,
+    ANSWER_LIMIT, //
+};
 use crate::capture::observation::Observation;
 use kernel::cpu::CpuId;
 use kernel::prelude::*;
@@ -129,14 +131,14 @@ impl ProbeWork {
     /// Waits for the work, and returns what happened in the kernel thread, and the CPUs with what they have
     /// recorded. Sleeps.
     ///
-    /// A work that takes longer than [`LIMIT`] is cancelled. If it has not come to the CPUs by then, they are
+    /// A work that takes longer than [`ANSWER_LIMIT`] is cancelled. If it has not come to the CPUs by then, they are
     /// those that are online now.
     ///
     /// # Errors
     ///
     /// `ENOMEM`, `EAGAIN` if there can be no more threads, or `ERESTARTSYS` when a signal comes first.
     pub(super) fn wait(&self) -> Result<(Outcome, KVec<Cpu>)> {
-        let waited = self.ended.wait(msecs_to_jiffies(LIMIT));
+        let waited = self.ended.wait(msecs_to_jiffies(ANSWER_LIMIT));
 
         if !matches!(waited, Ok(Wait::Completed)) {
             self.answers.unwanted.store(true, Relaxed);
@@ -182,9 +184,9 @@ impl ProbeWork {
         let _works = self.start()?;
 
         self.answers.all.complete();
-        let _ = self.answers.all.wait(msecs_to_jiffies(LIMIT));
+        let _ = self.answers.all.wait(msecs_to_jiffies(ANSWER_LIMIT));
         if self.in_kthread.as_ref().is_none() {
-            let _ = self.kthread_answered.wait(msecs_to_jiffies(LIMIT));
+            let _ = self.kthread_answered.wait(msecs_to_jiffies(ANSWER_LIMIT));
         }
         Ok(())
     }
