@@ -189,7 +189,7 @@ static long frames_before(const struct rows *table, int cpu, const char *functio
 
 static void test_kernel_spinner(int cpu)
 {
-	pid_t pid = load_spin(cpu, 30, "how=enabled");
+	pid_t pid = load_spin(cpu, SPIN_LIMIT, "how=enabled");
 	unsigned long from, to;
 	struct rows *table;
 	struct cpu_rows rows;
@@ -239,7 +239,7 @@ static void test_deep_stack(int cpu)
 {
 	struct rows *table;
 
-	load_spin(cpu, 30, "levels=" LEVELS);
+	load_spin(cpu, SPIN_LIMIT, "levels=" LEVELS);
 	start_spin();
 	table = read_spinning(cpu, "task", "spin_enabled+");
 	ksft_test_result(cpus_rows(table, cpu).count == MOST_FRAMES &&
@@ -266,7 +266,7 @@ static struct rows *read_after_grace_period(int cpu)
 	pthread_t reader;
 
 	snprintf(tgid, sizeof(tgid), "tgid=%d", getpid());
-	load_spin(0, 30, "levels=" LEVELS);
+	load_spin(0, SPIN_LIMIT, "levels=" LEVELS);
 	load_module("/tests/pass_grace_period.ko", tgid);
 	start_spin();
 	if (pthread_create(&reader, NULL, read_on, &cpu))
@@ -323,7 +323,7 @@ static void test_interrupts(int cpu)
 	long before;
 	bool good;
 
-	load_spin(cpu, 30, "how=softirq");
+	load_spin(cpu, SPIN_LIMIT, "how=softirq");
 	start_spin();
 	table = read_spinning(cpu, "softirq", "spin_softirq+");
 	before = frames_before(table, cpu, "spin_softirq+");
@@ -340,7 +340,7 @@ static void test_interrupts(int cpu)
 		ksft_test_result_skip("lockdep allows no handler that enables interrupts\n");
 		return;
 	}
-	load_spin(cpu, 30, "how=hardirq");
+	load_spin(cpu, SPIN_LIMIT, "how=hardirq");
 	start_spin();
 	table = read_spinning(cpu, "hardirq", "spin_hardirq+");
 	before = frames_before(table, cpu, "spin_hardirq+");

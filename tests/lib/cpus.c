@@ -150,7 +150,7 @@ int beside_disabled_interrupts(int cpu, int (*body)(void))
 	int result;
 
 	stay_on(0);
-	load_spin(cpu, 30, "how=disabled");
+	load_spin(cpu, SPIN_LIMIT, "how=disabled");
 	beside = body;
 	result = in_child(run_beside);
 	unload_spin();

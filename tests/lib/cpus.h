@@ -32,6 +32,12 @@ size_t cpus_said(const struct rows *table, const char *words);
 bool cpus_whole(const struct rows *table);
 
 /*
+ * For how many seconds a CPU spins at most. The kernel reports a soft lockup after 20 seconds and
+ * an RCU stall after 21, and the guest panics then. If the module waits for the CPU by mistake, the
+ * wait is to end before, so that the test can print its result.
+ */
+#define SPIN_LIMIT 15
+/*
  * Loads spin.ko for a CPU. Its thread does not spin before start_spin(), and then for `limit`
  * seconds at most. `how` is one of the module's other parameters: "how=..." or "levels=...".
  * Returns the PID of the thread.
