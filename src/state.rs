@@ -31,8 +31,8 @@ pub(crate) struct State {
     /// Held while the list is replaced. A long list takes long.
     #[pin]
     choosing: Mutex<()>,
-    /// The list of `set_pid`: which threads a table shows that is opened from now on. [`None`] means all
-    /// threads. Each open of a table takes the lock, so no holder keeps it for long.
+    /// The list of `set_pid`: which threads a table shows that is opened from now on. [`None`]
+    /// means all threads. Each open of a table takes the lock, so no holder keeps it for long.
     #[pin]
     selection: Mutex<Option<Arc<PidList>>>,
     /// How addresses are shown.
@@ -55,9 +55,9 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Tables show all threads. They show addresses as they are if `raw_pointers`, else hashed. `contexts` and
-    /// `cpus` ask isolated CPUs too if `include_isolated`; `contexts` shows the interrupts of devices if
-    /// `device_irqs`.
+    /// Tables show all threads. They show addresses as they are if `raw_pointers`, else hashed.
+    /// `contexts` and `cpus` ask isolated CPUs too if `include_isolated`; `contexts` shows the
+    /// interrupts of devices if `device_irqs`.
     pub(crate) fn new(
         raw_pointers: bool,
         include_isolated: bool,
@@ -87,8 +87,8 @@ impl State {
         self.selection.lock().clone()
     }
 
-    /// Replaces the list of `set_pid` by what `choose` makes of it. On error the list stays as it is. An empty
-    /// list means all threads. May sleep.
+    /// Replaces the list of `set_pid` by what `choose` makes of it. On error the list stays as it
+    /// is. An empty list means all threads. May sleep.
     pub(crate) fn select(&self, choose: impl FnOnce(&[u32]) -> Result<KVVec<u32>>) -> Result {
         let _choosing = self.choosing.lock();
         let old = self.selection();

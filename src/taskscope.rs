@@ -2,8 +2,8 @@
 
 //! taskscope: every task of a running kernel, as tables in debugfs.
 //!
-//! `Documentation/ABI/testing/debugfs-taskscope` describes the tables. The source has six layers, in four
-//! directories and two files. A layer imports from itself and from those below it:
+//! `Documentation/ABI/testing/debugfs-taskscope` describes the tables. The source has six layers,
+//! in four directories and two files. A layer imports from itself and from those below it:
 //!
 //! ```text
 //! taskscope       the module: parameters, and which table is in which file

@@ -2,23 +2,27 @@
 
 //! The lock that a thread waits for, and the thread that the lock records as its holder.
 //!
-//! A thread that waits for a mutex, a semaphore or an rw-semaphore writes the address of the lock to `blocker` of its
-//! `struct task_struct`, and the type of the lock to the two lowest bits. The thread clears the field after the wait.
-//! Each lock records the `struct task_struct` of its holder. The kernel's detector of hung tasks reads both
-//! (`debug_show_blocker()` in `kernel/hung_task.c`), by functions that are not exported.
+//! A thread that waits for a mutex, a semaphore or an rw-semaphore writes the address of the lock
+//! to `blocker` of its `struct task_struct`, and the type of the lock to the two lowest bits. The
+//! thread clears the field after the wait. Each lock records the `struct task_struct` of its
+//! holder. The kernel's detector of hung tasks reads both (`debug_show_blocker()` in
+//! `kernel/hung_task.c`), by functions that are not exported.
 //!
 //! # What keeps the lock allocated
 //!
-//! The thread that waits: until it has run again, nothing may free the lock. A reader knows only afterwards, by the
-//! switch count, that the thread has not run meanwhile (see `switch_count.rs`). And a driver may free the lock in
-//! spite of the rule. So the lock is read in a way that cannot fault.
+//! The thread that waits: until it has run again, nothing may free the lock. A reader knows only
+//! afterwards, by the switch count, that the thread has not run meanwhile (see `switch_count.rs`).
+//! And a driver may free the lock in spite of the rule. So the lock is read in a way that cannot
+//! fault.
 //!
 //! # What a recorded holder is worth
 //!
 //! - It is not followed before the switch count has shown that the lock existed.
-//! - It may be dead: a thread may take a semaphore and exit, and leave it to another thread to release the semaphore.
-//!   So [`Lock::holder`] looks up the PID, and compares the thread that has this PID.
-//! - Many threads can hold an rw-semaphore for reading. It records the last one that took it, until that one releases it.
+//! - It may be dead: a thread may take a semaphore and exit, and leave it to another thread to
+//!   release the semaphore. So [`Lock::holder`] looks up the PID, and compares the thread that has
+//!   this PID.
+//! - Many threads can hold an rw-semaphore for reading. It records the last one that took it, until
+//!   that one releases it.
 //!
 //! C header: [`include/linux/hung_task.h`](srctree/include/linux/hung_task.h).
 
@@ -81,8 +85,8 @@ pub(crate) enum Kind {
     Mutex,
     /// A semaphore.
     Semaphore,
-    /// An rw-semaphore that records a reader. It may be free: the last reader does not clear the flag when it releases the
-    /// lock.
+    /// An rw-semaphore that records a reader. It may be free: the last reader does not clear the
+    /// flag when it releases the lock.
     RwsemReader,
     /// An rw-semaphore that records a writer.
     RwsemWriter,
@@ -102,7 +106,8 @@ pub(crate) struct Lock {
 impl Lock {
     /// Returns the lock that `task` waits for.
     ///
-    /// The lock may be gone: the result is valid only if `task` does not run meanwhile. Any context. Does not sleep.
+    /// The lock may be gone: the result is valid only if `task` does not run meanwhile. Any
+    /// context. Does not sleep.
     #[inline(always)]
     pub(super) fn of(task: RcuTask<'_>) -> Option<Self> {
         match place::blocker(task) {
@@ -132,7 +137,8 @@ impl Lock {
 
     /// A mutex, by its `owner`.
     fn mutex(owner: usize) -> Self {
-        /// The bits that are not the address of the holder: `MUTEX_FLAGS` of `kernel/locking/mutex.h`.
+        /// The bits that are not the address of the holder: `MUTEX_FLAGS` of
+        /// `kernel/locking/mutex.h`.
         const FLAGS: usize = 7;
 
         Self {
@@ -168,12 +174,12 @@ impl Lock {
         }
     }
 
-    /// Returns the PID of the thread that the lock records as its holder; [`None`] if there is none, or if it has been
-    /// released.
+    /// Returns the PID of the thread that the lock records as its holder; [`None`] if there is
+    /// none, or if it has been released.
     ///
-    /// Only for a lock that is valid (see [`Lock::of`]). `task` is the thread that waits. If the holder is released and a new
-    /// thread has got its memory, the result is the new one: the lock cannot tell them apart. Any context but NMI. Does not
-    /// sleep.
+    /// Only for a lock that is valid (see [`Lock::of`]). `task` is the thread that waits. If the
+    /// holder is released and a new thread has got its memory, the result is the new one: the lock
+    /// cannot tell them apart. Any context but NMI. Does not sleep.
     #[cold]
     #[inline(never)]
     pub(crate) fn holder(self, task: RcuTask<'_>) -> Option<NonZero<u32>> {
@@ -190,8 +196,8 @@ impl Lock {
 /// Reads a value of the kernel's memory; [`None`] if there is none at `address`. Any context.
 fn read<T: Word>(address: usize) -> Option<T> {
     let mut value = MaybeUninit::<T>::uninit();
-    // SAFETY: `value` is valid for writes of its size. The source need not be valid for reads: a fault ends the copy, and an
-    // address that is not the kernel's is refused.
+    // SAFETY: `value` is valid for writes of its size. The source need not be valid for reads: a
+    // fault ends the copy, and an address that is not the kernel's is refused.
     let error = unsafe {
         bindings::copy_from_kernel_nofault(
             value.as_mut_ptr().cast(),
@@ -257,7 +263,8 @@ mod tests {
             (
                 holder(current.address()),
                 NonZero::new(current.pid().unsigned_abs()),
-                // No address, one of user space, one that is not canonical, an unmapped page, and one within a thread.
+                // No address, one of user space, one that is not canonical, an unmapped page, and
+                // one within a thread.
                 [0, 8, 1 << 55, usize::MAX & !0xfff, current.address() + 64].map(holder),
             )
         };

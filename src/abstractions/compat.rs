@@ -2,9 +2,9 @@
 
 //! What the `kernel` crate of Linux 7.3 has, for Linux 7.2.
 //!
-//! `flags.mk` sets `kernel_7_3` for 7.3 and later. When 7.2 goes, so do this file, `flags.mk` and the `cfg` in
-//! `context.rs`: then the callers use the `kernel` crate, and `helpers.c` loses its definition of
-//! `HARDIRQ_DISABLE_OFFSET`.
+//! `flags.mk` sets `kernel_7_3` for 7.3 and later. When 7.2 goes, so do this file, `flags.mk` and
+//! the `cfg` in `context.rs`: then the callers use the `kernel` crate, and `helpers.c` loses its
+//! definition of `HARDIRQ_DISABLE_OFFSET`.
 
 use kernel::alloc::{
     AllocError,
@@ -116,7 +116,8 @@ macro_rules! with_switch {
     };
 }
 
-/// The same, for 7.2, which has no parameters of type `bool`: `1` is on, `0` is off, and `Y` is refused.
+/// The same, for 7.2, which has no parameters of type `bool`: `1` is on, `0` is off, and `Y` is
+/// refused.
 #[cfg(not(kernel_7_3))]
 macro_rules! with_switch {
     ($module_with:ident) => {

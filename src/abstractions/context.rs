@@ -12,18 +12,19 @@
 //! | hardirq | interrupt handlers                                            | the interrupted task   |
 //! | NMI     | handlers of interrupts that cannot be masked                  | the interrupted task   |
 //!
-//! The kernel counts each entry into a context and each exit in `preempt_count`. The bits of the count
-//! have changed between versions of the kernel, and `CONFIG_PREEMPT_RT` keeps those of softirqs in the
-//! task instead. So the answers here come from the macros and not from the bits.
+//! The kernel counts each entry into a context and each exit in `preempt_count`. The bits of the
+//! count have changed between versions of the kernel, and `CONFIG_PREEMPT_RT` keeps those of
+//! softirqs in the task instead. So the answers here come from the macros and not from the bits.
 //!
-//! A context is that of the CPU that evaluates the macros, at that moment. No macro tells that of another task.
+//! A context is that of the CPU that evaluates the macros, at that moment. No macro tells that of
+//! another task.
 //!
 //! C header: [`include/linux/preempt.h`](srctree/include/linux/preempt.h).
 
 use kernel::prelude::*;
 
-// Sound: these are the functions of helpers.c. They take nothing, read a per-CPU variable, a field of
-// the current task or a register, and may be called in any context.
+// Sound: these are the functions of helpers.c. They take nothing, read a per-CPU variable, a field
+// of the current task or a register, and may be called in any context.
 unsafe extern "C" {
     safe fn taskscope_in_task() -> bool;
     safe fn taskscope_in_serving_softirq() -> bool;
@@ -33,7 +34,8 @@ unsafe extern "C" {
     safe fn taskscope_preempt_count() -> c_ulong;
 }
 
-/// Returns whether the caller is not in an NMI, and nothing but an NMI can interrupt it. Any context.
+/// Returns whether the caller is not in an NMI, and nothing but an NMI can interrupt it. Any
+/// context.
 #[inline]
 pub(crate) fn only_nmis_interrupt() -> bool {
     taskscope_irqs_disabled() && !taskscope_in_nmi()
@@ -45,13 +47,14 @@ pub(crate) struct Context {
     /// Whether it was task context: `in_task()`, none of the three that follow.
     ///
     /// Code in task context need not be allowed to sleep: it may hold a spinlock, have interrupts
-    /// disabled, or be in an RCU read-side critical section. And `current` need not be the task that
-    /// asked for the work: a kernel thread works for others.
+    /// disabled, or be in an RCU read-side critical section. And `current` need not be the task
+    /// that asked for the work: a kernel thread works for others.
     pub(crate) in_task: bool,
     /// Whether a softirq was being served: `in_serving_softirq()`.
     ///
-    /// Code that has merely disabled bottom halves does not serve a softirq, although `in_softirq()` is
-    /// true for it. In an interrupt that came while a softirq was served, this is true as well.
+    /// Code that has merely disabled bottom halves does not serve a softirq, although
+    /// `in_softirq()` is true for it. In an interrupt that came while a softirq was served, this is
+    /// true as well.
     pub(crate) softirq: bool,
     /// Whether an interrupt was being handled: `in_hardirq()`. True in an NMI as well.
     ///
@@ -63,16 +66,16 @@ pub(crate) struct Context {
     pub(crate) irqs_enabled: bool,
     /// `preempt_count()`, raw: 32 bits, though the kernel counts in a wider word.
     ///
-    /// Zero means that the code could be preempted, if interrupts were enabled as well. The meaning of
-    /// the bits differs between versions of the kernel.
+    /// Zero means that the code could be preempted, if interrupts were enabled as well. The meaning
+    /// of the bits differs between versions of the kernel.
     pub(crate) preempt_count: usize,
 }
 
 impl Context {
     /// Returns the context of the caller. Any context.
     ///
-    /// It stays the same throughout the call: an interrupt leaves the count as it found it, and a task
-    /// takes the count along to another CPU.
+    /// It stays the same throughout the call: an interrupt leaves the count as it found it, and a
+    /// task takes the count along to another CPU.
     #[inline]
     pub(crate) fn now() -> Self {
         Self {
@@ -107,13 +110,14 @@ mod tests {
         safe fn taskscope_nmi_offset() -> c_ulong;
     }
 
-    /// Returns what `read`, which reads variables and does nothing else, sees with interrupts disabled and while
-    /// `preempt_count` is `count`.
+    /// Returns what `read`, which reads variables and does nothing else, sees with interrupts
+    /// disabled and while `preempt_count` is `count`.
     fn with_count<T>(count: usize, read: fn() -> T) -> T {
         let _interrupts = local_interrupt_disable();
         let before = taskscope_preempt_count();
 
-        // SAFETY: Interrupts are disabled, and the count is restored below, before anything acts on it.
+        // SAFETY: Interrupts are disabled, and the count is restored below, before anything acts on
+        // it.
         unsafe { taskscope_preempt_count_set(count) };
         let seen = read();
         // SAFETY: Interrupts are disabled, and this restores the count.

@@ -49,8 +49,8 @@ impl Isolation {
         let guard = rcu::read_lock();
         // SAFETY: A `CpuId` is less than `nr_cpu_ids`.
         let in_boot_domain = unsafe { taskscope_in_boot_domain(cpu.into()) };
-        // SAFETY: A `CpuId` is less than `nr_cpu_ids`. A cpuset that changes replaces this mask, and
-        // frees the old one after a grace period, which `guard` holds off.
+        // SAFETY: A `CpuId` is less than `nr_cpu_ids`. A cpuset that changes replaces this mask,
+        // and frees the old one after a grace period, which `guard` holds off.
         let in_domain = unsafe { taskscope_in_domain(cpu.into()) };
         // SAFETY: A `CpuId` is less than `nr_cpu_ids`.
         let has_kernel_noise = unsafe { taskscope_has_kernel_noise(cpu.into()) };
@@ -59,11 +59,12 @@ impl Isolation {
         Self::new(in_boot_domain, in_domain, has_kernel_noise)
     }
 
-    /// Makes it from the kernel's three answers: whether the scheduler balanced tasks onto the CPU at the boot,
-    /// whether it does so now, and whether the CPU does the kernel's own periodic work.
+    /// Makes it from the kernel's three answers: whether the scheduler balanced tasks onto the CPU
+    /// at the boot, whether it does so now, and whether the CPU does the kernel's own periodic
+    /// work.
     ///
-    /// `isolcpus=` keeps a CPU out of the domains for good. The kernel then does not say whether a cpuset isolates the CPU
-    /// too.
+    /// `isolcpus=` keeps a CPU out of the domains for good. The kernel then does not say whether a
+    /// cpuset isolates the CPU too.
     fn new(in_boot_domain: bool, in_domain: bool, has_kernel_noise: bool) -> Option<Self> {
         let isolation = Self {
             isolcpus: !in_boot_domain,
@@ -88,17 +89,18 @@ impl Isolation {
 
 /// Returns whether the machine may have `cpu`: the kernel has per-CPU memory for it. Any context.
 pub(super) fn is_possible(cpu: CpuId) -> bool {
-    // SAFETY: The mask is a static. `Cpumask` is a transparent wrapper of it. Its bits do not change after the boot.
+    // SAFETY: The mask is a static. `Cpumask` is a transparent wrapper of it. Its bits do not
+    // change after the boot.
     let possible = unsafe { Cpumask::from_raw((&raw const bindings::__cpu_possible_mask).cast()) };
 
     possible.test(cpu)
 }
 
-/// Returns the CPUs that are online. Each is looked at when the iterator comes to it: one may go offline
-/// afterwards. Any context.
+/// Returns the CPUs that are online. Each is looked at when the iterator comes to it: one may go
+/// offline afterwards. Any context.
 pub(crate) fn online_now() -> impl Iterator<Item = CpuId> {
-    // SAFETY: The mask is a static. `Cpumask` is a transparent wrapper of it, and its bits are changed
-    // and read one by one, atomically (`set_cpu_online()`, `Cpumask::test()`).
+    // SAFETY: The mask is a static. `Cpumask` is a transparent wrapper of it, and its bits are
+    // changed and read one by one, atomically (`set_cpu_online()`, `Cpumask::test()`).
     let online = unsafe { Cpumask::from_raw((&raw const bindings::__cpu_online_mask).cast()) };
 
     (0..)
@@ -112,14 +114,15 @@ pub(crate) fn online_now() -> impl Iterator<Item = CpuId> {
 ///
 /// # Invariants
 ///
-/// The thread that has made this holds a read lock on the CPUs (`cpus_read_lock()`), and this value owns the lock.
+/// The thread that has made this holds a read lock on the CPUs (`cpus_read_lock()`), and this value
+/// owns the lock.
 pub(crate) struct OnlineCpus(NotThreadSafe);
 
 impl OnlineCpus {
     /// Takes the lock. Sleeps while a CPU comes or goes.
     ///
-    /// Not for a thread that has the lock: the second one would wait for a writer that waits for the
-    /// first.
+    /// Not for a thread that has the lock: the second one would wait for a writer that waits for
+    /// the first.
     pub(crate) fn hold() -> Self {
         // SAFETY: `cpus_read_lock()` has no requirement on memory. It sleeps: see `schedule.rs`.
         unsafe { bindings::cpus_read_lock() };
@@ -137,8 +140,8 @@ impl OnlineCpus {
 
 impl Drop for OnlineCpus {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the thread that has made this holds the lock. It is the calling
-        // thread, since this is not `Send`.
+        // SAFETY: By the type invariant the thread that has made this holds the lock. It is the
+        // calling thread, since this is not `Send`.
         unsafe { bindings::cpus_read_unlock() };
     }
 }

@@ -2,20 +2,22 @@
 
 //! A value recorded in the latest interrupt of a device on each CPU.
 //!
-//! The kernel calls the probes of the tracepoint `irq_handler_entry` before it calls the handler of an interrupt
-//! (`kernel/irq/handle.c` and `chip.c`). Nothing is asked of a device, and no handler is delayed but by the probe
-//! itself. The kernel exports no tracepoint of its own to modules by name; a module finds it in the list of all.
+//! The kernel calls the probes of the tracepoint `irq_handler_entry` before it calls the handler of
+//! an interrupt (`kernel/irq/handle.c` and `chip.c`). Nothing is asked of a device, and no handler
+//! is delayed but by the probe itself. The kernel exports no tracepoint of its own to modules by
+//! name; a module finds it in the list of all.
 //!
 //! These interrupts have handlers, but are not of a device, and are left out:
 //!
 //! - the timers of the kernel, which have `__IRQF_TIMER` (`IRQF_TIMER`),
-//! - what each CPU has for itself, which has `IRQF_PERCPU`: on arm64 the timer of a CPU, its performance counters
-//!   and its IPIs,
+//! - what each CPU has for itself, which has `IRQF_PERCPU`: on arm64 the timer of a CPU, its
+//!   performance counters and its IPIs,
 //! - an interrupt that comes as an NMI, which some architectures can make of an interrupt,
-//! - the interrupts of [`ThreadedIrq`](crate::abstractions::callbacks::ThreadedIrq), which have no device.
+//! - the interrupts of [`ThreadedIrq`](crate::abstractions::callbacks::ThreadedIrq), which have no
+//!   device.
 //!
-//! x86-64 handles its local timer, its IPIs and other interrupts of a CPU for itself outside of `kernel/irq`: they
-//! do not come here at all.
+//! x86-64 handles its local timer, its IPIs and other interrupts of a CPU for itself outside of
+//! `kernel/irq`: they do not come here at all.
 //!
 //! C headers: [`include/linux/tracepoint.h`](srctree/include/linux/tracepoint.h),
 //! [`include/trace/events/irq.h`](srctree/include/trace/events/irq.h),
@@ -74,17 +76,17 @@ impl IrqName {
         &self.bytes[..self.len.into()]
     }
 
-    /// Returns whether these are all bytes of the name: it was not longer than what is kept, and all of it could
-    /// be read.
+    /// Returns whether these are all bytes of the name: it was not longer than what is kept, and
+    /// all of it could be read.
     pub(crate) fn is_whole(&self) -> bool {
         self.is_whole
     }
 
     /// Copies the name that begins at `start`; the null pointer is an empty name. Any context.
     ///
-    /// The memory need not be valid: a driver may have freed a name that it should have kept. It is read in
-    /// aligned blocks. A block lies in one page: no page is read that has no byte of the name.
-    /// (`strncpy_from_kernel_nofault()` is not exported.)
+    /// The memory need not be valid: a driver may have freed a name that it should have kept. It is
+    /// read in aligned blocks. A block lies in one page: no page is read that has no byte of the
+    /// name. (`strncpy_from_kernel_nofault()` is not exported.)
     fn copy(start: *const c_char) -> Self {
         const BLOCK: usize = IRQ_NAME_MAX;
 
@@ -96,8 +98,8 @@ impl IrqName {
             let from = start.wrapping_add(len);
             let more = (BLOCK - from.addr() % BLOCK).min(IRQ_NAME_MAX - len);
             let place = &mut bytes[len..len + more];
-            // SAFETY: `place` is valid for writes of its size. The source need not be valid for reads: a fault ends
-            // the copy, and an address that is not the kernel's is refused.
+            // SAFETY: `place` is valid for writes of its size. The source need not be valid for
+            // reads: a fault ends the copy, and an address that is not the kernel's is refused.
             let error = unsafe {
                 bindings::copy_from_kernel_nofault(place.as_mut_ptr().cast(), from.cast(), more)
             };
@@ -150,10 +152,11 @@ pub(crate) enum DeviceIrqs<T: Copy + Send + 'static> {
 }
 
 impl<T: Copy + Send + 'static> DeviceIrqs<T> {
-    /// Begins to record, if `wanted`: each interrupt of a device calls `make` and keeps what that returns. May
-    /// sleep.
+    /// Begins to record, if `wanted`: each interrupt of a device calls `make` and keeps what that
+    /// returns. May sleep.
     ///
-    /// `make` runs with interrupts disabled, as a rule in hardirq context: it takes no lock and does not sleep.
+    /// `make` runs with interrupts disabled, as a rule in hardirq context: it takes no lock and
+    /// does not sleep.
     ///
     /// # Errors
     ///
@@ -180,8 +183,9 @@ impl<T: Copy + Send + 'static> DeviceIrqs<T> {
 
 /// Records a value in each interrupt of a device, for as long as this exists.
 ///
-/// A leaked `Watch` leaves the probe registered, and leaks the memory that the probe uses: the memory stays valid,
-/// but the module must not be unloaded any more. The state of the module owns its `Watch`, and nothing leaks that.
+/// A leaked `Watch` leaves the probe registered, and leaks the memory that the probe uses: the
+/// memory stays valid, but the module must not be unloaded any more. The state of the module owns
+/// its `Watch`, and nothing leaks that.
 ///
 /// # Invariants
 ///
@@ -207,14 +211,14 @@ impl<T: Copy + Send + 'static> Watch<T> {
         let slots = Arc::new(Slots { make, latest }, GFP_KERNEL)?;
         let probe = probe::<T> as *mut c_void;
 
-        // SAFETY: The tracepoint is static. It calls the probe with the data, a number and an action: these are the
-        // arguments of `irq_handler_entry`. The drop of the `Watch` unregisters the probe before the slots and this
-        // module go.
+        // SAFETY: The tracepoint is static. It calls the probe with the data, a number and an
+        // action: these are the arguments of `irq_handler_entry`. The drop of the `Watch`
+        // unregisters the probe before the slots and this module go.
         to_result(unsafe {
             bindings::tracepoint_probe_register(tracepoint.as_ptr(), probe, data(&slots))
         })?;
-        // INVARIANT: The caller has found the tracepoint in the list of the kernel's. The probe has just been
-        // registered, with data that no other `Watch` has.
+        // INVARIANT: The caller has found the tracepoint in the list of the kernel's. The probe has
+        // just been registered, with data that no other `Watch` has.
         Ok(Self {
             tracepoint,
             probe,
@@ -226,8 +230,8 @@ impl<T: Copy + Send + 'static> Watch<T> {
 impl<T: Copy + Send + 'static> Drop for Watch<T> {
     fn drop(&mut self) {
         #[cfg(CONFIG_TRACEPOINTS)]
-        // SAFETY: By the type invariant the tracepoint is static, and this value has registered the probe with this
-        // data.
+        // SAFETY: By the type invariant the tracepoint is static, and this value has registered the
+        // probe with this data.
         unsafe {
             bindings::tracepoint_probe_unregister(
                 self.tracepoint.as_ptr(),
@@ -264,7 +268,8 @@ unsafe extern "C" fn probe<T: Copy + Send + 'static>(
     if flags & NOT_OF_A_DEVICE != 0 || callbacks::is_threaded_irq(name) {
         return;
     }
-    // Handlers are called with interrupts disabled. If a driver broke that rule, two records could overlap.
+    // Handlers are called with interrupts disabled. If a driver broke that rule, two records could
+    // overlap.
     if !context::only_nmis_interrupt() {
         return;
     }
@@ -277,8 +282,8 @@ unsafe extern "C" fn probe<T: Copy + Send + 'static>(
     };
 
     if let Some(slot) = slots.latest.of(CpuId::current()) {
-        // SAFETY: The slot is that of this CPU. Interrupts are disabled, so that this call stays on the CPU, and no
-        // other call interrupts it but one in an NMI, which has returned above.
+        // SAFETY: The slot is that of this CPU. Interrupts are disabled, so that this call stays on
+        // the CPU, and no other call interrupts it but one in an NMI, which has returned above.
         unsafe { slot.replace(latest) };
     }
 }
@@ -293,11 +298,13 @@ fn find_tracepoint(name: &CStr) -> Option<NonNull<bindings::tracepoint>> {
     ///
     /// # Safety
     ///
-    /// `tracepoint` is a tracepoint, and `search` points to a [`Search`] that nothing else uses meanwhile.
+    /// `tracepoint` is a tracepoint, and `search` points to a [`Search`] that nothing else uses
+    /// meanwhile.
     unsafe extern "C" fn compare(tracepoint: *mut bindings::tracepoint, search: *mut c_void) {
         // SAFETY: By this function's requirements.
         let search = unsafe { &mut *search.cast::<Search<'_>>() };
-        // SAFETY: By this function's requirements. The name of a tracepoint is a NUL-terminated string.
+        // SAFETY: By this function's requirements. The name of a tracepoint is a NUL-terminated
+        // string.
         let name = unsafe { CStr::from_char_ptr((*tracepoint).name) };
 
         if name == search.0 {
@@ -307,8 +314,8 @@ fn find_tracepoint(name: &CStr) -> Option<NonNull<bindings::tracepoint>> {
 
     let mut search = Search(name, None);
 
-    // SAFETY: `compare` is called with the tracepoints of the kernel and with a pointer to `search`, which this
-    // function does not use meanwhile.
+    // SAFETY: `compare` is called with the tracepoints of the kernel and with a pointer to
+    // `search`, which this function does not use meanwhile.
     unsafe {
         bindings::for_each_kernel_tracepoint(Some(compare), (&raw mut search).cast());
     }

@@ -2,13 +2,13 @@
 
 //! A page fault on purpose, in the calling process.
 //!
-//! [`provoke`] maps a page of an anonymous file into the process and reads from it. The page does not
-//! exist, so the CPU raises an exception, and the kernel asks the file for the page. Then the
+//! [`provoke`] maps a page of an anonymous file into the process and reads from it. The page does
+//! not exist, so the CPU raises an exception, and the kernel asks the file for the page. Then the
 //! callback is called. The file has no page to give, and the read fails; nothing is lost by that.
 //! [`provoke`] removes the mapping again.
 //!
-//! The process can see the mapping meanwhile, and can move, resize, copy or remove it. The file, and with it this
-//! module, stays until the last mapping of the file is gone.
+//! The process can see the mapping meanwhile, and can move, resize, copy or remove it. The file,
+//! and with it this module, stays until the last mapping of the file is gone.
 //!
 //! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
 //! [`include/linux/anon_inodes.h`](srctree/include/linux/anon_inodes.h).
@@ -53,8 +53,8 @@ struct Trap<C> {
 }
 
 impl<C: Callback> Trap<C> {
-    /// Makes a file that calls `self` in each fault in a mapping of it. May sleep; fails with the error
-    /// of the kernel.
+    /// Makes a file that calls `self` in each fault in a mapping of it. May sleep; fails with the
+    /// error of the kernel.
     fn into_file(self) -> Result<ARef<LocalFile>> {
         // CAST: The flag is small.
         const FLAGS: c_int = bindings::O_RDONLY as c_int;
@@ -69,20 +69,22 @@ impl<C: Callback> Trap<C> {
             drop(unsafe { KBox::<Self>::from_foreign(trap) });
         })?;
 
-        // SAFETY: `anon_inode_getfile()` returns no null pointer. It has handed over the first reference to the
-        // file. No other thread knows the file, so that no `fdget_pos()` of it is going on.
+        // SAFETY: `anon_inode_getfile()` returns no null pointer. It has handed over the first
+        // reference to the file. No other thread knows the file, so that no `fdget_pos()` of it is
+        // going on.
         Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(file.cast())) })
     }
 }
 
 /// Calls `callback` in a page fault of the calling thread.
 ///
-/// Normally returns `Ok(None)`. Returns `Ok(Some(error))` if there could be no fault: the process could not map the file because of
-/// its limits or a security module, or is a kernel thread without an address space (`EFAULT`). If another thread of the process
-/// changes the mapping before it is read, there is no fault, and the result is `Ok(None)`, too.
+/// Normally returns `Ok(None)`. Returns `Ok(Some(error))` if there could be no fault: the process
+/// could not map the file because of its limits or a security module, or is a kernel thread without
+/// an address space (`EFAULT`). If another thread of the process changes the mapping before it is
+/// read, there is no fault, and the result is `Ok(None)`, too.
 ///
-/// May sleep, and takes the mmap lock of the process. `callback` runs in task context, within the fault
-/// handler: the mmap lock or the lock of the mapping may be held.
+/// May sleep, and takes the mmap lock of the process. `callback` runs in task context, within the
+/// fault handler: the mmap lock or the lock of the mapping may be held.
 ///
 /// # Errors
 ///
@@ -92,8 +94,8 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
     /// same on all architectures that have Rust.
     const PROT_READ: usize = 1;
     const MAP_PRIVATE: usize = 2;
-    /// Tuned: how often the removal of the mapping is tried, which takes memory. If the mapping stayed, this
-    /// module could not be unloaded until the process has ended.
+    /// Tuned: how often the removal of the mapping is tried, which takes memory. If the mapping
+    /// stayed, this module could not be unloaded until the process has ended.
     const UNMAP_TRIES: usize = 3;
 
     // A kernel thread may open files for others, and has no address space to map them into.
@@ -105,8 +107,8 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
         task: Task::current_raw().addr(),
     }
     .into_file()?;
-    // SAFETY: The file is valid. The kernel chooses an address where nothing is mapped. The thread has
-    // an address space, and keeps it until it exits or executes a program.
+    // SAFETY: The file is valid. The kernel chooses an address where nothing is mapped. The thread
+    // has an address space, and keeps it until it exits or executes a program.
     let address =
         unsafe { bindings::vm_mmap(file.as_ptr(), 0, PAGE_SIZE, PROT_READ, MAP_PRIVATE, 0) };
 
@@ -118,9 +120,9 @@ pub(crate) fn provoke<C: Callback>(callback: Arc<C>) -> Result<Option<Error>> {
         .reader()
         .read::<u8>();
     for _ in 0..UNMAP_TRIES {
-        // SAFETY: The address is in user space, where no mapping is needed by the kernel. It is that of the
-        // mapping made above, unless the process has replaced that. The thread has an address space, as
-        // for `vm_mmap()`.
+        // SAFETY: The address is in user space, where no mapping is needed by the kernel. It is
+        // that of the mapping made above, unless the process has replaced that. The thread has an
+        // address space, as for `vm_mmap()`.
         if unsafe { bindings::vm_munmap(address, PAGE_SIZE) } == 0 {
             break;
         }
@@ -158,8 +160,8 @@ impl<C: Callback> Ops<C> {
         // SAFETY: By this function's requirements.
         let mapping = unsafe { VmaNew::from_raw(vma) };
 
-        // The kernel must not fault the page in by itself, as it does for mlockall() and for a core dump, and a
-        // child must not inherit the mapping.
+        // The kernel must not fault the page in by itself, as it does for mlockall() and for a core
+        // dump, and a child must not inherit the mapping.
         mapping.set_io();
         mapping.set_dontcopy();
         // SAFETY: The mapping is being set up, so that no other thread sees it. The operations are
@@ -183,9 +185,9 @@ impl<C: Callback> Ops<C> {
         // the file is released. It is never borrowed mutably.
         let trap = unsafe { KBox::<Trap<C>>::borrow(private) };
 
-        // Another thread of the process may read the mapping. If it has the `task_struct` of the thread that made
-        // the trap, because that has died, then the callback is called in this fault. No table shows what the
-        // callback sees: the `open()` of the dead thread has ended.
+        // Another thread of the process may read the mapping. If it has the `task_struct` of the
+        // thread that made the trap, because that has died, then the callback is called in this
+        // fault. No table shows what the callback sees: the `open()` of the dead thread has ended.
         if Task::current_raw().addr() == trap.task {
             trap.callback.call();
         }
@@ -201,8 +203,8 @@ impl<C: Callback> Ops<C> {
         // SAFETY: By this function's requirements.
         let private = unsafe { (*file).private_data };
 
-        // SAFETY: The private data comes from `KBox::<Trap<C>>::into_foreign()`, and its last user, the
-        // file, is going.
+        // SAFETY: The private data comes from `KBox::<Trap<C>>::into_foreign()`, and its last user,
+        // the file, is going.
         drop(unsafe { KBox::<Trap<C>>::from_foreign(private) });
         0
     }

@@ -2,9 +2,10 @@
 
 //! Whether an RCU grace period has passed.
 //!
-//! An address in a module, in a BPF program or in a trampoline means something only until the kernel has freed that
-//! memory, which is a grace period after its removal. An RCU read-side critical section holds the grace period off, but
-//! nothing may sleep in it. A [`GracePeriodState`] holds nothing off: it tells afterwards whether a grace period has passed.
+//! An address in a module, in a BPF program or in a trampoline means something only until the
+//! kernel has freed that memory, which is a grace period after its removal. An RCU read-side
+//! critical section holds the grace period off, but nothing may sleep in it. A [`GracePeriodState`]
+//! holds nothing off: it tells afterwards whether a grace period has passed.
 //!
 //! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h).
 
@@ -25,8 +26,8 @@ impl GracePeriodState {
         Self(count)
     }
 
-    /// Returns whether a grace period, normal or expedited, has begun after this was made and has ended. Any context but
-    /// NMI. Does not sleep.
+    /// Returns whether a grace period, normal or expedited, has begun after this was made and has
+    /// ended. Any context but NMI. Does not sleep.
     pub(crate) fn has_passed(&self) -> bool {
         let mut count = self.0;
 

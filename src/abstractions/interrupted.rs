@@ -2,13 +2,15 @@
 
 //! What an interrupt has interrupted, seen from its handler.
 //!
-//! The kernel notes the registers of the interrupted code before it calls the handler of a device or of a timer
-//! (`set_irq_regs()`). x86 notes none in an interrupt that another CPU sends for a function call; arm64 notes them in
-//! every interrupt. A handler on `PREEMPT_RT` that runs in a thread has none either. So a caller asks in the callback of
-//! a high-resolution timer that expires in hardirq context.
+//! The kernel notes the registers of the interrupted code before it calls the handler of a device
+//! or of a timer (`set_irq_regs()`). x86 notes none in an interrupt that another CPU sends for a
+//! function call; arm64 notes them in every interrupt. A handler on `PREEMPT_RT` that runs in a
+//! thread has none either. So a caller asks in the callback of a high-resolution timer that expires
+//! in hardirq context.
 //!
-//! `stack_trace_save_regs()`, which begins at given registers, is not exported. [`save_frames`] begins at its caller and
-//! goes on through the interrupt: the program counter of the interrupted code is one of the addresses that it finds.
+//! `stack_trace_save_regs()`, which begins at given registers, is not exported. [`save_frames`]
+//! begins at its caller and goes on through the interrupt: the program counter of the interrupted
+//! code is one of the addresses that it finds.
 //!
 //! C headers: [`include/asm-generic/irq_regs.h`](srctree/include/asm-generic/irq_regs.h),
 //! [`include/linux/stacktrace.h`](srctree/include/linux/stacktrace.h).
@@ -39,14 +41,16 @@ pub(crate) struct InterruptedCode {
 }
 
 impl InterruptedCode {
-    /// Returns the code that the current interrupt has interrupted. The handler of that interrupt calls this. [`None`] outside
-    /// of hardirq context, or if the kernel has not noted the registers. Any context.
+    /// Returns the code that the current interrupt has interrupted. The handler of that interrupt
+    /// calls this. [`None`] outside of hardirq context, or if the kernel has not noted the
+    /// registers. Any context.
     pub(crate) fn now() -> Option<Self> {
         if !Context::now().hardirq {
             return None;
         }
-        // SAFETY: In hardirq context the pointer is null, or is that which the interrupt's entry has noted: the registers
-        // lie on a stack of this CPU, and stay there unchanged until the handler has returned.
+        // SAFETY: In hardirq context the pointer is null, or is that which the interrupt's entry
+        // has noted: the registers lie on a stack of this CPU, and stay there unchanged until the
+        // handler has returned.
         let registers = SavedRegisters::new(unsafe { taskscope_irq_regs().as_ref() }?);
 
         Some(Self {
@@ -57,9 +61,9 @@ impl InterruptedCode {
     }
 }
 
-/// Writes the return addresses on the stacks of the caller to `frames`, the innermost first, and returns how many there
-/// are. At an interrupt, the program counter of the interrupted code is among them. Of a stack that has more than fit,
-/// the outermost are left out.
+/// Writes the return addresses on the stacks of the caller to `frames`, the innermost first, and
+/// returns how many there are. At an interrupt, the program counter of the interrupted code is
+/// among them. Of a stack that has more than fit, the outermost are left out.
 ///
 /// Any context. Does not sleep.
 pub(crate) fn save_frames(frames: &mut [usize]) -> usize {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A value that one writer replaces, in any context, NMI included. Others read it at any time. [`LatestPerCpu`] has one
-//! for each CPU.
+//! A value that one writer replaces, in any context, NMI included. Others read it at any time.
+//! [`LatestPerCpu`] has one for each CPU.
 //!
 //! A sequence count with a value, as `seqcount_t` in C. A writer in an NMI cannot wait for a lock.
-//! (`SetOnce` of the `kernel` crate can be written once only.) `tests/models/tests/latest.rs` tries this file in loom, in
-//! each order of its loads and stores that loom has.
+//! (`SetOnce` of the `kernel` crate can be written once only.) `tests/models/tests/latest.rs` tries
+//! this file in loom, in each order of its loads and stores that loom has.
 //!
 //! C header: [`include/linux/seqlock.h`](srctree/include/linux/seqlock.h).
 
@@ -42,7 +42,8 @@ pub(crate) struct Latest<T: Copy> {
     value: UnsafeCell<MaybeUninit<T>>,
 }
 
-// SAFETY: Readers get copies, which `T: Copy + Send` allows, and only copies that no write has overlapped.
+// SAFETY: Readers get copies, which `T: Copy + Send` allows, and only copies that no write has
+// overlapped.
 unsafe impl<T: Copy + Send> Sync for Latest<T> {}
 
 impl<T: Copy> Latest<T> {

@@ -40,7 +40,8 @@ unsafe extern "C" {
     ///
     /// # Safety
     ///
-    /// `vma` points at a mapping that the caller has locked, and keeps locked while it uses the result.
+    /// `vma` points at a mapping that the caller has locked, and keeps locked while it uses the
+    /// result.
     fn taskscope_anon_vma_name(
         vma: *mut bindings::vm_area_struct,
     ) -> *const bindings::anon_vma_name;
@@ -63,7 +64,8 @@ const SHADOW_STACK: vm_flags_t = {
 
 /// The memory of a `struct vm_area_struct`, whose fields can be read one by one.
 ///
-/// Unless the mapping is locked, the fields can change between two reads, and be those of another mapping.
+/// Unless the mapping is locked, the fields can change between two reads, and be those of another
+/// mapping.
 ///
 /// # Invariants
 ///
@@ -99,8 +101,8 @@ impl RcuVma<'_> {
         }
     }
 
-    /// Returns the flags. Two threads can have the lock of a mapping for reading, and `MADV_GUARD_INSTALL`
-    /// changes the flags under that lock.
+    /// Returns the flags. Two threads can have the lock of a mapping for reading, and
+    /// `MADV_GUARD_INSTALL` changes the flags under that lock.
     #[inline]
     fn flags(self) -> vm_flags_t {
         field!(self, __bindgen_anon_2.vm_flags)
@@ -109,15 +111,15 @@ impl RcuVma<'_> {
 
 /// A mapping that is locked by its own lock, for reading (`vma_start_read()`).
 ///
-/// The addresses, the file, the operations and the name of the mapping do not change while this exists.
-/// Writers to the mapping wait: a thread that has one of these should not sleep, so that they wait for a
-/// moment only. `mem::forget` leaves the mapping locked: writers to it, and the end of its address space,
-/// wait for ever.
+/// The addresses, the file, the operations and the name of the mapping do not change while this
+/// exists. Writers to the mapping wait: a thread that has one of these should not sleep, so that
+/// they wait for a moment only. `mem::forget` leaves the mapping locked: writers to it, and the end
+/// of its address space, wait for ever.
 ///
 /// # Invariants
 ///
-/// The guard owns the read lock of the mapping, which belongs to an address space with users. Hence the
-/// pointer to the mapping is valid.
+/// The guard owns the read lock of the mapping, which belongs to an address space with users. Hence
+/// the pointer to the mapping is valid.
 pub(crate) struct Mapping<'a>(VmaReadGuard<'a>);
 
 /// A copy of some properties of a mapping.
@@ -160,14 +162,16 @@ pub(crate) enum Access {
 pub(crate) enum Name {
     /// The path of the file.
     Path(PathId),
-    /// The text that `/proc/PID/maps` shows, or `[anon]` where it shows none: the number of its bytes.
+    /// The text that `/proc/PID/maps` shows, or `[anon]` where it shows none: the number of its
+    /// bytes.
     Text(usize),
 }
 
 impl<'a> Mapping<'a> {
     /// Returns the mapping that `guard` locks.
     pub(crate) fn new(guard: VmaReadGuard<'a>) -> Self {
-        // INVARIANT: A `VmaReadGuard` owns the read lock, and borrows its address space from an `MmWithUser`.
+        // INVARIANT: A `VmaReadGuard` owns the read lock, and borrows its address space from an
+        // `MmWithUser`.
         Self(guard)
     }
 
@@ -190,20 +194,22 @@ impl<'a> Mapping<'a> {
         field!(self.fields(), vm_file)
     }
 
-    /// Returns the path of the file that is mapped, as `/proc/PID/maps` shows it; [`None`] if no file is
-    /// mapped.
+    /// Returns the path of the file that is mapped, as `/proc/PID/maps` shows it; [`None`] if no
+    /// file is mapped.
     fn file_path(&self) -> Option<&bindings::path> {
         let file = self.file();
 
         if file.is_null() {
             return None;
         }
-        // SAFETY: The mapping holds a reference to its file for as long as the mapping is locked, by the
-        // type invariant for as long as `self` is borrowed. The path of an open file never changes.
+        // SAFETY: The mapping holds a reference to its file for as long as the mapping is locked,
+        // by the type invariant for as long as `self` is borrowed. The path of an open file never
+        // changes.
         Some(unsafe { &*taskscope_file_user_path(file) })
     }
 
-    /// Returns whether the mapping is memory, and not a device. A load from a device may have an effect.
+    /// Returns whether the mapping is memory, and not a device. A load from a device may have an
+    /// effect.
     pub(crate) fn is_memory(&self) -> bool {
         self.fields().flags() & (flags::IO | flags::PFNMAP) == 0
     }
@@ -213,8 +219,8 @@ impl<'a> Mapping<'a> {
         self.0.mm().as_raw() == space.as_ptr()
     }
 
-    /// Returns how many bytes `address`, which lies in the mapping, is from the start of the mapped file;
-    /// from the start of the mapping if no file is mapped.
+    /// Returns how many bytes `address`, which lies in the mapping, is from the start of the mapped
+    /// file; from the start of the mapping if no file is mapped.
     pub(crate) fn offset(&self, address: usize) -> usize {
         let offset = address.wrapping_sub(self.0.start());
 
@@ -250,7 +256,8 @@ impl<'a> Mapping<'a> {
         Name::Text(len)
     }
 
-    /// Takes a reference to the path of the mapped file; [`None`] if no file is mapped. Does not sleep.
+    /// Takes a reference to the path of the mapped file; [`None`] if no file is mapped. Does not
+    /// sleep.
     pub(crate) fn path(&self) -> Option<Path> {
         let path = self.file_path()?;
 
@@ -262,19 +269,21 @@ impl<'a> Mapping<'a> {
 
     /// Returns the name that the program has given the mapping (`PR_SET_VMA_ANON_NAME`).
     fn given_name(&self) -> Option<&[u8]> {
-        // SAFETY: By the type invariant the mapping is valid and locked for as long as `self` is borrowed,
-        // and with it the result.
+        // SAFETY: By the type invariant the mapping is valid and locked for as long as `self` is
+        // borrowed, and with it the result.
         let given = unsafe { taskscope_anon_vma_name(self.0.as_ptr()) };
 
         if given.is_null() {
             return None;
         }
-        // SAFETY: The mapping holds a reference to its name. The pointer is made without a reference to the
-        // field, which has no size: the pointer is valid for the string that begins there.
+        // SAFETY: The mapping holds a reference to its name. The pointer is made without a
+        // reference to the field, which has no size: the pointer is valid for the string that
+        // begins there.
         let string = unsafe { &raw const (*given).name };
 
-        // SAFETY: The name is a NUL-terminated string, and does not change. The mapping holds the reference
-        // for as long as the mapping is locked, by the type invariant for as long as `self` is borrowed.
+        // SAFETY: The name is a NUL-terminated string, and does not change. The mapping holds the
+        // reference for as long as the mapping is locked, by the type invariant for as long as
+        // `self` is borrowed.
         Some(unsafe { CStr::from_char_ptr(string.cast()) }.to_bytes())
     }
 
@@ -285,8 +294,9 @@ impl<'a> Mapping<'a> {
         if ops.is_null() {
             return None;
         }
-        // SAFETY: By the type invariant the mapping is locked. `/proc/PID/maps` reads its operations with the same lock
-        // and no other (`get_vma_name()`), so that they exist for as long.
+        // SAFETY: By the type invariant the mapping is locked. `/proc/PID/maps` reads its
+        // operations with the same lock and no other (`get_vma_name()`), so that they exist for as
+        // long.
         let name = unsafe { (*ops).name }?;
         // SAFETY: `/proc/PID/maps` calls `name()` with the same lock and no other.
         let name = unsafe { name(self.0.as_ptr()) };
@@ -294,9 +304,10 @@ impl<'a> Mapping<'a> {
         if name.is_null() {
             return None;
         }
-        // SAFETY: The result of `name()` is a string, which `/proc/PID/maps` prints while the mapping is locked. Hence
-        // the string exists for as long as the mapping is locked, by the type invariant for as long as `self` is
-        // borrowed. (The only `name()` of a mapping in a tree, `special_mapping_name()`, returns a static string.)
+        // SAFETY: The result of `name()` is a string, which `/proc/PID/maps` prints while the
+        // mapping is locked. Hence the string exists for as long as the mapping is locked, by the
+        // type invariant for as long as `self` is borrowed. (The only `name()` of a mapping in a
+        // tree, `special_mapping_name()`, returns a static string.)
         Some(unsafe { CStr::from_char_ptr(name) })
     }
 
@@ -324,8 +335,8 @@ impl From<Mapping<'_>> for Region {
 }
 
 impl Region {
-    /// Copies the properties of `vma`, whose addresses are `range`. Each field is read once: unless the mapping is
-    /// locked, the result can be a mixture.
+    /// Copies the properties of `vma`, whose addresses are `range`. Each field is read once: unless
+    /// the mapping is locked, the result can be a mixture.
     #[inline]
     pub(super) fn new(vma: RcuVma<'_>, range: Range<usize>) -> Self {
         let file = field!(vma, vm_file);
@@ -353,7 +364,8 @@ impl Region {
     }
 }
 
-/// Writes `pieces` one after the other to `buf`, until it is full. Returns the number of bytes written.
+/// Writes `pieces` one after the other to `buf`, until it is full. Returns the number of bytes
+/// written.
 fn join(buf: &mut [u8], pieces: &[&[u8]]) -> usize {
     let mut len = 0;
 
@@ -381,8 +393,8 @@ impl PathId {
 
 /// A reference to the path of a file.
 ///
-/// The drop may sleep: the reference may be the last one to a file that has been deleted. `mem::forget`
-/// leaks the reference, and the file system cannot be unmounted any more.
+/// The drop may sleep: the reference may be the last one to a file that has been deleted.
+/// `mem::forget` leaks the reference, and the file system cannot be unmounted any more.
 ///
 /// # Invariants
 ///
@@ -398,8 +410,8 @@ impl Path {
         PathId::of(&self.0)
     }
 
-    /// Writes the path to the end of `buf`, from the root directory of the calling thread on, and returns
-    /// it. A path that does not fit becomes `[path-too-long]`.
+    /// Writes the path to the end of `buf`, from the root directory of the calling thread on, and
+    /// returns it. A path that does not fit becomes `[path-too-long]`.
     ///
     /// Task context. Does not sleep: takes spinlocks at most.
     pub(crate) fn write<'b>(&self, buf: &'b mut [u8]) -> &'b [u8] {
@@ -410,7 +422,8 @@ impl Path {
         // SAFETY:
         // - The path is valid by the type invariant.
         // - `buf` is valid for writes of its length.
-        // - The calling thread has a root directory. Only the thread itself gives it up, when it exits.
+        // - The calling thread has a root directory. Only the thread itself gives it up, when it
+        //   exits.
         let name = from_err_ptr(unsafe {
             bindings::d_path(
                 &self.0,

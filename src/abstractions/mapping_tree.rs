@@ -2,11 +2,12 @@
 
 //! The tree of mappings of an address space, read without its mmap lock.
 //!
-//! A [`MappingTree`] reads mappings under RCU. A writer may change one of them meanwhile. A [`Version`] finds
-//! that out: every writer takes the mmap lock, and adds one to a sequence count when it has taken the lock and
-//! when it releases the lock. What was read between two equal, even values of that count is what the mappings
-//! were at one moment (`mmap_lock_speculate_try_begin()`). It costs a third of locking each mapping. Where it
-//! fails, the mappings are locked one by one.
+//! A [`MappingTree`] reads mappings under RCU. A writer may change one of them meanwhile. A
+//! [`Version`] finds that out: every writer takes the mmap lock, and adds one to a sequence count
+//! when it has taken the lock and when it releases the lock. What was read between two equal, even
+//! values of that count is what the mappings were at one moment
+//! (`mmap_lock_speculate_try_begin()`). It costs a third of locking each mapping. Where it fails,
+//! the mappings are locked one by one.
 //!
 //! C header: [`include/linux/mmap_lock.h`](srctree/include/linux/mmap_lock.h).
 
@@ -22,7 +23,8 @@ use kernel::sync::rcu;
 
 // Sound: these are the functions of helpers.c, with these signatures.
 unsafe extern "C" {
-    /// Returns whether no writer holds the mmap lock of `mm`, and writes the sequence count to `seq`.
+    /// Returns whether no writer holds the mmap lock of `mm`, and writes the sequence count to
+    /// `seq`.
     ///
     /// # Safety
     ///
@@ -37,12 +39,14 @@ unsafe extern "C" {
     fn taskscope_mmap_speculate_retry(mm: *mut bindings::mm_struct, seq: c_uint) -> bool;
 }
 
-/// A value of the sequence count of an address space (`mm_lock_seq`), at which no writer held the mmap lock.
+/// A value of the sequence count of an address space (`mm_lock_seq`), at which no writer held the
+/// mmap lock.
 #[derive(Clone, Copy)]
 pub(crate) struct Version(u32);
 
 impl Version {
-    /// Returns the present value; [`None`] while a writer holds the lock. Any context. Does not sleep.
+    /// Returns the present value; [`None`] while a writer holds the lock. Any context. Does not
+    /// sleep.
     #[inline]
     pub(crate) fn of(space: &AddressSpace) -> Option<Self> {
         let mut seq = 0;
@@ -53,8 +57,8 @@ impl Version {
 
     /// Returns whether no writer has held the lock since. Any context. Does not sleep.
     ///
-    /// The count has 32 bits: the answer is wrong if writers have taken the lock exactly 2^31 times since, or a
-    /// multiple of that.
+    /// The count has 32 bits: the answer is wrong if writers have taken the lock exactly 2^31 times
+    /// since, or a multiple of that.
     #[inline]
     pub(crate) fn is_current(self, space: &AddressSpace) -> bool {
         // SAFETY: By the invariant of `AddressSpace` the structure is allocated.
@@ -64,9 +68,10 @@ impl Version {
 
 /// The mappings of an address space, read in an RCU read-side critical section.
 ///
-/// The answers are of the moment of the call. They are of one moment all together if a [`Version`] that was
-/// taken before the first of them is current after the last. Nothing may sleep while this exists, except in a
-/// spinlock on `PREEMPT_RT`, which RCU allows. `mem::forget` would leave the critical section open.
+/// The answers are of the moment of the call. They are of one moment all together if a [`Version`]
+/// that was taken before the first of them is current after the last. Nothing may sleep while this
+/// exists, except in a spinlock on `PREEMPT_RT`, which RCU allows. `mem::forget` would leave the
+/// critical section open.
 ///
 /// # Invariants
 ///
@@ -96,8 +101,8 @@ impl<'a> MappingTree<'a> {
         self.state = state_at(self.space, address);
     }
 
-    /// Returns the mapping that contains `address`. A mapping next to the last one that was found takes 20% of
-    /// the time.
+    /// Returns the mapping that contains `address`. A mapping next to the last one that was found
+    /// takes 20% of the time.
     pub(crate) fn at(&mut self, address: usize) -> Option<Region> {
         let last_found = self.state;
         let step = match self.found() {
@@ -137,18 +142,21 @@ impl<'a> MappingTree<'a> {
         self.search(Step::Last, 0)
     }
 
-    /// Returns the addresses of the mapping, or of the hole, that was found last, if the search can go on from it.
+    /// Returns the addresses of the mapping, or of the hole, that was found last, if the search can
+    /// go on from it.
     fn found(&self) -> Option<Range<usize>> {
         (self.state.status == bindings::maple_status_ma_active)
             .then(|| self.state.index..self.state.last.wrapping_add(1))
     }
 
-    /// Makes a step of a search, no further than to the address `limit`, and reads the mapping that is found.
+    /// Makes a step of a search, no further than to the address `limit`, and reads the mapping that
+    /// is found.
     #[inline(always)]
     fn search(&mut self, step: Step, limit: usize) -> Option<Region> {
         let state = &mut self.state;
-        // SAFETY: By the type invariant `state` is a state of the tree of `space`, and was made in this critical
-        // section. By the invariant of `AddressSpace` the tree exists, and may be read under RCU.
+        // SAFETY: By the type invariant `state` is a state of the tree of `space`, and was made in
+        // this critical section. By the invariant of `AddressSpace` the tree exists, and may be
+        // read under RCU.
         let vma = unsafe {
             match step {
                 Step::At => bindings::mas_walk(state),
@@ -162,10 +170,10 @@ impl<'a> MappingTree<'a> {
         if vma.is_null() {
             return None;
         }
-        // SAFETY: The tree holds mappings. Their memory comes from a cache with `SLAB_TYPESAFE_BY_RCU`
-        // (`vma_state_init()` in mm/vma_init.c). The pointer was read in this critical section, by the type
-        // invariant, which lasts for as long as `self`: the memory stays a `struct vm_area_struct`, of this
-        // mapping or of another.
+        // SAFETY: The tree holds mappings. Their memory comes from a cache with
+        // `SLAB_TYPESAFE_BY_RCU` (`vma_state_init()` in mm/vma_init.c). The pointer was read in
+        // this critical section, by the type invariant, which lasts for as long as `self`: the
+        // memory stays a `struct vm_area_struct`, of this mapping or of another.
         let vma = unsafe { RcuVma::new(vma.cast()) };
 
         Some(Region::new(vma, state.index..state.last.wrapping_add(1)))
@@ -177,9 +185,11 @@ impl<'a> MappingTree<'a> {
 enum Step {
     /// To the mapping that contains the address where the search begins.
     At,
-    /// To the first mapping that ends above the address where the search begins, or to the next one.
+    /// To the first mapping that ends above the address where the search begins, or to the next
+    /// one.
     First,
-    /// To the last mapping that starts at or below the address where the search begins, or to the one before.
+    /// To the last mapping that starts at or below the address where the search begins, or to the
+    /// one before.
     Last,
     /// To the mapping after the one that was found last.
     Next,
@@ -191,7 +201,8 @@ enum Step {
 /// initialises it.
 fn state_at(space: &AddressSpace, address: usize) -> bindings::ma_state {
     bindings::ma_state {
-        // SAFETY: By the invariant of `AddressSpace` the structure is allocated; no reference is made.
+        // SAFETY: By the invariant of `AddressSpace` the structure is allocated; no reference is
+        // made.
         tree: unsafe { &raw mut (*space.as_ptr()).__bindgen_anon_1.mm_mt },
         index: address,
         last: address,

@@ -16,20 +16,22 @@
 //!   holds that lock only while it changes this very mapping. A [`LockBudget`] limits how long one
 //!   open waits for such writers.
 //! - The kernel stack on which the registers are saved belongs to its thread, and is released after
-//!   the thread has died. Before a thread dies it gives up its address space, with its task lock held
-//!   (`exit_mm()`): while that lock is held and the thread has an address space, the stack is there.
+//!   the thread has died. Before a thread dies it gives up its address space, with its task lock
+//!   held (`exit_mm()`): while that lock is held and the thread has an address space, the stack is
+//!   there.
 //!
 //! # Sleeping
 //!
-//! Each function that may sleep says so. No type keeps it from being called in an RCU read-side critical
-//! section or with a spinlock held: `schedule.rs` says whose job that check is. On a kernel without
-//! `PREEMPT_RT` the task lock and `arg_lock` are spinlocks, and the functions that take them do not sleep.
+//! Each function that may sleep says so. No type keeps it from being called in an RCU read-side
+//! critical section or with a spinlock held: `schedule.rs` says whose job that check is. On a
+//! kernel without `PREEMPT_RT` the task lock and `arg_lock` are spinlocks, and the functions that
+//! take them do not sleep.
 //!
 //! # Leaks
 //!
-//! `mem::forget` of an [`AddressSpace`] or a [`LockBudget`] leaks references: the memory of a process, or a
-//! `struct task_struct`, is never freed. [`TaskGuard`] is private to this file, and dropped in each function
-//! that makes one.
+//! `mem::forget` of an [`AddressSpace`] or a [`LockBudget`] leaks references: the memory of a
+//! process, or a `struct task_struct`, is never freed. [`TaskGuard`] is private to this file, and
+//! dropped in each function that makes one.
 //!
 //! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
 //! [`include/linux/mmap_lock.h`](srctree/include/linux/mmap_lock.h),
@@ -75,8 +77,8 @@ use kernel::time::{
 };
 use kernel::types::NotThreadSafe;
 
-// Sound: these are the functions of helpers.c. `Task` is a transparent wrapper of `struct task_struct`, and
-// a task that is allocated has a lock.
+// Sound: these are the functions of helpers.c. `Task` is a transparent wrapper of `struct
+// task_struct`, and a task that is allocated has a lock.
 unsafe extern "C" {
     safe fn taskscope_task_lock(task: &Task);
 
@@ -100,7 +102,8 @@ unsafe impl Fields for &Mm {
 
     #[inline(always)]
     fn fields(&self) -> *const Self::Struct {
-        // SAFETY: The structure exists for as long as the `Mm` is borrowed; no reference is made to the field.
+        // SAFETY: The structure exists for as long as the `Mm` is borrowed; no reference is made to
+        // the field.
         unsafe { &raw const (*self.as_raw()).__bindgen_anon_1 }
     }
 }
@@ -111,11 +114,12 @@ pub(crate) const SPACE_WAIT_MS: u32 = 100;
 /// How long mappings are waited for during one open, all together, in milliseconds.
 pub(crate) const OPEN_WAIT_MS: u32 = 1000;
 
-/// Tuned: how long to sleep before a mapping is tried again, in microseconds: about as long as `mmap()`
-/// takes.
+/// Tuned: how long to sleep before a mapping is tried again, in microseconds: about as long as
+/// `mmap()` takes.
 const RETRY_US: i64 = 100;
 
-/// How long one open still waits for mappings that writers are changing, measured with `CLOCK_MONOTONIC`.
+/// How long one open still waits for mappings that writers are changing, measured with
+/// `CLOCK_MONOTONIC`.
 ///
 /// A worker can use the budget for the thread that has called `open()`.
 pub(crate) struct LockBudget {
@@ -140,14 +144,14 @@ impl LockBudget {
 
     /// Returns whether `task` is the thread that has called `open()`.
     ///
-    /// That thread stays in the system call for as long as the budget is used, unless it is killed. The
-    /// result of the open is dropped then.
+    /// That thread stays in the system call for as long as the budget is used, unless it is killed.
+    /// The result of the open is dropped then.
     fn is_reader(&self, task: &Task) -> bool {
         ptr::eq(task.as_ptr(), self.reader.as_ptr())
     }
 
-    /// Returns an error if the reader has been killed, or has died since. Task or softirq context. Does
-    /// not sleep.
+    /// Returns an error if the reader has been killed, or has died since. Task or softirq context.
+    /// Does not sleep.
     ///
     /// # Errors
     ///
@@ -192,7 +196,8 @@ pub(crate) enum Use {
     Gone,
 }
 
-/// A reference to the structure of an address space (`mm_count`), which keeps neither its mappings nor its memory.
+/// A reference to the structure of an address space (`mm_count`), which keeps neither its mappings
+/// nor its memory.
 ///
 /// The drop may free the structure: in task or softirq context.
 pub(crate) struct WeakAddressSpace(ARef<Mm>);
@@ -200,40 +205,45 @@ pub(crate) struct WeakAddressSpace(ARef<Mm>);
 impl WeakAddressSpace {
     /// Returns that of the address space of the current thread; [`None`] if it has none.
     ///
-    /// Any context but NMI. In an interrupt this is the address space of the thread that was interrupted.
+    /// Any context but NMI. In an interrupt this is the address space of the thread that was
+    /// interrupted.
     pub(crate) fn of_current() -> Option<Self> {
         let mm = NonNull::new(RcuTask::current(&rcu::read_lock()).mm())?;
 
-        // SAFETY: The current thread owns a count of the users of the address space that `mm` points at, or, in
-        // `kthread_use_mm()`, a count of the structure (`mmgrab()`). Either keeps the structure allocated. The thread
-        // clears or replaces `mm` with interrupts disabled before it gives up that count (`exit_mm()`, `exec_mmap()`,
-        // `kthread_unuse_mm()`), and this runs in that thread or interrupts it.
+        // SAFETY: The current thread owns a count of the users of the address space that `mm`
+        // points at, or, in `kthread_use_mm()`, a count of the structure (`mmgrab()`). Either keeps
+        // the structure allocated. The thread clears or replaces `mm` with interrupts disabled
+        // before it gives up that count (`exit_mm()`, `exec_mmap()`, `kthread_unuse_mm()`), and
+        // this runs in that thread or interrupts it.
         let mm = unsafe { Mm::from_raw(mm.as_ptr()) };
 
         Some(Self(ARef::from(mm)))
     }
 
-    /// Returns the address space, unless its last user has gone: a thread that has exited, or executed another program. A
-    /// kernel thread that has borrowed an address space in `kthread_use_mm()` need not be a user.
+    /// Returns the address space, unless its last user has gone: a thread that has exited, or
+    /// executed another program. A kernel thread that has borrowed an address space in
+    /// `kthread_use_mm()` need not be a user.
     ///
     /// Any context but NMI.
     pub(crate) fn upgrade(&self) -> Option<AddressSpace> {
         let mm = self.0.mmget_not_zero()?;
 
-        // INVARIANT: `mmget_not_zero()` has taken the count, which is handed on. The tree as in [`AddressSpace::of`].
+        // INVARIANT: `mmget_not_zero()` has taken the count, which is handed on. The tree as in
+        // [`AddressSpace::of`].
         Some(AddressSpace(MmWithUser::into_mmput_async(mm)))
     }
 }
 
 /// A reference to the users of an address space (`mm_users`).
 ///
-/// The mappings stay until the last such reference is dropped. A drop does not sleep: a worker of the kernel
-/// tears the address space down. Hence this may be cloned and dropped in any context but NMI.
+/// The mappings stay until the last such reference is dropped. A drop does not sleep: a worker of
+/// the kernel tears the address space down. Hence this may be cloned and dropped in any context but
+/// NMI.
 ///
 /// # Invariants
 ///
-/// This owns one count of `mm_users`. While it exists, the `struct mm_struct` is allocated, and its tree of
-/// mappings may be read under RCU (`MM_MT_FLAGS`).
+/// This owns one count of `mm_users`. While it exists, the `struct mm_struct` is allocated, and its
+/// tree of mappings may be read under RCU (`MM_MT_FLAGS`).
 #[derive(Clone)]
 pub(crate) struct AddressSpace(ARef<MmWithUserAsync>);
 
@@ -243,15 +253,15 @@ impl AddressSpace {
     ///
     /// Task context. Takes the task lock, which may sleep on `PREEMPT_RT`.
     pub(crate) fn of(task: &Task) -> Option<Self> {
-        // SAFETY: `task` exists for as long as it is borrowed. `get_task_mm()` refuses a kernel thread, even one
-        // that has borrowed an address space.
+        // SAFETY: `task` exists for as long as it is borrowed. `get_task_mm()` refuses a kernel
+        // thread, even one that has borrowed an address space.
         let mm = NonNull::new(unsafe { bindings::get_task_mm(task.as_ptr()) })?;
         // SAFETY: `get_task_mm()` has taken a reference to the users of `mm`, which is handed on.
         // `MmWithUser` is a transparent wrapper of `struct mm_struct`.
         let mm = unsafe { ARef::<MmWithUser>::from_raw(mm.cast()) };
 
-        // INVARIANT: `mm` owns the count, and hands it on. Every address space that a task has was set up by
-        // `mm_init()`, which marks the tree as one that may be read under RCU.
+        // INVARIANT: `mm` owns the count, and hands it on. Every address space that a task has was
+        // set up by `mm_init()`, which marks the tree as one that may be read under RCU.
         Some(Self(MmWithUser::into_mmput_async(mm)))
     }
 
@@ -272,21 +282,23 @@ impl AddressSpace {
 
     /// Returns what `task` does with this address space at this moment.
     ///
-    /// If it runs a program, the program has been loaded completely, and stays so: the kernel loads another program
-    /// into another address space. One exception has no other sign: an `execve()` that fails after its point of no
-    /// return clears `in_execve` too. Its thread then dies of a signal, and never returns to user space.
+    /// If it runs a program, the program has been loaded completely, and stays so: the kernel loads
+    /// another program into another address space. One exception has no other sign: an `execve()`
+    /// that fails after its point of no return clears `in_execve` too. Its thread then dies of a
+    /// signal, and never returns to user space.
     ///
     /// Task context. Takes the task lock, which may sleep on `PREEMPT_RT`.
     pub(crate) fn use_by(&self, task: &Task) -> Use {
         self.use_by_locked(&TaskGuard::new(task))
     }
 
-    /// As [`AddressSpace::use_by`]. The task neither gets nor gives up an address space while `guard` exists.
+    /// As [`AddressSpace::use_by`]. The task neither gets nor gives up an address space while
+    /// `guard` exists.
     ///
-    /// `execve()` sets `in_execve` before it takes the task lock to install the new address space, and clears it
-    /// when the loader has filled that (`bprm_execve()`, `exec_mmap()`). With the lock held, a thread that has the
-    /// new address space and does not have the bit has loaded its program. [`RcuTask::in_execve`] says why the bit
-    /// may be relied on.
+    /// `execve()` sets `in_execve` before it takes the task lock to install the new address space,
+    /// and clears it when the loader has filled that (`bprm_execve()`, `exec_mmap()`). With the
+    /// lock held, a thread that has the new address space and does not have the bit has loaded its
+    /// program. [`RcuTask::in_execve`] says why the bit may be relied on.
     fn use_by_locked(&self, guard: &TaskGuard<'_>) -> Use {
         let rcu = rcu::read_lock();
         let task = RcuTask::of(guard.0, &rcu);
@@ -337,7 +349,8 @@ impl AddressSpace {
         }
     }
 
-    /// As [`AddressSpace::lock_mapping`], without waiting: fails with `EAGAIN` while a writer changes the mapping.
+    /// As [`AddressSpace::lock_mapping`], without waiting: fails with `EAGAIN` while a writer
+    /// changes the mapping.
     fn try_lock_mapping(&self, address: usize) -> Result<Option<Mapping<'_>>> {
         match self.0.lock_vma_under_rcu(address) {
             Some(guard) => Ok(Some(Mapping::new(guard))),
@@ -353,10 +366,12 @@ impl AddressSpace {
 
     /// Returns where the parts of the program are. Takes `arg_lock`, a spinlock.
     pub(crate) fn parts(&self) -> Parts {
-        // SAFETY: The address space exists for as long as the reference `self.0`; no reference is made to the lock.
+        // SAFETY: The address space exists for as long as the reference `self.0`; no reference is
+        // made to the lock.
         let lock = unsafe { &raw mut (*self.as_ptr()).__bindgen_anon_1.arg_lock };
 
-        // SAFETY: The lock belongs to the address space, which exists for as long as the reference `self.0`.
+        // SAFETY: The lock belongs to the address space, which exists for as long as the reference
+        // `self.0`.
         unsafe { bindings::spin_lock(lock) };
 
         // `brk()` and `mremap()` of the vdso write some of these without the lock.
@@ -383,8 +398,8 @@ impl AddressSpace {
 
     /// Returns where the kernel places the first mapping for which the program names no address.
     ///
-    /// On x86 the kernel has a second base for 32-bit system calls (`get_mmap_base()`). It is the base of a
-    /// program whose addresses have 32 bits.
+    /// On x86 the kernel has a second base for 32-bit system calls (`get_mmap_base()`). It is the
+    /// base of a program whose addresses have 32 bits.
     fn mmap_base(&self) -> usize {
         #[cfg(CONFIG_HAVE_ARCH_COMPAT_MMAP_BASES)]
         if u32::try_from(field!(self.mm(), task_size)).is_ok() {
@@ -429,13 +444,14 @@ pub(crate) struct MmapArea {
 /// What a thread has left in user space.
 #[derive(Clone, Copy)]
 pub(crate) enum UserContext {
-    /// The thread did not run, or is the reader, which does not leave its system call. These are its registers, and its
-    /// switch count from before they were read: they can be a mixture if the thread has run since ([`has_not_run`]).
+    /// The thread did not run, or is the reader, which does not leave its system call. These are
+    /// its registers, and its switch count from before they were read: they can be a mixture if the
+    /// thread has run since ([`has_not_run`]).
     Saved(UserRegisters, SwitchCount),
     /// The thread runs, and its registers are those of a CPU.
     OnCpu,
-    /// The thread executes a program. Its registers are those of the program before, or of none, or the thread has
-    /// another address space.
+    /// The thread executes a program. Its registers are those of the program before, or of none, or
+    /// the thread has another address space.
     Executing,
     /// The thread has given up its address space.
     Gone,
@@ -461,8 +477,8 @@ impl<'a> TaskGuard<'a> {
 
 impl Drop for TaskGuard<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the thread that has made this holds the lock. It is the calling
-        // thread, since a `TaskGuard` is not `Send`.
+        // SAFETY: By the type invariant the thread that has made this holds the lock. It is the
+        // calling thread, since a `TaskGuard` is not `Send`.
         unsafe { taskscope_task_unlock(self.0) };
     }
 }
@@ -490,8 +506,8 @@ impl AddressSpace {
             return UserContext::OnCpu;
         };
 
-        // SAFETY: The task has its address space, and cannot give it up while `guard` holds its lock. It does so
-        // before it dies, and its kernel stack is released after that.
+        // SAFETY: The task has its address space, and cannot give it up while `guard` holds its
+        // lock. It does so before it dies, and its kernel stack is released after that.
         match unsafe { UserRegisters::of(thread) } {
             // The first program of a usermode helper could not be executed to the end.
             None => UserContext::Executing,
@@ -500,8 +516,8 @@ impl AddressSpace {
     }
 }
 
-/// Returns whether `task` has not run since the count `since` was taken, as [`UserContext::Saved`] has it. The reader itself
-/// counts as not having run. Any context. Does not sleep.
+/// Returns whether `task` has not run since the count `since` was taken, as [`UserContext::Saved`]
+/// has it. The reader itself counts as not having run. Any context. Does not sleep.
 pub(crate) fn has_not_run(task: &Task, since: SwitchCount, budget: &LockBudget) -> bool {
     budget.is_reader(task)
         || since
@@ -514,7 +530,8 @@ mod tests {
     use super::*;
     use crate::abstractions::tasks::processes;
 
-    /// Returns the address spaces of two processes: init is one, and the one that loads the module another.
+    /// Returns the address spaces of two processes: init is one, and the one that loads the module
+    /// another.
     fn two_spaces() -> Option<(AddressSpace, AddressSpace)> {
         let guard = rcu::read_lock();
         let mut spaces = processes(&guard).filter_map(|process| AddressSpace::of(&process.pin()));

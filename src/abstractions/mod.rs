@@ -2,16 +2,17 @@
 
 //! Safe Rust over the kernel, as the `kernel` crate would have it.
 //!
-//! This is the only layer with unsafe code. Each file wraps one part of the kernel, names the C headers
-//! it rests on, and says for each item in which context it may be used. `helpers.c` makes functions of
-//! the macros and static inlines of C; the file that uses one declares it. (The `taskscope_` of their
-//! names keeps them apart from the functions of the kernel.)
+//! This is the only layer with unsafe code. Each file wraps one part of the kernel, names the C
+//! headers it rests on, and says for each item in which context it may be used. `helpers.c` makes
+//! functions of the macros and static inlines of C; the file that uses one declares it. (The
+//! `taskscope_` of their names keeps them apart from the functions of the kernel.)
 //!
-//! A function whose C counterpart needs no promise is declared `safe fn`. A task that is passed as an
-//! [`RcuTask`](tasks::RcuTask) is the promise that the task exists.
+//! A function whose C counterpart needs no promise is declared `safe fn`. A task that is passed as
+//! an [`RcuTask`](tasks::RcuTask) is the promise that the task exists.
 //!
-//! What may not come in: columns, and rules about what a table shows. The words of a value stand beside its type. What comes from `text` is the line that a
-//! table is written to, and the sizes of names and hashes.
+//! What may not come in: columns, and rules about what a table shows. The words of a value stand
+//! beside its type. What comes from `text` is the line that a table is written to, and the sizes of
+//! names and hashes.
 
 #![allow(
     improper_ctypes,

@@ -3,8 +3,8 @@
 //! A value recorded in the latest NMI of each CPU.
 //!
 //! [`Nmis`] claims no NMI: the handler that an NMI is for runs as before, and the kernel still
-//! reports an NMI that is for no handler. Where the architecture calls no handlers of modules, or has no
-//! NMIs, nothing is ever recorded.
+//! reports an NMI that is for no handler. Where the architecture calls no handlers of modules, or
+//! has no NMIs, nothing is ever recorded.
 //!
 //! C header: [`arch/x86/include/asm/nmi.h`](srctree/arch/x86/include/asm/nmi.h).
 
@@ -27,12 +27,12 @@ use kernel::sync::Arc;
 pub(crate) const SUPPORTED: bool = cfg!(CONFIG_X86);
 
 #[cfg(CONFIG_X86)]
-// Sound: these are the functions of helpers.c, with these signatures. The kernel finds the handler to unregister by
-// its name, which is that of the module, and does nothing if there is none.
+// Sound: these are the functions of helpers.c, with these signatures. The kernel finds the handler
+// to unregister by its name, which is that of the module, and does nothing if there is none.
 unsafe extern "C" {
-    /// Has the kernel call `taskscope_nmi()` in each NMI for which it calls the handlers of the type `NMI_LOCAL`, whether
-    /// another handler claims the NMI or not. An emergency handler, as for a crash, replaces all of them. May sleep;
-    /// returns an error of the kernel.
+    /// Has the kernel call `taskscope_nmi()` in each NMI for which it calls the handlers of the
+    /// type `NMI_LOCAL`, whether another handler claims the NMI or not. An emergency handler, as
+    /// for a crash, replaces all of them. May sleep; returns an error of the kernel.
     ///
     /// # Safety
     ///
@@ -45,8 +45,8 @@ unsafe extern "C" {
 
 /// What the handler calls: [`Slots`], whose values may have any type.
 pub(crate) trait Record: Send + Sync {
-    /// Records an NMI of `cpu`. Returns whether the NMI is claimed: then the kernel looks for no other reason. This module
-    /// claims none; an exercise of the course does.
+    /// Records an NMI of `cpu`. Returns whether the NMI is claimed: then the kernel looks for no
+    /// other reason. This module claims none; an exercise of the course does.
     ///
     /// Runs in NMI context: it takes no lock and does not sleep.
     ///
@@ -77,9 +77,9 @@ impl<T: Copy + Send> Record for Slots<T> {
 
 /// Records a value in each NMI, for as long as this exists.
 ///
-/// A leaked `Nmis` leaks its memory and leaves the handler registered. The memory stays valid for the
-/// handler, but the module must not be unloaded any more: the registrations of the `kernel` crate have
-/// the same gap. The module's state owns its `Nmis`, and nothing leaks that.
+/// A leaked `Nmis` leaks its memory and leaves the handler registered. The memory stays valid for
+/// the handler, but the module must not be unloaded any more: the registrations of the `kernel`
+/// crate have the same gap. The module's state owns its `Nmis`, and nothing leaks that.
 pub(crate) struct Nmis<T: Copy + Send + 'static> {
     slots: Arc<Slots<T>>,
     _handler: Handler,
@@ -134,13 +134,13 @@ impl Handler {
         TARGET
             .cmpxchg(ptr::null_mut(), ptr::from_ref(&*target).cast_mut(), Release)
             .map_err(|_| EBUSY)?;
-        // INVARIANT: `TARGET` was null, so that no other value has registered the handler. Both are set here; the
-        // drop takes back what has been set if this fails.
+        // INVARIANT: `TARGET` was null, so that no other value has registered the handler. Both are
+        // set here; the drop takes back what has been set if this fails.
         let handler = Self(target);
 
         #[cfg(CONFIG_X86)]
-        // SAFETY: The drop of `handler` unregisters it. The state of the module owns `handler`, and is dropped before
-        // the module goes.
+        // SAFETY: The drop of `handler` unregisters it. The state of the module owns `handler`, and
+        // is dropped before the module goes.
         to_result(unsafe { taskscope_register_nmi_handler() })?;
         Ok(handler)
     }
@@ -167,11 +167,13 @@ unsafe extern "C" fn taskscope_nmi(_kind: c_uint, _regs: *mut bindings::pt_regs)
     /// The handler claims the NMI.
     const HANDLED: c_int = 1;
 
-    // SAFETY: `TARGET` is null, or points at the target of a `Handler`, by its type invariant. The target stays valid
-    // until the drop of the `Handler` has unregistered this function, which waits for this call to end.
+    // SAFETY: `TARGET` is null, or points at the target of a `Handler`, by its type invariant. The
+    // target stays valid until the drop of the `Handler` has unregistered this function, which
+    // waits for this call to end.
     if let Some(target) = unsafe { TARGET.load(Acquire).as_ref() } {
-        // SAFETY: An NMI stays on its CPU. An NMI that comes in an NMI, on the same CPU, calls no handlers: `exc_nmi()`
-        // latches it until this one is over. With FRED, the CPU itself holds it back until then.
+        // SAFETY: An NMI stays on its CPU. An NMI that comes in an NMI, on the same CPU, calls no
+        // handlers: `exc_nmi()` latches it until this one is over. With FRED, the CPU itself holds
+        // it back until then.
         if unsafe { target.record(CpuId::current()) } {
             return HANDLED;
         }

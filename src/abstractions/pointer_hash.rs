@@ -2,10 +2,10 @@
 
 //! The hash that the kernel prints in place of a pointer: `%p`.
 //!
-//! `ptr_to_hashval()` is not exported, so the hash comes from `snprintf()`. (`HashedPtr` of the `kernel` crate, new in 7.3,
-//! prints one pointer a call.) What was printed is checked
-//! before it is believed to be a hash: `no_hash_pointers` on the kernel's command line makes `%p`
-//! print the pointer itself, and without random numbers it prints a placeholder.
+//! `ptr_to_hashval()` is not exported, so the hash comes from `snprintf()`. (`HashedPtr` of the
+//! `kernel` crate, new in 7.3, prints one pointer a call.) What was printed is checked before it is
+//! believed to be a hash: `no_hash_pointers` on the kernel's command line makes `%p` print the
+//! pointer itself, and without random numbers it prints a placeholder.
 //!
 //! C header: [`include/linux/sprintf.h`](srctree/include/linux/sprintf.h).
 
@@ -17,8 +17,8 @@ use kernel::prelude::*;
 
 /// Number of characters that `%p` prints for any pointer: two hexadecimal digits a byte.
 ///
-/// The placeholder that it prints while the kernel has no random numbers, `(____ptrval____)`, has the
-/// same length.
+/// The placeholder that it prints while the kernel has no random numbers, `(____ptrval____)`, has
+/// the same length.
 const POINTER_WIDTH: usize = 2 * size_of::<usize>();
 
 /// How many pointers [`hash_pointers`] hashes.

@@ -8,7 +8,8 @@
 ///
 /// # Safety
 ///
-/// The type is no larger than a machine word, so that one load reads all of it, and all bits are valid.
+/// The type is no larger than a machine word, so that one load reads all of it, and all bits are
+/// valid.
 pub(super) unsafe trait Word: Copy {}
 
 macro_rules! words {
@@ -29,20 +30,21 @@ unsafe impl<T> Word for *const T {}
 
 /// Reads a field once that others may write at the same time, as C's `READ_ONCE()` does.
 ///
-/// The compiler neither tears nor repeats nor invents the load. A pointer that was read this way may
-/// be followed without a barrier, since an address dependency orders the two loads: for a reader in an
-/// RCU read-side critical section this is `rcu_dereference()`.
+/// The compiler neither tears nor repeats nor invents the load. A pointer that was read this way
+/// may be followed without a barrier, since an address dependency orders the two loads: for a
+/// reader in an RCU read-side critical section this is `rcu_dereference()`.
 ///
-/// (`kernel::sync::atomic` has the same load for a field that Rust declares as an `Atomic`. The fields
-/// here are those of C structures.)
+/// (`kernel::sync::atomic` has the same load for a field that Rust declares as an `Atomic`. The
+/// fields here are those of C structures.)
 ///
 /// # Safety
 ///
 /// `field` is valid for reads and aligned.
 #[inline(always)]
 pub(super) unsafe fn read_once<T: Word>(field: *const T) -> T {
-    // SAFETY: `field` is valid and aligned, by this function's requirements. What others write there is a valid `T`,
-    // because by the requirements of `Word` all bits are. `READ_ONCE()` is a volatile load too.
+    // SAFETY: `field` is valid and aligned, by this function's requirements. What others write
+    // there is a valid `T`, because by the requirements of `Word` all bits are. `READ_ONCE()` is a
+    // volatile load too.
     unsafe { field.read_volatile() }
 }
 
@@ -65,8 +67,8 @@ pub(super) unsafe trait Fields {
 macro_rules! field {
     ($structure:expr, $($field:tt)+) => {{
         let structure = $crate::abstractions::read_once::Fields::fields(&$structure);
-        // SAFETY: By the requirements of `Fields` the structure is allocated, so that its field is in bounds;
-        // no reference is made to the field.
+        // SAFETY: By the requirements of `Fields` the structure is allocated, so that its field is
+        // in bounds; no reference is made to the field.
         let field = unsafe { &raw const (*structure).$($field)+ };
         // SAFETY: The field is part of an allocated structure, hence valid for reads and aligned.
         unsafe { $crate::abstractions::read_once::read_once(field) }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The registers that a thread has saved at the high end of its kernel stack when it entered the kernel
-//! from user space: `task_pt_regs()`.
+//! The registers that a thread has saved at the high end of its kernel stack when it entered the
+//! kernel from user space: `task_pt_regs()`.
 //!
-//! They mean nothing while the thread runs, since it may be saving others. A caller that copies them has to know
-//! that the thread does not run, or has to find out afterwards.
+//! They mean nothing while the thread runs, since it may be saving others. A caller that copies
+//! them has to know that the thread does not run, or has to find out afterwards.
 //!
 //! C headers: [`include/linux/ptrace.h`](srctree/include/linux/ptrace.h),
 //! [`arch/x86/include/asm/syscall.h`](srctree/arch/x86/include/asm/syscall.h),
@@ -17,13 +17,13 @@ use kernel::bindings;
 use kernel::prelude::*;
 
 // Sound: these are the functions of helpers.c.
-// - An `RcuTask` is a transparent wrapper of a pointer to a `struct task_struct`, which is allocated by
-//   its type invariant. `task_pt_regs()` computes with a field of it; the functions of
+// - An `RcuTask` is a transparent wrapper of a pointer to a `struct task_struct`, which is
+//   allocated by its type invariant. `task_pt_regs()` computes with a field of it; the functions of
 //   `asm/syscall.h` read its flags.
-// - A reference to registers is valid for reads. No function writes to them, or follows a pointer in
-//   them.
-// - A reference to six arguments is valid for writes of these, and `syscall_get_arguments()` writes no
-//   more.
+// - A reference to registers is valid for reads. No function writes to them, or follows a pointer
+//   in them.
+// - A reference to six arguments is valid for writes of these, and `syscall_get_arguments()` writes
+//   no more.
 unsafe extern "C" {
     safe fn taskscope_task_pt_regs(task: RcuTask<'_>) -> *const bindings::pt_regs;
     safe fn taskscope_user_mode(regs: &bindings::pt_regs) -> bool;
@@ -62,8 +62,8 @@ impl RegisterBuffer {
     /// `stack_refcount` afterwards. Any context. Does not sleep.
     #[inline]
     pub(crate) fn copy_from(&mut self, task: RcuTask<'_>) -> Option<SavedRegisters<'_>> {
-        // SAFETY: `self.0` is valid for writes of its size. The source need not be valid for reads: a
-        // fault ends the copy, and an address that is not the kernel's is refused.
+        // SAFETY: `self.0` is valid for writes of its size. The source need not be valid for reads:
+        // a fault ends the copy, and an address that is not the kernel's is refused.
         let error = unsafe {
             bindings::copy_from_kernel_nofault(
                 self.0.as_mut_ptr().cast(),
@@ -114,8 +114,8 @@ impl SavedRegisters<'_> {
         taskscope_user_stack_pointer(self.0)
     }
 
-    /// Returns the number of the system call that `task`, whose registers these are, is in; negative
-    /// if it is in none.
+    /// Returns the number of the system call that `task`, whose registers these are, is in;
+    /// negative if it is in none.
     #[inline]
     pub(crate) fn syscall_nr(self, task: RcuTask<'_>) -> i32 {
         taskscope_syscall_nr(task, self.0)
@@ -131,8 +131,8 @@ impl SavedRegisters<'_> {
     }
 }
 
-/// Returns the machine, an `EM_*`, whose programs make the system call that `task` is in: not always
-/// the machine of the task's own program.
+/// Returns the machine, an `EM_*`, whose programs make the system call that `task` is in: not
+/// always the machine of the task's own program.
 ///
 /// It means nothing for a task that runs, or is in no call.
 #[inline]
@@ -163,9 +163,9 @@ impl UserRegisters {
     ///
     /// The kernel stack of `task` is not released meanwhile.
     pub(crate) unsafe fn of(task: RcuTask<'_>) -> Option<Self> {
-        // SAFETY: The registers lie in the kernel stack of the task, which is not released, by this function's
-        // requirements. A thread that runs may write them at this moment, which is why the load is volatile:
-        // registers are integers, so that any bytes are valid.
+        // SAFETY: The registers lie in the kernel stack of the task, which is not released, by this
+        // function's requirements. A thread that runs may write them at this moment, which is why
+        // the load is volatile: registers are integers, so that any bytes are valid.
         let registers = unsafe { taskscope_task_pt_regs(task).read_volatile() };
         let saved = SavedRegisters(&registers);
 

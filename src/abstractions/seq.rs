@@ -2,41 +2,45 @@
 
 //! Tables as files in debugfs.
 //!
-//! `open()` captures a *table*. Reads make its text piece by piece: a header, rows, a summary. [`Directory`] adds
-//! the file of a table to debugfs. The safe trait [`Table`] is all that a table implements.
+//! `open()` captures a *table*. Reads make its text piece by piece: a header, rows, a summary.
+//! [`Directory`] adds the file of a table to debugfs. The safe trait [`Table`] is all that a table
+//! implements.
 //!
-//! `seq_file` does the reading. (`kernel::debugfs` makes its text when it is read, by `single_open()`: its files cannot take a
-//! snapshot in `open()`.) The text of an open file never changes, so that reads of any size, `pread()` and
-//! `lseek()` return pieces of the same text. Readers that share a descriptor take turns.
+//! `seq_file` does the reading. (`kernel::debugfs` makes its text when it is read, by
+//! `single_open()`: its files cannot take a snapshot in `open()`.) The text of an open file never
+//! changes, so that reads of any size, `pread()` and `lseek()` return pieces of the same text.
+//! Readers that share a descriptor take turns.
 //!
 //! # Loading and unloading
 //!
-//! No file is open while the module is unloaded. An open file holds a reference to the module, so that `rmmod`
-//! fails with `EWOULDBLOCK`. An `open()` that races with `rmmod` fails with `ENXIO` or `ENOENT`, or the removal of the
-//! directory waits for it.
+//! No file is open while the module is unloaded. An open file holds a reference to the module, so
+//! that `rmmod` fails with `EWOULDBLOCK`. An `open()` that races with `rmmod` fails with `ENXIO` or
+//! `ENOENT`, or the removal of the directory waits for it.
 //!
-//! `open()` itself takes the reference. debugfs would take it for operations that have an owner, but warns when
-//! that fails and the module is not yet marked as being unloaded: `delete_module()` marks the module only after it
-//! has put the last reference. So a file begins with operations without an owner. `open()` replaces them by the
-//! operations of an open file, which have an owner, whose reference the kernel puts after `release()`, or after an
-//! `open()` that has failed. If `open()` fails before it has taken the reference, it leaves the file without
-//! operations, because the kernel looks at their owner when the module may be gone.
+//! `open()` itself takes the reference. debugfs would take it for operations that have an owner,
+//! but warns when that fails and the module is not yet marked as being unloaded: `delete_module()`
+//! marks the module only after it has put the last reference. So a file begins with operations
+//! without an owner. `open()` replaces them by the operations of an open file, which have an owner,
+//! whose reference the kernel puts after `release()`, or after an `open()` that has failed. If
+//! `open()` fails before it has taken the reference, it leaves the file without operations, because
+//! the kernel looks at their owner when the module may be gone.
 //!
-//! A module whose load fails is freed although files may be in use. So `open()` fails with `ENXIO` until
-//! [`Directory::publish`] is called, after which loading cannot fail.
+//! A module whose load fails is freed although files may be in use. So `open()` fails with `ENXIO`
+//! until [`Directory::publish`] is called, after which loading cannot fail.
 //!
 //! # An open that the kernel refuses after `open()`
 //!
-//! The kernel can refuse an open whose `open()` has succeeded: for `O_DIRECT`, or because a security module
-//! forbids to truncate the file. Then the kernel calls `release()`, as for a file that is closed. Such an open
-//! must not change the state of the module, so [`Input::close`] is not called. `flush()` tells the difference:
-//! the kernel calls it when a descriptor of the file is closed, and a refused open never had a descriptor. (A
-//! direct descriptor of io_uring never calls `flush()`. So `Input::close` is not called for it: what was written stays, and
-//! `O_TRUNC` alone does nothing.)
+//! The kernel can refuse an open whose `open()` has succeeded: for `O_DIRECT`, or because a
+//! security module forbids to truncate the file. Then the kernel calls `release()`, as for a file
+//! that is closed. Such an open must not change the state of the module, so [`Input::close`] is not
+//! called. `flush()` tells the difference: the kernel calls it when a descriptor of the file is
+//! closed, and a refused open never had a descriptor. (A direct descriptor of io_uring never calls
+//! `flush()`. So `Input::close` is not called for it: what was written stays, and `O_TRUNC` alone
+//! does nothing.)
 //!
-//! The full proxies of debugfs do not forward `flush()`. Hence `debugfs_create_file_unsafe()` makes the files: its
-//! proxy is used for `open()` only. A full proxy protects the operations from the removal of the file. Here the
-//! reference to the module does so: only unloading removes the files.
+//! The full proxies of debugfs do not forward `flush()`. Hence `debugfs_create_file_unsafe()` makes
+//! the files: its proxy is used for `open()` only. A full proxy protects the operations from the
+//! removal of the file. Here the reference to the module does so: only unloading removes the files.
 //!
 //! # Killed readers
 //!
@@ -90,13 +94,13 @@ unsafe extern "C" {
     fn taskscope_file_writable(file: *const bindings::file) -> bool;
 }
 
-/// Tuned: the size in bytes of the buffer through which a table is read at first. A block of rows of less than
-/// 256 bytes fits. `seq_file` replaces the buffer by a larger one if a block does not fit; the page with which it
-/// would begin is too small for most.
+/// Tuned: the size in bytes of the buffer through which a table is read at first. A block of rows
+/// of less than 256 bytes fits. `seq_file` replaces the buffer by a larger one if a block does not
+/// fit; the page with which it would begin is too small for most.
 const BUFFER: usize = 32 * 1024;
 
-/// Tuned: the most rows that are written at once. The first of them is written whole, each other one as a change
-/// of the row before: with 32, `threads` costs 2% more.
+/// Tuned: the most rows that are written at once. The first of them is written whole, each other
+/// one as a change of the row before: with 32, `threads` costs 2% more.
 const BLOCK: usize = 128;
 
 /// A table, as captured when its file was opened.
@@ -124,7 +128,8 @@ pub(crate) trait Table: Sized + Send + Sync + 'static {
         0
     }
 
-    /// Writes some of the rows. If not all of them fit, the rows are written again into a larger buffer.
+    /// Writes some of the rows. If not all of them fit, the rows are written again into a larger
+    /// buffer.
     fn rows(&self, _rows: Range<usize>, _line: &mut Line<'_>) {}
 
     /// Writes the lines after the rows.
@@ -149,8 +154,8 @@ pub(crate) trait Input<S>: Sized + Send + Unpin + 'static {
     /// On an error, nothing has changed. The error is what `write()` returns.
     fn write(&mut self, shared: &S, input: UserSliceReader) -> Result;
 
-    /// Ends, when the last descriptor of the file is closed. Not called if the kernel has refused the open, or if the file
-    /// never had a descriptor (a direct descriptor of io_uring is none).
+    /// Ends, when the last descriptor of the file is closed. Not called if the kernel has refused
+    /// the open, or if the file never had a descriptor (a direct descriptor of io_uring is none).
     fn close(self, shared: &S);
 }
 
@@ -185,8 +190,8 @@ struct Files<S> {
 ///
 /// # Invariants
 ///
-/// `dentry` is a directory in debugfs that this owns. The private data of every file in it is the address that `files`
-/// points to.
+/// `dentry` is a directory in debugfs that this owns. The private data of every file in it is the
+/// address that `files` points to.
 pub(crate) struct Directory<S: Send + Sync + 'static> {
     dentry: *mut bindings::dentry,
     /// Dropped after `drop()` has removed the files.
@@ -224,7 +229,8 @@ impl<S: Send + Sync + 'static> Directory<S> {
         Ok(Self { dentry, files })
     }
 
-    /// Adds the file of a table, with the permission bits `mode`. It cannot be opened before [`publish`].
+    /// Adds the file of a table, with the permission bits `mode`. It cannot be opened before
+    /// [`publish`].
     ///
     /// May sleep. Fails, with the error of debugfs, when there is no file afterwards.
     ///
@@ -232,10 +238,10 @@ impl<S: Send + Sync + 'static> Directory<S> {
     pub(crate) fn add<T: Table<Shared = S>>(&self, name: &'static CStr, mode: u16) -> Result {
         // SAFETY:
         // - `name` is a NUL-terminated string.
-        // - By the type invariant `dentry` is a directory in debugfs. What `files` points to stays valid until
-        //   after this directory with all its files has been removed.
-        // - The operations are static, and expect the address of a `Files<S>` in an `Arc` as the private data of
-        //   the file.
+        // - By the type invariant `dentry` is a directory in debugfs. What `files` points to stays
+        //   valid until after this directory with all its files has been removed.
+        // - The operations are static, and expect the address of a `Files<S>` in an `Arc` as the
+        //   private data of the file.
         // - Every operation of an open file may run without the protection of debugfs: the file
         //   holds a reference to the module, which therefore cannot be unloaded, and so does not
         //   remove the file. `open()`, which takes the reference, is protected.
@@ -263,9 +269,9 @@ impl<S: Send + Sync + 'static> Directory<S> {
 impl<S: Send + Sync + 'static> Drop for Directory<S> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant this is a directory in debugfs that we own. Once this
-        // returns, no `open()` of one of its files is running, and none will be called: debugfs sees to
-        // that. No other operation is running or will be: an open file holds a reference to the
-        // module, which is dropped only when there is none, or, if loading has failed, before
+        // returns, no `open()` of one of its files is running, and none will be called: debugfs
+        // sees to that. No other operation is running or will be: an open file holds a reference to
+        // the module, which is dropped only when there is none, or, if loading has failed, before
         // `publish` has let any file be opened.
         unsafe { bindings::debugfs_remove(self.dentry) };
     }
@@ -278,14 +284,16 @@ type Locked<I> = Mutex<Option<I>>;
 ///
 /// # Invariants
 ///
-/// If `cleared` is the size of the buffer of the `seq_file`, all bytes of that buffer are initialised.
+/// If `cleared` is the size of the buffer of the `seq_file`, all bytes of that buffer are
+/// initialised.
 struct Open<T: Table> {
     table: T,
     /// What is written, if the file is open for writing; taken out when it is closed.
     input: Option<Pin<KBox<Locked<T::Input>>>>,
     /// Whether a descriptor of the file has been closed: then the kernel has not refused the open.
     had_descriptor: Atomic<bool>,
-    /// The size in bytes of the buffer that was cleared last; 0 if the buffer may have been replaced since.
+    /// The size in bytes of the buffer that was cleared last; 0 if the buffer may have been
+    /// replaced since.
     cleared: Atomic<usize>,
     /// How many bytes the latest block of rows had: so much room the next one probably needs.
     block: Atomic<usize>,
@@ -308,7 +316,8 @@ impl<T: Table> Open<T> {
 struct Ops<T>(PhantomData<T>);
 
 impl<T: Table> Ops<T> {
-    /// The operations of a file that is being opened, until `open` has taken the reference to the module.
+    /// The operations of a file that is being opened, until `open` has taken the reference to the
+    /// module.
     const NEW: &'static bindings::file_operations = &bindings::file_operations {
         open: Some(Self::open),
         ..pin_init::zeroed()
@@ -341,31 +350,33 @@ impl<T: Table> Ops<T> {
     /// To be called by debugfs only, for a file that [`Directory::add`] has added for `T`.
     unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         from_result(|| {
-            // After an open that fails, the kernel looks at the owner of the file's operations. Without a reference, this
-            // module, and its operations with it, may be gone by then. So the file has no operations until the reference
-            // is taken.
-            // SAFETY: The file is being opened, so that no other thread uses it. `do_dentry_open()`, which looks at
-            // the operations after an open that has failed, accepts that there are none.
+            // After an open that fails, the kernel looks at the owner of the file's operations.
+            // Without a reference, this module, and its operations with it, may be gone by then. So
+            // the file has no operations until the reference is taken.
+            // SAFETY: The file is being opened, so that no other thread uses it.
+            // `do_dentry_open()`, which looks at the operations after an open that has failed,
+            // accepts that there are none.
             unsafe { (*file).f_op = ptr::null() };
             Capability::SysAdmin.require()?;
             // SAFETY: The inode is that of the file that is being opened, valid meanwhile.
             let private = unsafe { (*inode).i_private };
-            // SAFETY: `add` has made the private data the address of a `Files<T::Shared>` in an `Arc`. The directory drops
-            // its `Arc` only after the file has been removed, which waits for this call. There is no `UniqueArc` of it.
+            // SAFETY: `add` has made the private data the address of a `Files<T::Shared>` in an
+            // `Arc`. The directory drops its `Arc` only after the file has been removed, which
+            // waits for this call. There is no `UniqueArc` of it.
             let files = unsafe { ArcBorrow::<Files<T::Shared>>::from_raw(private.cast()) };
             let files = Arc::from(files);
 
             if !files.published.load(Acquire) {
                 return Err(ENXIO);
             }
-            // SAFETY: This module exists: debugfs counts this call, and `debugfs_remove()`, in the module's exit, waits
-            // for it.
+            // SAFETY: This module exists: debugfs counts this call, and `debugfs_remove()`, in the
+            // module's exit, waits for it.
             if !unsafe { bindings::try_module_get(THIS_MODULE) } {
                 return Err(ENXIO);
             }
             // SAFETY:
-            // - The file is being opened, so that no other thread uses it. The kernel reads the operations again
-            //   when this function has returned.
+            // - The file is being opened, so that no other thread uses it. The kernel reads the
+            //   operations again when this function has returned.
             // - The reference is that of the owner of the operations. The kernel puts it.
             unsafe { (*file).f_op = Self::FILE };
             // SAFETY: The file is being opened, and its mode is set.
@@ -396,7 +407,8 @@ impl<T: Table> Ops<T> {
                 GFP_KERNEL,
             )?;
 
-            // SAFETY: The file is being opened and has no private data yet; the operations are static.
+            // SAFETY: The file is being opened and has no private data yet; the operations are
+            // static.
             to_result(unsafe { bindings::seq_open(file, Self::SEQ) })?;
 
             // SAFETY: `seq_open()` has succeeded, and has made the private data of the file a
@@ -405,8 +417,8 @@ impl<T: Table> Ops<T> {
 
             seq.private = KBox::into_raw(open).cast();
 
-            // `seq_file` frees the buffer with `kvfree()` when it needs a larger one, which is right for memory
-            // of a `KVVec`.
+            // `seq_file` frees the buffer with `kvfree()` when it needs a larger one, which is
+            // right for memory of a `KVVec`.
             let (buf, _, _) = buffer.into_raw_parts();
 
             seq.buf = buf.cast();
@@ -415,7 +427,8 @@ impl<T: Table> Ops<T> {
         })
     }
 
-    /// Notes that a descriptor of the file is closed. The file may have more descriptors, which write later.
+    /// Notes that a descriptor of the file is closed. The file may have more descriptors, which
+    /// write later.
     ///
     /// # Safety
     ///
@@ -449,8 +462,8 @@ impl<T: Table> Ops<T> {
         // A larger buffer is more than most tables need.
         if !buf.is_null() && size == BUFFER && open.cleared.load(Relaxed) == size {
             // SAFETY:
-            // - `buf` is the buffer of `open`, or one that `seq_file` has allocated with `kvmalloc()`, which is
-            //   where a `KVVec` has memory from.
+            // - `buf` is the buffer of `open`, or one that `seq_file` has allocated with
+            //   `kvmalloc()`, which is where a `KVVec` has memory from.
             // - It has `size` bytes, all of which are initialised by the type invariant of `Open`.
             // - `u8` has no alignment to keep.
             let buffer = unsafe { KVVec::from_raw_parts(buf.cast(), size, size) };
@@ -554,9 +567,9 @@ impl<T: Table> Ops<T> {
     /// Ends reading, which takes nothing.
     extern "C" fn stop(_seq: *mut bindings::seq_file, _item: *mut c_void) {}
 
-    /// Writes the item to the buffer. If it does not fit, `seq_file` calls this again with a larger buffer.
-    /// Fails with `EINTR` if the caller is being killed: to read from an offset, `seq_file` makes all rows before
-    /// it.
+    /// Writes the item to the buffer. If it does not fit, `seq_file` calls this again with a larger
+    /// buffer. Fails with `EINTR` if the caller is being killed: to read from an offset, `seq_file`
+    /// makes all rows before it.
     ///
     /// # Safety
     ///
@@ -566,12 +579,14 @@ impl<T: Table> Ops<T> {
         // SAFETY: `open` has made the private data an `Open<T>`, which is only ever borrowed until
         // `release`.
         let open = unsafe { &*(*seq).private.cast::<Open<T>>() };
-        // SAFETY: `seq_file` calls this with its lock held, so that no other thread uses these fields.
+        // SAFETY: `seq_file` calls this with its lock held, so that no other thread uses these
+        // fields.
         let (buf, size, begin) = unsafe { ((*seq).buf, (*seq).size, (*seq).count) };
 
         if open.cleared.load(Relaxed) != size {
-            // SAFETY: `seq_file` calls this only with a buffer: `seq_read_iter()` and `traverse()` allocate one of
-            // `size` bytes if there is none. `count` is at most `size`, for only the end of this function increases it.
+            // SAFETY: `seq_file` calls this only with a buffer: `seq_read_iter()` and `traverse()`
+            // allocate one of `size` bytes if there is none. `count` is at most `size`, for only
+            // the end of this function increases it.
             unsafe { buf.add(begin).write_bytes(0, size - begin) };
             open.cleared.store(size, Relaxed);
         }
@@ -595,7 +610,8 @@ impl<T: Table> Ops<T> {
             at if (at - 1) * BLOCK < rows => {
                 let start = (at - 1) * BLOCK;
 
-                // No time goes into rows that will not fit: they are written when the buffer is empty again.
+                // No time goes into rows that will not fit: they are written when the buffer is
+                // empty again.
                 if begin == 0 || line.has_room(open.block.load(Relaxed)) {
                     open.table.rows(start..rows.min(start + BLOCK), &mut line);
                     open.block.store(line.as_bytes().len(), Relaxed);
@@ -608,8 +624,8 @@ impl<T: Table> Ops<T> {
         let count = line.finish().map_or(size, |len| begin + len);
 
         if begin == 0 && count == size {
-            // INVARIANT: `seq_file` replaces a buffer that is too small for a single item. The next buffer
-            // has not been cleared.
+            // INVARIANT: `seq_file` replaces a buffer that is too small for a single item. The next
+            // buffer has not been cleared.
             open.cleared.store(0, Relaxed);
         }
         // SAFETY: `seq_file` calls this with its lock held, and `count` is at most `size`.

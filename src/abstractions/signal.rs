@@ -12,8 +12,9 @@ use kernel::task::Task;
 /// A row of a table takes up to a thousand instructions, and the call takes ten.
 pub(crate) const ROWS_PER_CHECK: usize = 1024;
 
-// Sound: this is the function of helpers.c. `Task` is a transparent wrapper of `struct task_struct`,
-// and `fatal_signal_pending()` needs no more than a task that is allocated, as each `&Task` is.
+// Sound: this is the function of helpers.c. `Task` is a transparent wrapper of `struct
+// task_struct`, and `fatal_signal_pending()` needs no more than a task that is allocated, as each
+// `&Task` is.
 unsafe extern "C" {
     safe fn taskscope_fatal_signal_pending(task: &Task) -> bool;
 }
@@ -29,8 +30,8 @@ pub(crate) fn fatal_signal_pending(task: &Task) -> bool {
 
 /// Fails if the caller is being killed.
 ///
-/// Every loop of `open()` and `read()` that makes or prints rows calls this. Passes that only count or renumber records do not.
-/// Task context. Does not sleep.
+/// Every loop of `open()` and `read()` that makes or prints rows calls this. Passes that only count
+/// or renumber records do not. Task context. Does not sleep.
 ///
 /// # Errors
 ///

@@ -2,10 +2,10 @@
 
 //! Memory that one table leaves for the next.
 //!
-//! A table of many threads needs much memory for a moment. To get it page by page, cleared and mapped, is 10%
-//! of what `threads` costs. So the memory stays until the next table takes it, or the module goes:
-//! 96 bytes a thread, 0.6% of a kernel stack. When there are far fewer threads than there were,
-//! the next table frees it.
+//! A table of many threads needs much memory for a moment. To get it page by page, cleared and
+//! mapped, is 10% of what `threads` costs. So the memory stays until the next table takes it, or
+//! the module goes: 96 bytes a thread, 0.6% of a kernel stack. When there are far fewer threads
+//! than there were, the next table frees it.
 
 use core::mem;
 use core::ops::{
@@ -41,8 +41,8 @@ impl<T> Spare<T> {
         )
     }
 
-    /// Takes the vector that was left, with what is in it; a new one, with room for `count` items, if that has
-    /// too little room, or room for more than `most` items. May sleep.
+    /// Takes the vector that was left, with what is in it; a new one, with room for `count` items,
+    /// if that has too little room, or room for more than `most` items. May sleep.
     ///
     /// # Errors
     ///
@@ -58,14 +58,16 @@ impl<T> Spare<T> {
         Ok(KVVec::with_capacity(count, GFP_KERNEL)?)
     }
 
-    /// Leaves a vector for the next. Of two vectors the one with the larger memory is kept. May sleep.
+    /// Leaves a vector for the next. Of two vectors the one with the larger memory is kept. May
+    /// sleep.
     pub(crate) fn leave(&self, mut items: KVVec<T>) {
         let mut left = self.memory.lock();
 
         if left.capacity() < items.capacity() {
             mem::swap(&mut *left, &mut items);
         }
-        // The lock is released before the smaller memory is freed: a function drops its arguments last.
+        // The lock is released before the smaller memory is freed: a function drops its arguments
+        // last.
     }
 
     /// Lends an empty vector, as [`Spare::take`] has it. May sleep.
@@ -85,8 +87,8 @@ impl<T> Spare<T> {
 }
 
 impl<T> Lent<T> {
-    /// Allocates an empty vector with room for `count` items, whose memory is freed when it is dropped. May
-    /// sleep.
+    /// Allocates an empty vector with room for `count` items, whose memory is freed when it is
+    /// dropped. May sleep.
     ///
     /// # Errors
     ///
@@ -99,7 +101,8 @@ impl<T> Lent<T> {
     }
 }
 
-/// A vector whose memory is left to its [`Spare`], if it has one, when it is dropped. Dropping it may sleep.
+/// A vector whose memory is left to its [`Spare`], if it has one, when it is dropped. Dropping it
+/// may sleep.
 pub(crate) struct Lent<T> {
     items: KVVec<T>,
     home: Option<Arc<Spare<T>>>,

@@ -3,18 +3,18 @@
 //! Kernel stacks of other threads, read without a lock.
 //!
 //! A thread that runs changes its stack at any time, and only its CPU knows its stack pointer. A
-//! thread that does not run has saved its registers on its stack or in its `struct thread_struct`, and its
-//! stack pointer there. This file reads a stack while its thread is *switched out*, and checks
-//! afterwards that the thread was switched out all the time (see `switch_count.rs`). Nothing is locked and
-//! no thread is held up.
+//! thread that does not run has saved its registers on its stack or in its `struct thread_struct`,
+//! and its stack pointer there. This file reads a stack while its thread is *switched out*, and
+//! checks afterwards that the thread was switched out all the time (see `switch_count.rs`). Nothing
+//! is locked and no thread is held up.
 //!
 //! # What keeps the stack allocated
 //!
-//! Nothing does. A dead thread gives its stack back as soon as it is switched out for the last time,
-//! and the next thread may get it. `stack_refcount` counts references; the kernel takes and drops one
-//! around [`frames`]. A module can take a reference, but `put_task_stack()`, which drops it, is not
-//! exported. So what is read here is read in a way that cannot fault, and is valid only if there
-//! are references afterwards: the memory is given back after the last one is gone.
+//! Nothing does. A dead thread gives its stack back as soon as it is switched out for the last
+//! time, and the next thread may get it. `stack_refcount` counts references; the kernel takes and
+//! drops one around [`frames`]. A module can take a reference, but `put_task_stack()`, which drops
+//! it, is not exported. So what is read here is read in a way that cannot fault, and is valid only
+//! if there are references afterwards: the memory is given back after the last one is gone.
 //!
 //! C headers: [`include/linux/sched/task_stack.h`](srctree/include/linux/sched/task_stack.h),
 //! [`include/linux/stacktrace.h`](srctree/include/linux/stacktrace.h).
@@ -34,9 +34,9 @@ use kernel::prelude::*;
 
 pub(crate) use crate::abstractions::switch_count::Absent;
 
-// Sound: these are the functions of helpers.c. An `RcuTask` is a transparent wrapper of a pointer to a
-// `struct task_struct`, which is allocated by its type invariant, and `thread_saved_sp()` reads a field
-// of it. The others take nothing.
+// Sound: these are the functions of helpers.c. An `RcuTask` is a transparent wrapper of a pointer
+// to a `struct task_struct`, which is allocated by its type invariant, and `thread_saved_sp()`
+// reads a field of it. The others take nothing.
 unsafe extern "C" {
     safe fn taskscope_saved_stack_pointer(task: RcuTask<'_>) -> c_ulong;
     safe fn taskscope_thread_size() -> c_ulong;
@@ -55,7 +55,8 @@ pub(crate) fn stack_pointer() -> usize {
     taskscope_stack_pointer()
 }
 
-/// Returns the stack pointer that `task` had when it was switched away from last. Any context. Does not sleep.
+/// Returns the stack pointer that `task` had when it was switched away from last. Any context. Does
+/// not sleep.
 ///
 /// It is old while the task runs, and means nothing once the stack is released.
 #[inline]
@@ -73,8 +74,8 @@ pub(crate) struct KernelStack {
 }
 
 impl KernelStack {
-    /// Returns the stack of `task`, the lock that `task` waits for, and the switch count that the stack pointer and the lock
-    /// belong to. Does not sleep.
+    /// Returns the stack of `task`, the lock that `task` waits for, and the switch count that the
+    /// stack pointer and the lock belong to. Does not sleep.
     #[inline]
     pub(crate) fn of(task: RcuTask<'_>) -> (SwitchCount, Self, Option<Lock>) {
         let base = task.stack().map_or(0, |stack| stack.addr().get());
@@ -89,7 +90,8 @@ impl KernelStack {
         )
     }
 
-    /// Makes it of a base, and of a pointer that was read after the base. A released stack has neither.
+    /// Makes it of a base, and of a pointer that was read after the base. A released stack has
+    /// neither.
     #[inline]
     fn new(base: usize, pointer: Result<usize, Absent>) -> Self {
         if base == 0 || pointer == Err(Absent::Released) {
@@ -113,14 +115,14 @@ impl KernelStack {
     }
 }
 
-/// Writes the return addresses on the kernel stack of `task` to `frames`, the innermost first. Returns
-/// how many there are, and the switch count of `task` when they were read.
+/// Writes the return addresses on the kernel stack of `task` to `frames`, the innermost first.
+/// Returns how many there are, and the switch count of `task` when they were read.
 ///
-/// The frames are those of `/proc/PID/stack`. Of a stack that has more than fit, the outermost are left
-/// out. Any context. Does not sleep.
+/// The frames are those of `/proc/PID/stack`. Of a stack that has more than fit, the outermost are
+/// left out. Any context. Does not sleep.
 ///
-/// Instead of a number there is [`Absent`] if the thread runs, ran meanwhile or has no stack; what was written
-/// is of no use then.
+/// Instead of a number there is [`Absent`] if the thread runs, ran meanwhile or has no stack; what
+/// was written is of no use then.
 pub(crate) fn frames(
     task: RcuTask<'_>,
     frames: &mut [usize],
@@ -146,8 +148,8 @@ pub(crate) fn frames(
 pub(crate) struct UserState {
     /// The number of the system call that the thread is in; negative if it is in none.
     pub(crate) nr: i32,
-    /// The machine, an `EM_*`, whose table of system calls the number is of. It means nothing outside a
-    /// call.
+    /// The machine, an `EM_*`, whose table of system calls the number is of. It means nothing
+    /// outside a call.
     pub(crate) machine: u16,
     /// The arguments of the call. They mean nothing outside a call.
     pub(crate) arguments: [usize; 6],
@@ -158,14 +160,15 @@ pub(crate) struct UserState {
 }
 
 impl UserState {
-    /// Returns what `task` has left in user space, [`None`] if it has never run there; and the switch
-    /// count of `task` when that was read.
+    /// Returns what `task` has left in user space, [`None`] if it has never run there; and the
+    /// switch count of `task` when that was read.
     ///
     /// A thread that waits for nothing but a CPU counts as on one. A thread of `io_uring` or
-    /// another worker of a process has a copy of the registers of the thread that made it. Any context.
-    /// Does not sleep.
+    /// another worker of a process has a copy of the registers of the thread that made it. Any
+    /// context. Does not sleep.
     ///
-    /// Instead of a state there is [`Absent`] if the thread runs, ran meanwhile or has no kernel stack.
+    /// Instead of a state there is [`Absent`] if the thread runs, ran meanwhile or has no kernel
+    /// stack.
     pub(crate) fn of(task: RcuTask<'_>) -> (SwitchCount, Result<Option<Self>, Absent>) {
         let (switches, state) = switched_out(task, || {
             if task.is_runnable() {

@@ -2,37 +2,42 @@
 
 //! Whether a thread that is read from outside has run meanwhile.
 //!
-//! A thread that does not run changes neither its kernel stack nor the registers that are saved there.
-//! A reader takes the [`SwitchCount`] of the thread before it reads and after it has read. Equal counts
-//! say that what was read is what the thread has left. The reader takes no lock and stops no thread.
+//! A thread that does not run changes neither its kernel stack nor the registers that are saved
+//! there. A reader takes the [`SwitchCount`] of the thread before it reads and after it has read.
+//! Equal counts say that what was read is what the thread has left. The reader takes no lock and
+//! stops no thread.
 //!
-//! (A tracer may write the registers of a thread that does not run, and other threads unlink the thread from wait queues on
-//! its stack. Nothing counts these writes.)
+//! (A tracer may write the registers of a thread that does not run, and other threads unlink the
+//! thread from wait queues on its stack. Nothing counts these writes.)
 //!
 //! # Why the check is right
 //!
-//! The scheduler sets `on_cpu` before it switches to a thread. All that the thread does then comes after that store: on
-//! arm64 by the `dsb` in `__switch_to()`, and x86-64 keeps stores in order. Each switch away from the thread adds one to
-//! `nvcsw` or `nivcsw`. `finish_task()` clears `on_cpu` after the switch, with release semantics: a reader that sees this 0
-//! with acquire semantics sees all that the thread did until then, the count too.
+//! The scheduler sets `on_cpu` before it switches to a thread. All that the thread does then comes
+//! after that store: on arm64 by the `dsb` in `__switch_to()`, and x86-64 keeps stores in order.
+//! Each switch away from the thread adds one to `nvcsw` or `nivcsw`. `finish_task()` clears
+//! `on_cpu` after the switch, with release semantics: a reader that sees this 0 with acquire
+//! semantics sees all that the thread did until then, the count too.
 //!
-//! The reader reads the count, `on_cpu`, then what it is after, then `on_cpu` and the count again. Say that it reads 0 from
-//! `on_cpu` twice. Number the runs of the thread, and call the one after which the first 0 was stored run *n*. (*n* is 0
-//! before the first run: the thread was put on the list with that 0.)
+//! The reader reads the count, `on_cpu`, then what it is after, then `on_cpu` and the count again.
+//! Say that it reads 0 from `on_cpu` twice. Number the runs of the thread, and call the one after
+//! which the first 0 was stored run *n*. (*n* is 0 before the first run: the thread was put on the
+//! list with that 0.)
 //!
 //! - All that is read after the first 0 is at least as new as the end of run *n*.
-//! - The first count is at most that of run *n*. A reader that sees the count of a later run, and then reads `on_cpu`, gets 1,
-//!   or the 0 of that run or a later one.
-//! - If anything that was read is of a later run than *n*, then so is the second 0, and the second count is larger than that of
-//!   run *n*.
+//! - The first count is at most that of run *n*. A reader that sees the count of a later run, and
+//!   then reads `on_cpu`, gets 1, or the 0 of that run or a later one.
+//! - If anything that was read is of a later run than *n*, then so is the second 0, and the second
+//!   count is larger than that of run *n*.
 //!
-//! So equal counts are both the count of run *n*, and what was read between them is what run *n* has left. The count is a sum
-//! of two counters. Neither falls, so that equal sums mean that both are equal.
+//! So equal counts are both the count of run *n*, and what was read between them is what run *n*
+//! has left. The count is a sum of two counters. Neither falls, so that equal sums mean that both
+//! are equal.
 //!
-//! The first count must not be read after the first `on_cpu`: it could be that of a later run, whose stack pointer is not saved
-//! yet.
+//! The first count must not be read after the first `on_cpu`: it could be that of a later run,
+//! whose stack pointer is not saved yet.
 //!
-//! `tests/models/tests/switch_count.rs` tries this file in loom, in each order of loads and stores that loom has.
+//! `tests/models/tests/switch_count.rs` tries this file in loom, in each order of loads and stores
+//! that loom has.
 //!
 //! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h).
 
@@ -62,11 +67,12 @@ impl Absent {
     }
 }
 
-/// How often the scheduler has switched away from a thread: the sum of `nvcsw` and `nivcsw`, which is column
-/// SWITCHES.
+/// How often the scheduler has switched away from a thread: the sum of `nvcsw` and `nivcsw`, which
+/// is column SWITCHES.
 ///
-/// Each switch adds one to either of them, so that the sum never repeats. If a count that [`SwitchCount::of`] returned passes
-/// [`SwitchCount::check_same`], the thread has not run in between.
+/// Each switch adds one to either of them, so that the sum never repeats. If a count that
+/// [`SwitchCount::of`] returned passes [`SwitchCount::check_same`], the thread has not run in
+/// between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SwitchCount(usize);
 
@@ -86,8 +92,8 @@ impl SwitchCount {
 
     /// Returns a count of `task`, if `task` is switched out after the count was read.
     ///
-    /// The count may be from before the last switch: then [`SwitchCount::check_same`] fails. What is read after this call is
-    /// at least as new as the last switch. Any context. Does not sleep.
+    /// The count may be from before the last switch: then [`SwitchCount::check_same`] fails. What
+    /// is read after this call is at least as new as the last switch. Any context. Does not sleep.
     ///
     /// # Errors
     ///
@@ -100,8 +106,8 @@ impl SwitchCount {
         Ok(count)
     }
 
-    /// Succeeds if nothing that the caller has read since [`SwitchCount::of`] returned this count is from a later run of
-    /// `task`. Any context. Does not sleep.
+    /// Succeeds if nothing that the caller has read since [`SwitchCount::of`] returned this count
+    /// is from a later run of `task`. Any context. Does not sleep.
     ///
     /// # Errors
     ///
@@ -125,8 +131,8 @@ impl SwitchCount {
     }
 }
 
-/// Succeeds if `task` is switched out, and has its kernel stack. What is read after this call is at least as new as the
-/// last switch.
+/// Succeeds if `task` is switched out, and has its kernel stack. What is read after this call is at
+/// least as new as the last switch.
 #[inline]
 fn check_switched_out(task: RcuTask<'_>) -> Result<(), Absent> {
     if field!(task, stack_refcount.refs.counter) == 0 {
@@ -140,11 +146,12 @@ fn check_switched_out(task: RcuTask<'_>) -> Result<(), Absent> {
     Ok(())
 }
 
-/// Returns the result of `look` if `task` was switched out, and had its kernel stack, for as long as
-/// `look` ran; and a switch count of `task` that was read before anything else. If there is a result, it belongs to that count.
+/// Returns the result of `look` if `task` was switched out, and had its kernel stack, for as long
+/// as `look` ran; and a switch count of `task` that was read before anything else. If there is a
+/// result, it belongs to that count.
 ///
-/// `look` may read the kernel stack of `task`, in a way that cannot fault: the stack may change, or be
-/// gone. The result of such a read is dropped. Any context. `look` must not sleep.
+/// `look` may read the kernel stack of `task`, in a way that cannot fault: the stack may change, or
+/// be gone. The result of such a read is dropped. Any context. `look` must not sleep.
 ///
 /// The result is [`Absent`] if the thread ran, or lost its stack, meanwhile.
 #[inline]

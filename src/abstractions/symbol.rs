@@ -14,8 +14,8 @@ pub(crate) const FRAME_MAX: usize = 2 * bindings::KSYM_NAME_LEN as usize;
 /// Prints the function that a return address lies in to `text`, and returns the number of bytes.
 ///
 /// The format is that of `%pB`: `symbol+offset/size`, and the name of the module in brackets if the
-/// function is in one. If the kernel knows no symbol there, `%pB` prints the address, which must not be
-/// shown: the function returns 0.
+/// function is in one. If the kernel knows no symbol there, `%pB` prints the address, which must
+/// not be shown: the function returns 0.
 ///
 /// Any context. Does not sleep.
 pub(crate) fn print_frame(frame: usize, text: &mut [u8; FRAME_MAX]) -> usize {
@@ -23,8 +23,9 @@ pub(crate) fn print_frame(frame: usize, text: &mut [u8; FRAME_MAX]) -> usize {
     unsafe { print(c"%pB", frame, text) }
 }
 
-/// As [`print_frame`], for an address at which code goes on. A call can be the last instruction of a function, so that
-/// `%pB` looks up the byte before a return address. `%pS` looks up the address itself.
+/// As [`print_frame`], for an address at which code goes on. A call can be the last instruction of
+/// a function, so that `%pB` looks up the byte before a return address. `%pS` looks up the address
+/// itself.
 pub(crate) fn print_program_counter(address: usize, text: &mut [u8; FRAME_MAX]) -> usize {
     // SAFETY: `%pS` takes a pointer that it looks up and does not follow.
     unsafe { print(c"%pS", address, text) }

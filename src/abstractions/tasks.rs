@@ -13,7 +13,8 @@
 //! The lists are read under RCU. Each task and each iterator borrows an [`rcu::Guard`] and cannot
 //! outlive the guard. Nothing may sleep while a guard exists: `schedule.rs` says whose job it is to
 //! check that. [`RcuTask::pin`] keeps a single task for longer, and [`ProcessIter::after`] and
-//! [`GroupIter::after`] resume an iteration at such a task in another RCU read-side critical section.
+//! [`GroupIter::after`] resume an iteration at such a task in another RCU read-side critical
+//! section.
 //!
 //! What an iteration visits: every process or thread that was on its list when the iteration began
 //! and is on it still when the iteration has ended, once, in the order of the list. One that is
@@ -68,10 +69,11 @@ use kernel::{
     container_of, //
 };
 
-// Sound: these are the functions of helpers.c. An `RcuTask` is a transparent wrapper of a pointer to a
-// `struct task_struct`, which is allocated, and is so for longer than the call, by its type invariant;
-// its lifetime lies within an RCU read-side critical section. The macros and inline functions inside
-// need no more than that: `__task_cred()` the critical section, the others the task.
+// Sound: these are the functions of helpers.c. An `RcuTask` is a transparent wrapper of a pointer
+// to a `struct task_struct`, which is allocated, and is so for longer than the call, by its type
+// invariant; its lifetime lies within an RCU read-side critical section. The macros and inline
+// functions inside need no more than that: `__task_cred()` the critical section, the others the
+// task.
 unsafe extern "C" {
     safe fn taskscope_task_cred(task: RcuTask<'_>) -> *const bindings::cred;
     safe fn taskscope_task_state(task: RcuTask<'_>) -> c_char;
@@ -126,9 +128,10 @@ fn idle_task_ptr() -> NonNull<bindings::task_struct> {
 
 /// Returns about how many threads there are, without a count of them. Any context.
 ///
-/// Every thread has a PID in the initial PID namespace, so the number of PIDs in use there is seldom
-/// below the number of threads. It is above where a process group or a session outlives the process
-/// whose number it has. The result is a hint for the size of memory, and old as soon as it is read.
+/// Every thread has a PID in the initial PID namespace, so the number of PIDs in use there is
+/// seldom below the number of threads. It is above where a process group or a session outlives the
+/// process whose number it has. The result is a hint for the size of memory, and old as soon as it
+/// is read.
 pub(crate) fn nr_threads_hint() -> usize {
     // SAFETY: `init_pid_ns` exists forever; `&raw` makes no reference to a field that others write.
     let field = unsafe { &raw const bindings::init_pid_ns.pid_allocated };
@@ -156,8 +159,8 @@ pub(crate) struct Credentials {
 ///
 /// # Invariants
 ///
-/// `task` points at a `struct task_struct` that stays allocated for `'g`, and `'g` lies within an RCU
-/// read-side critical section.
+/// `task` points at a `struct task_struct` that stays allocated for `'g`, and `'g` lies within an
+/// RCU read-side critical section.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(crate) struct RcuTask<'g> {
@@ -301,9 +304,9 @@ impl<'g> RcuTask<'g> {
 
     /// Returns the number of the CPU that the thread is on, if it is on one at this moment.
     ///
-    /// The scheduler sets `on_cpu` before it switches to the thread, and clears it after it has switched away. The CPU of
-    /// a thread does not change while `on_cpu` is set. The result is wrong only if the thread moves to another CPU and back
-    /// during this call.
+    /// The scheduler sets `on_cpu` before it switches to the thread, and clears it after it has
+    /// switched away. The CPU of a thread does not change while `on_cpu` is set. The result is
+    /// wrong only if the thread moves to another CPU and back during this call.
     pub(crate) fn running_on(self) -> Option<u32> {
         let cpu = self.cpu();
 
@@ -321,13 +324,14 @@ impl<'g> RcuTask<'g> {
     }
 
     /// Returns whether the thread is within `execve()`: from before it gets its new address space,
-    /// in `begin_new_exec()`, until after the loader has filled that and has called `finalize_exec()`.
+    /// in `begin_new_exec()`, until after the loader has filled that and has called
+    /// `finalize_exec()`.
     ///
     /// The kernel keeps the bit for one reader, TOMOYO (`security/tomoyo/tomoyo.c`), but sets and
-    /// clears it in every configuration: `bprm_execve()` in `fs/exec.c` does, on all its paths. It is
-    /// one of the bits that only the thread itself writes. If the kernel drops the bit, this module
-    /// does not build; if the kernel moves the places where the bit changes, `tests/guest/exec.c`
-    /// fails, which stops threads at each step of `execve()`.
+    /// clears it in every configuration: `bprm_execve()` in `fs/exec.c` does, on all its paths. It
+    /// is one of the bits that only the thread itself writes. If the kernel drops the bit, this
+    /// module does not build; if the kernel moves the places where the bit changes,
+    /// `tests/guest/exec.c` fails, which stops threads at each step of `execve()`.
     #[inline]
     pub(crate) fn in_execve(self) -> bool {
         taskscope_in_execve(self)
@@ -339,15 +343,15 @@ impl<'g> RcuTask<'g> {
         field!(self, mm)
     }
 
-    /// Returns whether the thread has a root directory: `fs` is not null. Only the thread itself gives
-    /// it up, in `exit_fs()`.
+    /// Returns whether the thread has a root directory: `fs` is not null. Only the thread itself
+    /// gives it up, in `exit_fs()`.
     #[inline]
     pub(super) fn has_root(self) -> bool {
         !field!(self, fs).is_null()
     }
 
-    /// Returns whether the thread has an address space: `mm` is not null. Only the thread itself may
-    /// follow the pointer.
+    /// Returns whether the thread has an address space: `mm` is not null. Only the thread itself
+    /// may follow the pointer.
     ///
     /// What is read after this call is at least as new as its result.
     #[inline]
@@ -368,8 +372,8 @@ impl<'g> RcuTask<'g> {
 
     /// Returns the soft and the hard limit of the stack of the thread's process, in bytes.
     ///
-    /// Each is read once, without the lock under which they change: while `setrlimit()` runs, one may
-    /// be old and the other new.
+    /// Each is read once, without the lock under which they change: while `setrlimit()` runs, one
+    /// may be old and the other new.
     #[inline]
     pub(crate) fn stack_limits(self) -> [u64; 2] {
         /// The place of the limit in the array of limits.
@@ -384,8 +388,8 @@ impl<'g> RcuTask<'g> {
 
     /// Returns the lowest address of the thread's kernel stack; [`None`] once it is released.
     ///
-    /// It is an address to print: the stack of another thread than the caller may be released at any
-    /// time.
+    /// It is an address to print: the stack of another thread than the caller may be released at
+    /// any time.
     #[inline]
     pub(crate) fn stack(self) -> Option<NonNull<c_void>> {
         NonNull::new(field!(self, stack))
@@ -415,7 +419,8 @@ impl<'g> RcuTask<'g> {
         let Comm(comm) = unsafe { comm.cast::<Comm>().read_volatile() };
         let mut comm = comm.to_ne_bytes();
 
-        // The last byte is NUL at all times (`__set_task_comm()`). This makes it so for the compiler too.
+        // The last byte is NUL at all times (`__set_task_comm()`). This makes it so for the
+        // compiler too.
         comm[COMM_LEN - 1] = 0;
         comm
     }
@@ -423,8 +428,8 @@ impl<'g> RcuTask<'g> {
     /// Returns a number that identifies the thread's process.
     ///
     /// All threads of a process have the same number. It does not change when the process executes
-    /// another program, and no other process has it as long as one thread of this one exists. (It is
-    /// the address of the `signal_struct`.)
+    /// another program, and no other process has it as long as one thread of this one exists. (It
+    /// is the address of the `signal_struct`.)
     #[inline]
     pub(crate) fn process_id(self) -> usize {
         self.signal().signal.addr()
@@ -435,8 +440,8 @@ impl<'g> RcuTask<'g> {
     #[inline]
     pub(crate) fn thread_group(self) -> GroupIter<'g> {
         let RcuSignal { signal, .. } = self.signal();
-        // SAFETY: By the type invariant of `RcuSignal` the structure is allocated; no reference is made to
-        // the field.
+        // SAFETY: By the type invariant of `RcuSignal` the structure is allocated; no reference is
+        // made to the field.
         let head = unsafe { &raw const (*signal).thread_head };
 
         // INVARIANT: The list begins at its head.
@@ -450,16 +455,17 @@ impl<'g> RcuTask<'g> {
     /// Returns the `struct signal_struct` of the thread's process.
     #[inline]
     fn signal(self) -> RcuSignal<'g> {
-        // INVARIANT: The pointer never changes. A task holds a reference to its `signal_struct` (`sigcnt`), which
-        // `__put_task_struct()` drops just before it frees the task. By the type invariant that is after `'g`.
+        // INVARIANT: The pointer never changes. A task holds a reference to its `signal_struct`
+        // (`sigcnt`), which `__put_task_struct()` drops just before it frees the task. By the type
+        // invariant that is after `'g`.
         RcuSignal {
             signal: field!(self, signal),
             _guard: self._guard,
         }
     }
 
-    /// Returns when the thread was born, in nanoseconds of `CLOCK_MONOTONIC`. A thread that takes over the place of
-    /// its leader has the time of that.
+    /// Returns when the thread was born, in nanoseconds of `CLOCK_MONOTONIC`. A thread that takes
+    /// over the place of its leader has the time of that.
     ///
     /// `copy_process()` reads the clock before it adds the thread to the lists.
     #[inline]
@@ -467,10 +473,11 @@ impl<'g> RcuTask<'g> {
         field!(self, start_time)
     }
 
-    /// Returns when the thread was born, in nanoseconds of `CLOCK_BOOTTIME`; 0 for swapper/0. A thread that takes
-    /// over the place of its leader has the time of that.
+    /// Returns when the thread was born, in nanoseconds of `CLOCK_BOOTTIME`; 0 for swapper/0. A
+    /// thread that takes over the place of its leader has the time of that.
     ///
-    /// Time namespaces do not change it: `/proc/PID/stat` adds the offset of the reader's namespace.
+    /// Time namespaces do not change it: `/proc/PID/stat` adds the offset of the reader's
+    /// namespace.
     #[inline]
     pub(crate) fn start_boottime(self) -> u64 {
         field!(self, start_boottime)
@@ -482,18 +489,19 @@ impl<'g> RcuTask<'g> {
         taskscope_task_cpu(self)
     }
 
-    /// Returns the thread that has this PID in the initial PID namespace at this moment: `find_task_by_pid_ns()`. An
-    /// idle task has none that can be looked up. `self` only proves the critical section: which task it is does not matter.
-    /// Any context but NMI. Does not sleep.
+    /// Returns the thread that has this PID in the initial PID namespace at this moment:
+    /// `find_task_by_pid_ns()`. An idle task has none that can be looked up. `self` only proves the
+    /// critical section: which task it is does not matter. Any context but NMI. Does not sleep.
     pub(super) fn thread_with_pid(self, pid: Pid) -> Option<RcuTask<'g>> {
-        // SAFETY: `init_pid_ns` exists forever. By the type invariant `'g` lies within an RCU read-side critical section,
-        // which the look-up needs.
+        // SAFETY: `init_pid_ns` exists forever. By the type invariant `'g` lies within an RCU
+        // read-side critical section, which the look-up needs.
         let pid = unsafe { bindings::find_pid_ns(pid, &raw mut bindings::init_pid_ns) };
-        // SAFETY: `pid` is null, which is permitted, or a `struct pid` that the critical section keeps.
+        // SAFETY: `pid` is null, which is permitted, or a `struct pid` that the critical section
+        // keeps.
         let task = unsafe { bindings::pid_task(pid, bindings::pid_type_PIDTYPE_PID) };
 
-        // INVARIANT: A thread that a `struct pid` leads to stays allocated until a grace period has ended after it was released
-        // (`put_task_struct_rcu_user()`), which is after `'g`.
+        // INVARIANT: A thread that a `struct pid` leads to stays allocated until a grace period has
+        // ended after it was released (`put_task_struct_rcu_user()`), which is after `'g`.
         NonNull::new(task).map(|task| RcuTask {
             task,
             _guard: self._guard,
@@ -530,10 +538,11 @@ impl<'g> RcuTask<'g> {
 ///
 /// Not any [`Task`] will do:
 ///
-/// - The idle tasks of all CPUs but the first are hashed and look like leaders, and were never on the list. The
-///   pointers in their list nodes are copies of their parent's.
-/// - `de_thread()` writes the list node of a thread that becomes the leader, links the node, and sets `exit_signal`.
-///   A CPU that has not found the thread on the list can see `exit_signal` first, and then an old list node.
+/// - The idle tasks of all CPUs but the first are hashed and look like leaders, and were never on
+///   the list. The pointers in their list nodes are copies of their parent's.
+/// - `de_thread()` writes the list node of a thread that becomes the leader, links the node, and
+///   sets `exit_signal`. A CPU that has not found the thread on the list can see `exit_signal`
+///   first, and then an old list node.
 ///
 /// # Invariants
 ///
@@ -565,13 +574,13 @@ impl<'g> ProcessIter<'g> {
         // A task leaves the list in two places, both under the tasklist lock: `__unhash_process()`
         // clears `thread_pid`, and `de_thread()` sets `exit_signal` to -1. A task that followed
         // `leader` then and leaves the list later takes the lock later, and is freed a grace period
-        // after that. There are two cases. If such a grace period ended before this critical section
-        // began, then all that was written before the grace period is visible here: also that
-        // `leader` has left, and the result is `None`. If not, then the task that follows `leader`
-        // stays allocated for `'g`.
+        // after that. There are two cases. If such a grace period ended before this critical
+        // section began, then all that was written before the grace period is visible here: also
+        // that `leader` has left, and the result is `None`. If not, then the task that follows
+        // `leader` stays allocated for `'g`.
         //
-        // INVARIANT: By its type invariant `leader` was on the list at some time. By the above, what
-        // follows it on the list stays allocated.
+        // INVARIANT: By its type invariant `leader` was on the list at some time. By the above,
+        // what follows it on the list stays allocated.
         (task.is_hashed() && task.is_leader()).then_some(Self {
             at: task.task,
             _guard: PhantomData,
@@ -585,7 +594,8 @@ impl<'g> ProcessIter<'g> {
         PinnedLeader(self.leader().pin())
     }
 
-    /// Returns the leader that the iteration is at: the last one that it has returned, or swapper/0.
+    /// Returns the leader that the iteration is at: the last one that it has returned, or
+    /// swapper/0.
     pub(crate) fn leader(&self) -> RcuTask<'g> {
         // INVARIANT: By the type invariant of `Self`, `at` is allocated for `'g`.
         RcuTask {
@@ -648,11 +658,12 @@ impl<'g> GroupIter<'g> {
         // SAFETY: A `Task` is allocated for as long as it is borrowed; no reference is made.
         let at = unsafe { &raw const (*task.as_ptr()).thread_node };
 
-        // INVARIANT: Every task is on the list of its group before there can be a `Task` of it: before
-        // its PID can be looked up and before it runs (`copy_process()`); an idle task is alone on a
-        // list of its own. `__unhash_process()` clears `thread_pid` and takes the thread off the list,
-        // both under the tasklist lock, and nothing else takes a thread off. As argued in
-        // `ProcessIter::after()`, what follows a thread that is still hashed stays allocated.
+        // INVARIANT: Every task is on the list of its group before there can be a `Task` of it:
+        // before its PID can be looked up and before it runs (`copy_process()`); an idle task is
+        // alone on a list of its own. `__unhash_process()` clears `thread_pid` and takes the thread
+        // off the list, both under the tasklist lock, and nothing else takes a thread off. As
+        // argued in `ProcessIter::after()`, what follows a thread that is still hashed stays
+        // allocated.
         task.is_hashed().then_some(Self {
             head,
             at,
@@ -676,8 +687,8 @@ impl<'g> Iterator for GroupIter<'g> {
             return None;
         }
 
-        // INVARIANT: `next` was on the list when the pointer to it was read, or is the successor of a
-        // thread which was on the list at some time during the critical section.
+        // INVARIANT: `next` was on the list when the pointer to it was read, or is the successor of
+        // a thread which was on the list at some time during the critical section.
         self.at = next;
 
         // SAFETY: Every node of this list but its head is the field `thread_node` of a task, hence

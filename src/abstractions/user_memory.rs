@@ -2,9 +2,10 @@
 
 //! The memory of other processes, read without their mmap lock.
 //!
-//! `copy_from_user_nofault()` takes no lock of the address space and waits for no page. It reads the address
-//! space that the CPU uses, and only a kernel thread can borrow one (`kthread_use_mm()`). Hence [`run`] calls its closure in a
-//! worker of a workqueue. A worker is a kernel thread. It uses an address space through [`Borrowed`].
+//! `copy_from_user_nofault()` takes no lock of the address space and waits for no page. It reads
+//! the address space that the CPU uses, and only a kernel thread can borrow one
+//! (`kthread_use_mm()`). Hence [`run`] calls its closure in a worker of a workqueue. A worker is a
+//! kernel thread. It uses an address space through [`Borrowed`].
 //!
 //! C headers: [`include/linux/kthread.h`](srctree/include/linux/kthread.h),
 //! [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h).
@@ -51,7 +52,8 @@ pub(crate) fn strip_user_pac(address: usize) -> usize {
 /// The result of a worker.
 #[pin_data]
 struct Answer<T> {
-    /// `EINTR` until the worker has a result: only a signal that kills the reader ends the wait before that.
+    /// `EINTR` until the worker has a result: only a signal that kills the reader ends the wait
+    /// before that.
     #[pin]
     value: Mutex<Result<T>>,
     /// Completed when the worker has written `value`.
@@ -61,9 +63,9 @@ struct Answer<T> {
 
 /// Runs `read` in a worker of `queue`, and returns what it returns.
 ///
-/// Task context. Sleeps until `read` has returned or the caller is killed. If the caller is killed, `read`
-/// goes on in the worker, which drops the result: `read` should check whether the caller is killed, and return.
-/// The drop of `queue` waits for `read`.
+/// Task context. Sleeps until `read` has returned or the caller is killed. If the caller is killed,
+/// `read` goes on in the worker, which drops the result: `read` should check whether the caller is
+/// killed, and return. The drop of `queue` waits for `read`.
 ///
 /// # Errors
 ///
@@ -95,19 +97,20 @@ pub(crate) fn run<T: Send + Unpin + 'static>(
 
 /// An address space that the calling kernel thread uses.
 ///
-/// `mem::forget` leaves the kernel thread with the address space, whose reference is leaked with it, so that no
-/// pointer dangles. The next [`Borrowed::new`] in that thread is refused.
+/// `mem::forget` leaves the kernel thread with the address space, whose reference is leaked with
+/// it, so that no pointer dangles. The next [`Borrowed::new`] in that thread is refused.
 ///
 /// # Invariants
 ///
-/// The thread that has made this is a kernel thread. It has called `kthread_use_mm()` for the address space, and has
-/// not called `kthread_unuse_mm()`.
+/// The thread that has made this is a kernel thread. It has called `kthread_use_mm()` for the
+/// address space, and has not called `kthread_unuse_mm()`.
 pub(crate) struct Borrowed(AddressSpace, NotThreadSafe);
 
 impl Borrowed {
     /// Has the calling thread use `space`; [`None`] unless it is a kernel thread that uses none.
     ///
-    /// Task context, interrupts enabled, no spinlock held. May sleep on `PREEMPT_RT`, and so may the drop.
+    /// Task context, interrupts enabled, no spinlock held. May sleep on `PREEMPT_RT`, and so may
+    /// the drop.
     pub(crate) fn new(space: AddressSpace) -> Option<Self> {
         let (is_kernel_thread, has_mm) = {
             let guard = rcu::read_lock();
@@ -122,10 +125,12 @@ impl Borrowed {
         if !is_kernel_thread || has_mm {
             return None;
         }
-        // SAFETY: The calling thread is a kernel thread without an address space. By the invariant of
-        // `AddressSpace`, `space` owns a count of its users, and the drop ends the use before it drops `space`.
+        // SAFETY: The calling thread is a kernel thread without an address space. By the invariant
+        // of `AddressSpace`, `space` owns a count of its users, and the drop ends the use before it
+        // drops `space`.
         unsafe { bindings::kthread_use_mm(space.as_ptr()) };
-        // INVARIANT: The calling thread is a kernel thread, and has just called `kthread_use_mm()` for `space`.
+        // INVARIANT: The calling thread is a kernel thread, and has just called `kthread_use_mm()`
+        // for `space`.
         Some(Self(space, NotThreadSafe))
     }
 
@@ -134,8 +139,8 @@ impl Borrowed {
         &self.0
     }
 
-    /// Reads the memory at `address`, which lies in `mapping`, into `bytes`. Returns whether all of these
-    /// bytes are in memory and the program may read them.
+    /// Reads the memory at `address`, which lies in `mapping`, into `bytes`. Returns whether all of
+    /// these bytes are in memory and the program may read them.
     ///
     /// The memory of a device is not read: a load there can have an effect. While `mapping` is
     /// locked, no device takes its place. Does not sleep.
@@ -147,8 +152,8 @@ impl Borrowed {
         if !is_inside || !mapping.is_memory() || !mapping.is_of(&self.0) {
             return false;
         }
-        // SAFETY: `bytes` is valid for writes of its length. The function refuses an address that is not one of
-        // user space, disables page faults, and a fault ends the copy.
+        // SAFETY: `bytes` is valid for writes of its length. The function refuses an address that
+        // is not one of user space, disables page faults, and a fault ends the copy.
         let error = unsafe {
             bindings::copy_from_user_nofault(
                 bytes.as_mut_ptr().cast(),
@@ -163,8 +168,8 @@ impl Borrowed {
 
 impl Drop for Borrowed {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the thread that has made this is a kernel thread that uses the address space.
-        // It is the calling thread, since a `Borrowed` is not `Send`.
+        // SAFETY: By the type invariant the thread that has made this is a kernel thread that uses
+        // the address space. It is the calling thread, since a `Borrowed` is not `Send`.
         unsafe { bindings::kthread_unuse_mm(self.0.as_ptr()) };
     }
 }

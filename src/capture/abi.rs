@@ -2,9 +2,9 @@
 
 //! The system call tables of an architecture, and the names of the calls in them.
 //!
-//! A kernel has one table for its own programs, and others for those of the 32-bit architecture that
-//! it runs as well. A number means nothing without its table: call 29 is `shmget` for an x86-64
-//! program and `pause` for an i386 one, and an x86-64 program can make either.
+//! A kernel has one table for its own programs, and others for those of the 32-bit architecture
+//! that it runs as well. A number means nothing without its table: call 29 is `shmget` for an
+//! x86-64 program and `pause` for an i386 one, and an x86-64 program can make either.
 //!
 //! C headers: [`arch/x86/include/asm/syscall.h`](srctree/arch/x86/include/asm/syscall.h),
 //! [`arch/arm64/include/asm/syscall.h`](srctree/arch/arm64/include/asm/syscall.h).

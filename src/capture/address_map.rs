@@ -2,8 +2,8 @@
 
 //! Values by address: a hash table with linear probing.
 //!
-//! Its memory is allocated in one piece beforehand, so that values can be added in an RCU read-side critical
-//! section.
+//! Its memory is allocated in one piece beforehand, so that values can be added in an RCU read-side
+//! critical section.
 
 use crate::abstractions::compat;
 use kernel::alloc::Flags;
@@ -20,8 +20,8 @@ struct Slot<V> {
 ///
 /// # Invariants
 ///
-/// There are no slots; or their number is a power of two, and at least one is free. `used` is the number of
-/// slots that are not free.
+/// There are no slots; or their number is a power of two, and at least one is free. `used` is the
+/// number of slots that are not free.
 pub(crate) struct AddressMap<V> {
     slots: KVVec<Slot<V>>,
     used: usize,
@@ -37,8 +37,8 @@ impl<V: Copy + Zeroable> AddressMap<V> {
         }
     }
 
-    /// An empty map with room for `count` addresses, and with at most `slots_max` slots, which is a power of two and at
-    /// least 8; `usize::MAX` is no limit. Sleeps if `flags` allow it.
+    /// An empty map with room for `count` addresses, and with at most `slots_max` slots, which is a
+    /// power of two and at least 8; `usize::MAX` is no limit. Sleeps if `flags` allow it.
     pub(crate) fn with_room(count: usize, slots_max: usize, flags: Flags) -> Result<Self> {
         // INVARIANT: Of eight slots or more, a power of two, all are free.
         Ok(Self {
@@ -173,7 +173,8 @@ mod tests {
         Ok(())
     }
 
-    /// Of eight slots, seven are used: each search meets most of them, and has to look at all that come before a free one.
+    /// Of eight slots, seven are used: each search meets most of them, and has to look at all that
+    /// come before a free one.
     #[test]
     fn addresses_are_found_in_full_maps() -> Result {
         for first in 1..200 {
@@ -197,7 +198,8 @@ mod tests {
         slots - slots / 8
     }
 
-    /// Kernel addresses are multiples of the size of an object. In one long run of slots, each search would be slow.
+    /// Kernel addresses are multiples of the size of an object. In one long run of slots, each
+    /// search would be slow.
     #[test]
     fn evenly_spaced_addresses_are_scattered() -> Result {
         for distance in [8, 64, 0x1000, 0x4000, 0x1_0000] {

@@ -2,9 +2,9 @@
 
 //! Kernel addresses as tables show them: hashed, as `%p` prints them, or raw.
 //!
-//! The kernel hashes an address with a secret key. A module gets the hash only by printing the address with `%p`
-//! and reading the text. That costs more than the rest of a row of `threads`, and gives the same text each time.
-//! Hence [`Addresses`] remembers hashes.
+//! The kernel hashes an address with a secret key. A module gets the hash only by printing the
+//! address with `%p` and reading the text. That costs more than the rest of a row of `threads`, and
+//! gives the same text each time. Hence [`Addresses`] remembers hashes.
 //!
 //! Hashing fails closed. Addresses are shown as they are only if the module is loaded with
 //! `raw_pointers=1`, or if `%p` has printed exactly the addresses that it was given. If it prints
@@ -56,8 +56,8 @@ impl Addresses {
         }? Error)
     }
 
-    /// Replaces the addresses of each item by what [`Shown`] shows for them. An address of zero stays zero. May
-    /// sleep.
+    /// Replaces the addresses of each item by what [`Shown`] shows for them. An address of zero
+    /// stays zero. May sleep.
     ///
     /// # Errors
     ///
@@ -71,8 +71,8 @@ impl Addresses {
         self.prepare(count);
         for items in items.chunks_mut(signal::ROWS_PER_CHECK) {
             signal::check_fatal_signal()?;
-            // A killed reader cannot stop waiting for the lock. The lock is held for one chunk at a time, so that
-            // no reader waits long.
+            // A killed reader cannot stop waiting for the lock. The lock is held for one chunk at a
+            // time, so that no reader waits long.
             match self.hashes.lock().show(items) {
                 Shown::Hashes => {}
                 shown => return Ok(shown),
@@ -167,8 +167,8 @@ impl Batch {
 
 /// The hashes of addresses, as their digits.
 ///
-/// Hashes stay true, because the kernel never changes its key. Without memory for them, each address is hashed
-/// again.
+/// Hashes stay true, because the kernel never changes its key. Without memory for them, each
+/// address is hashed again.
 struct Hashes {
     known: AddressMap<usize>,
     /// Whether the kernel has hashed an address: then it hashes all, until the next boot.
@@ -184,8 +184,8 @@ impl Hashes {
         }
     }
 
-    /// Returns whether the table is full, or too small for `count` addresses. It is replaced by an empty one then: most
-    /// addresses in a full table are no longer in use.
+    /// Returns whether the table is full, or too small for `count` addresses. It is replaced by an
+    /// empty one then: most addresses in a full table are no longer in use.
     fn is_too_small(&self, count: usize) -> bool {
         self.known.room() == 0 || self.known.slots() < slots_for(count).min(SLOTS_MAX)
     }
@@ -257,7 +257,8 @@ mod tests {
         Ok(())
     }
 
-    /// `%p` costs more than the rest of a row: it prints an address once, and then its hash is found.
+    /// `%p` costs more than the rest of a row: it prints an address once, and then its hash is
+    /// found.
     #[test]
     fn a_shown_address_is_not_hashed_again() -> Result {
         let [a, b, c] = ADDRESSES;

@@ -22,8 +22,9 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Creates answers of which one is missing. The caller adds the number of CPUs by [`CountedCompletion::expect`], and
-    /// completes that one at the end: so the wait cannot end too early. May sleep; fails with `ENOMEM`.
+    /// Creates answers of which one is missing. The caller adds the number of CPUs by
+    /// [`CountedCompletion::expect`], and completes that one at the end: so the wait cannot end too
+    /// early. May sleep; fails with `ENOMEM`.
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {

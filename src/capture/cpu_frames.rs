@@ -2,9 +2,10 @@
 
 //! What `cpus` shows of each CPU: the frames of the code that it ran, with their names.
 //!
-//! The names are looked up after the CPUs have answered, in the open. What they lie in may have gone by then. A name in the
-//! kernel's own text stays. A name in a module is given up if a grace period has passed since the sample (see [`Symbols`]). The
-//! mapping of a program counter is looked up in the address space that the CPU used, if that still has users.
+//! The names are looked up after the CPUs have answered, in the open. What they lie in may have
+//! gone by then. A name in the kernel's own text stays. A name in a module is given up if a grace
+//! period has passed since the sample (see [`Symbols`]). The mapping of a program counter is looked
+//! up in the address space that the CPU used, if that still has users.
 
 use crate::abstractions::cpus::Isolation;
 use crate::abstractions::mm::{
@@ -52,7 +53,8 @@ pub(crate) enum CpuFrame {
         /// The offset of the address in the mapped file; in the mapping if no file is mapped.
         offset: usize,
     },
-    /// An address of a program in no mapping, or in one that could not be looked at, or of a program that has ended since.
+    /// An address of a program in no mapping, or in one that could not be looked at, or of a
+    /// program that has ended since.
     Nowhere { address: usize },
     /// Nothing was sampled.
     Nothing,
@@ -229,8 +231,9 @@ impl Recorder for Placing {
     }
 }
 
-/// Finds the threads of CPUs that do not answer in the task list, and adds them to `rows`. A CPU with disabled interrupts
-/// does not switch to another thread meanwhile. Its idle task is on no list. May sleep; fails with `ENOMEM` or `EINTR`.
+/// Finds the threads of CPUs that do not answer in the task list, and adds them to `rows`. A CPU
+/// with disabled interrupts does not switch to another thread meanwhile. Its idle task is on no
+/// list. May sleep; fails with `ENOMEM` or `EINTR`.
 fn name_silent(rows: &mut [CpuRow], memory: &Memory) -> Result {
     let threads = Snapshot::capture(memory, Scope::Threads, None, &mut Placing)?;
 

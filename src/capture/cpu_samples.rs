@@ -10,40 +10,47 @@
 //!                                                                              ^ the moment, DELAY later
 //! ```
 //!
-//! The open calls a function on each CPU, and does not wait for it. That function does one thing: it arms a high-resolution
-//! timer of its CPU, pinned and in hardirq context, for a moment that is the same for all. When the timer expires, the CPU
-//! has gone back to what it did. The callback of the timer takes the [`Sample`]. The call itself could not: a CPU that
-//! is idle makes it without an interrupt, and on x86 the kernel does not note the registers of the interrupted code in it.
+//! The open calls a function on each CPU, and does not wait for it. That function does one thing:
+//! it arms a high-resolution timer of its CPU, pinned and in hardirq context, for a moment that is
+//! the same for all. When the timer expires, the CPU has gone back to what it did. The callback of
+//! the timer takes the [`Sample`]. The call itself could not: a CPU that is idle makes it without
+//! an interrupt, and on x86 the kernel does not note the registers of the interrupted code in it.
 //!
-//! The open stays on its CPU meanwhile, with preemption disabled. So the sample of that CPU shows the open.
+//! The open stays on its CPU meanwhile, with preemption disabled. So the sample of that CPU shows
+//! the open.
 //!
 //! # CPUs that do not answer
 //!
-//! A CPU that has its interrupts disabled runs neither the call nor the timer. The open waits for [`ANSWER_LIMIT`], and then says
-//! so. Only an NMI would reach such a CPU, and no module can send one.
+//! A CPU that has its interrupts disabled runs neither the call nor the timer. The open waits for
+//! [`ANSWER_LIMIT`], and then says so. Only an NMI would reach such a CPU, and no module can send
+//! one.
 //!
 //! # Who owns what
 //!
-//! A [`Round`] is all that one open has sent: calls, timers, and the memory for the samples. The kernel cannot take back a
-//! call, so a round has to stay until the last of its calls has run. Its drop waits for that, and then cancels the timers.
+//! A [`Round`] is all that one open has sent: calls, timers, and the memory for the samples. The
+//! kernel cannot take back a call, so a round has to stay until the last of its calls has run. Its
+//! drop waits for that, and then cancels the timers.
 //!
 //! - All CPUs have answered: the open drops the round, which waits for nothing.
-//! - Some CPU has not, or a signal ends the open: the drop of [`Samples`] gives the round to a work item, which drops it,
-//!   however long that takes. The open returns. A call that comes that late finds that the round is
-//!   [unwanted](Answers::unwanted), and arms nothing.
-//! - The module is unloaded: the drop of [`CpuSampler`] waits for the work items. A CPU that never enables its interrupts
-//!   again holds up the unload for ever; nothing may free the code that it is going to call.
+//! - Some CPU has not, or a signal ends the open: the drop of [`Samples`] gives the round to a work
+//!   item, which drops it, however long that takes. The open returns. A call that comes that late
+//!   finds that the round is [unwanted](Answers::unwanted), and arms nothing.
+//! - The module is unloaded: the drop of [`CpuSampler`] waits for the work items. A CPU that never
+//!   enables its interrupts again holds up the unload for ever; nothing may free the code that it
+//!   is going to call.
 //!
 //! # Hotplug
 //!
-//! Nothing keeps CPUs online. The kernel refuses a call to a CPU that is offline. A CPU that goes offline first gives its
-//! timers to another CPU (`hrtimers_cpu_dying()`), and then runs the calls that are queued for it (`smpcfd_dying_cpu()`). A
-//! timer that is armed then goes to another CPU, too. The callback of the timer finds out that it runs on another CPU, and
-//! samples nothing: a CPU that is offline has no row.
+//! Nothing keeps CPUs online. The kernel refuses a call to a CPU that is offline. A CPU that goes
+//! offline first gives its timers to another CPU (`hrtimers_cpu_dying()`), and then runs the calls
+//! that are queued for it (`smpcfd_dying_cpu()`). A timer that is armed then goes to another CPU,
+//! too. The callback of the timer finds out that it runs on another CPU, and samples nothing: a CPU
+//! that is offline has no row.
 //!
 //! # Isolated CPUs
 //!
-//! An isolated CPU is left alone, unless the module is loaded with `include_isolated=1`, or the open runs on that CPU.
+//! An isolated CPU is left alone, unless the module is loaded with `include_isolated=1`, or the
+//! open runs on that CPU.
 
 use crate::abstractions::callbacks::{
     Callback,
@@ -110,8 +117,8 @@ use kernel::{
     new_work, //
 };
 
-/// Tuned: how long after the first call the moment is. In that time a CPU has to run the call and to go back to what
-/// it did.
+/// Tuned: how long after the first call the moment is. In that time a CPU has to run the call and
+/// to go back to what it did.
 const DELAY: Delta = Delta::from_micros(500);
 
 /// Tuned: what is added to [`DELAY`] for each CPU that is called.
@@ -123,12 +130,14 @@ fn delay(cpus: usize) -> Delta {
     DELAY + DELAY_PER_CPU * cpus as i64
 }
 
-/// Tuned: for how many microseconds at most the open waits for its own CPU, with preemption disabled. The interrupt
-/// comes at the moment, or with the next tick on a kernel without high-resolution timers. The wait is counted, and not
-/// measured: while a hypervisor stops the CPU, time passes and no interrupt comes.
+/// Tuned: for how many microseconds at most the open waits for its own CPU, with preemption
+/// disabled. The interrupt comes at the moment, or with the next tick on a kernel without
+/// high-resolution timers. The wait is counted, and not measured: while a hypervisor stops the CPU,
+/// time passes and no interrupt comes.
 const OWN_LIMIT: usize = 100_000;
 
-/// Tuned: room for the frames of an interrupt, and for those that are shown of the code that it has interrupted.
+/// Tuned: room for the frames of an interrupt, and for those that are shown of the code that it has
+/// interrupted.
 const ROOM: usize = 40 + FRAMES_MAX + 1;
 
 /// What a CPU ran when it was interrupted. The text of column CONTEXT.
@@ -147,8 +156,8 @@ pub(crate) enum CpuContext {
 }
 
 impl CpuContext {
-    /// Returns the context of `code`, which was interrupted while a softirq was served or not, and while `current` was an
-    /// idle task or not.
+    /// Returns the context of `code`, which was interrupted while a softirq was served or not, and
+    /// while `current` was an idle task or not.
     fn new(code: InterruptedCode, in_softirq: bool, is_idle: bool) -> Self {
         if code.is_user {
             Self::User
@@ -190,9 +199,10 @@ impl Trace {
         Self { addresses, len }
     }
 
-    /// Returns the addresses from `program_counter` on, without that, and whether there may be more: what the code that
-    /// was interrupted there returns to. The frames of the interrupt come before. None are returned if the program counter
-    /// is not among the addresses: the stack could not be followed through the interrupt.
+    /// Returns the addresses from `program_counter` on, without that, and whether there may be
+    /// more: what the code that was interrupted there returns to. The frames of the interrupt come
+    /// before. None are returned if the program counter is not among the addresses: the stack could
+    /// not be followed through the interrupt.
     fn callers(&self, program_counter: usize) -> (&[usize], bool) {
         let addresses = &self.addresses[..self.len];
         let mut callers = match addresses.iter().position(|&at| at == program_counter) {
@@ -222,16 +232,16 @@ pub(crate) struct Sample {
     pub(crate) context: CpuContext,
     /// The next instruction of the code.
     pub(crate) program_counter: usize,
-    /// The address space of the program, if one ran. A round may stay for as long as a CPU is stuck: the memory of the
-    /// program must not stay with it.
+    /// The address space of the program, if one ran. A round may stay for as long as a CPU is
+    /// stuck: the memory of the program must not stay with it.
     pub(crate) space: Option<WeakAddressSpace>,
     /// The stacks, if no program ran.
     trace: Option<Trace>,
 }
 
 impl Sample {
-    /// Takes a sample of the code that the current interrupt has interrupted. The handler of that interrupt calls this. Does
-    /// not sleep.
+    /// Takes a sample of the code that the current interrupt has interrupted. The handler of that
+    /// interrupt calls this. Does not sleep.
     fn take() -> Option<Self> {
         let time = Instant::now();
         let rcu_state = GracePeriodState::now();
@@ -253,8 +263,8 @@ impl Sample {
         })
     }
 
-    /// Returns the return addresses of the kernel's code, the innermost first, and whether there may be more; none if a
-    /// program ran.
+    /// Returns the return addresses of the kernel's code, the innermost first, and whether there
+    /// may be more; none if a program ran.
     pub(crate) fn callers(&self) -> (&[usize], bool) {
         self.trace
             .as_ref()
@@ -380,7 +390,8 @@ impl workqueue::WorkItem for Round {
 }
 
 impl Round {
-    /// Creates a round for the CPUs that are online. Nothing is sent. May sleep; fails with `ENOMEM`.
+    /// Creates a round for the CPUs that are online. Nothing is sent. May sleep; fails with
+    /// `ENOMEM`.
     fn new() -> Result<Arc<Self>> {
         let answers = Answers::new()?;
         let moment = Arc::new(SetOnce::new(), GFP_KERNEL)?;
@@ -415,10 +426,11 @@ impl Round {
 }
 
 impl Round {
-    /// Calls the CPUs, those that are isolated only if `include_isolated`, and returns after the moment for which they have
-    /// armed their timers. Task context. Does not sleep.
+    /// Calls the CPUs, those that are isolated only if `include_isolated`, and returns after the
+    /// moment for which they have armed their timers. Task context. Does not sleep.
     ///
-    /// Calls none and returns false if the caller is on a CPU that has come online since this round was created.
+    /// Calls none and returns false if the caller is on a CPU that has come online since this round
+    /// was created.
     fn call(&self, include_isolated: bool) -> bool {
         let preemption = NoPreemption::begin();
         let own = preemption.cpu().as_u32();

@@ -2,11 +2,12 @@
 
 //! The chain of frames that frame pointers make in untrusted user memory.
 //!
-//! A function that keeps a frame pointer begins by storing the frame pointer of its caller. The return address
-//! lies beside it. On x86-64, i386 and arm64 such a *record* is two words: the frame pointer of the caller, and
-//! then the return address. The frame pointer points at the record. The memory may have any contents: a program
-//! may have been built without frame pointers, or may write there. Hence each step is checked. The first check
-//! that fails ends the chain, and is the reason for the end.
+//! A function that keeps a frame pointer begins by storing the frame pointer of its caller. The
+//! return address lies beside it. On x86-64, i386 and arm64 such a *record* is two words: the frame
+//! pointer of the caller, and then the return address. The frame pointer points at the record. The
+//! memory may have any contents: a program may have been built without frame pointers, or may write
+//! there. Hence each step is checked. The first check that fails ends the chain, and is the reason
+//! for the end.
 
 use core::ops::Range;
 use kernel::prelude::*;
@@ -26,7 +27,8 @@ pub(crate) enum End {
     NotOnStack,
     /// The frame pointer is not above that of the frame before: the chain could be a loop.
     NotIncreasing,
-    /// The frame record cannot be read without waiting: its page is not in memory, or may not be read.
+    /// The frame record cannot be read without waiting: its page is not in memory, or may not be
+    /// read.
     NotResident,
     /// Nothing is mapped at the return address.
     BadReturn,
@@ -62,8 +64,8 @@ pub(crate) trait StackMemory {
     /// Returns the stack that `address` lies in.
     fn stack(&mut self, address: usize) -> Result<Range<usize>, End>;
 
-    /// Returns the two words at `address`, or why they cannot be read. A word has `size` bytes, 4 or 8, and
-    /// `address` is a multiple of `size`.
+    /// Returns the two words at `address`, or why they cannot be read. A word has `size` bytes, 4
+    /// or 8, and `address` is a multiple of `size`.
     fn words(&mut self, address: usize, size: usize) -> Result<[usize; 2], End>;
 
     /// Returns the address in a return address, without a signature.
@@ -85,12 +87,12 @@ pub(crate) struct Start {
     pub(crate) user_end: usize,
 }
 
-/// Calls `frame` with each return address of a chain, the innermost first, at most `limit` times. Returns
-/// why the chain ends. `frame` ends the chain if it returns an [`End`].
+/// Calls `frame` with each return address of a chain, the innermost first, at most `limit` times.
+/// Returns why the chain ends. `frame` ends the chain if it returns an [`End`].
 ///
-/// Every frame record lies above the one before, on the stack that contains the stack pointer. The chain
-/// may go on to one other stack: a signal handler can run on an alternate stack, and the chain of the
-/// handler goes on to the stack of the function that the signal has interrupted.
+/// Every frame record lies above the one before, on the stack that contains the stack pointer. The
+/// chain may go on to one other stack: a signal handler can run on an alternate stack, and the
+/// chain of the handler goes on to the stack of the function that the signal has interrupted.
 ///
 /// # Errors
 ///

@@ -22,8 +22,8 @@ use core::mem;
 use core::ops::Range;
 use kernel::prelude::*;
 
-/// The most names of mappings that are kept. The limit bounds the memory of the table: a program can map thousands
-/// of files with long names.
+/// The most names of mappings that are kept. The limit bounds the memory of the table: a program
+/// can map thousands of files with long names.
 pub(crate) const NAMES_MAX: usize = 2048;
 
 /// The name of the mapping of a frame.
@@ -39,7 +39,8 @@ pub(crate) enum FrameName {
 
 /// The paths of files. Each is kept once, and at most [`NAMES_MAX`] are kept.
 ///
-/// The worker that finds the paths cannot print them: a path is printed from the reader's root directory on.
+/// The worker that finds the paths cannot print them: a path is printed from the reader's root
+/// directory on.
 struct Paths(KVVec<Path>);
 
 impl Paths {
@@ -52,8 +53,8 @@ impl Paths {
         Ok(self.0.reserve(1, GFP_KERNEL)?)
     }
 
-    /// Keeps the path of `mapping`, whose identity is `id`, and returns its number; [`None`] if too many others are
-    /// kept. Does not sleep.
+    /// Keeps the path of `mapping`, whose identity is `id`, and returns its number; [`None`] if too
+    /// many others are kept. Does not sleep.
     ///
     /// # Errors
     ///
@@ -131,7 +132,8 @@ impl FoundNames {
         })
     }
 
-    /// Returns the mapping of `space` that contains `address`, and keeps its name; [`None`] if nothing is mapped there.
+    /// Returns the mapping of `space` that contains `address`, and keeps its name; [`None`] if
+    /// nothing is mapped there.
     ///
     /// May sleep, for as long as `budget` lasts.
     ///
@@ -178,8 +180,8 @@ impl FoundNames {
         }))
     }
 
-    /// Keeps the name that `write` writes to a buffer, as it is printed. Returns its number, or [`None`] if too
-    /// many names are kept. May sleep.
+    /// Keeps the name that `write` writes to a buffer, as it is printed. Returns its number, or
+    /// [`None`] if too many names are kept. May sleep.
     ///
     /// # Errors
     ///

@@ -75,8 +75,9 @@ impl StackRecorder {
         })
     }
 
-    /// Records the frames of `task`, at most [`FRAMES_MAX`]. Returns how many frames there are, and the switch
-    /// count of `task` when they were read. A number above [`FRAMES_MAX`] says that frames were left out.
+    /// Records the frames of `task`, at most [`FRAMES_MAX`]. Returns how many frames there are, and
+    /// the switch count of `task` when they were read. A number above [`FRAMES_MAX`] says that
+    /// frames were left out.
     fn walk(&mut self, task: RcuTask<'_>) -> (SwitchCount, Result<usize, Absent>) {
         let mut found = [0; FRAMES_MAX + 1];
         let (switches, count) = stack::frames(task, &mut found);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `kstacks` shows of a thread: its kernel stack, how much of it is in use, and the lock that it waits for.
+//! What `kstacks` shows of a thread: its kernel stack, how much of it is in use, and the lock that
+//! it waits for.
 
 use crate::abstractions::blocker::Kind;
 use crate::abstractions::stack::{
@@ -49,7 +50,8 @@ pub(crate) enum Used {
     Bytes(u32),
     /// The stack cannot be looked at.
     Absent(Absent),
-    /// The stack pointer lies outside the stack: the thread was interrupted on a stack of the firmware.
+    /// The stack pointer lies outside the stack: the thread was interrupted on a stack of the
+    /// firmware.
     Outside,
 }
 

@@ -2,11 +2,12 @@
 
 //! What a table looks at, and how it is kept until it is printed.
 //!
-//! `open()` runs this code once: it walks the task list, reads what the table needs, and leaves records of
-//! plain data.
+//! `open()` runs this code once: it walks the task list, reads what the table needs, and leaves
+//! records of plain data.
 //!
-//! What may not come in: unsafe code and calls of C functions, which belong to `abstractions`; columns and
-//! summaries, which belong to `views`. The words of a value stand beside its type, which may be here.
+//! What may not come in: unsafe code and calls of C functions, which belong to `abstractions`;
+//! columns and summaries, which belong to `views`. The words of a value stand beside its type,
+//! which may be here.
 
 #![deny(unsafe_code)]
 

@@ -2,8 +2,8 @@
 
 //! A set of names. Each is kept once, up to a limit.
 //!
-//! Hostile programs choose the names. Neither the memory nor the time to find a name depends on how often it
-//! comes, or on its bytes.
+//! Hostile programs choose the names. Neither the memory nor the time to find a name depends on how
+//! often it comes, or on its bytes.
 
 use kernel::prelude::*;
 
@@ -50,8 +50,8 @@ impl Names {
         self.ends.len() >= self.limit
     }
 
-    /// Adds a name, unless it is in the set, and returns its number; [`None`] if the limit is reached.
-    /// May sleep.
+    /// Adds a name, unless it is in the set, and returns its number; [`None`] if the limit is
+    /// reached. May sleep.
     ///
     /// # Errors
     ///

@@ -25,8 +25,8 @@ pub(crate) enum Stack {
 }
 
 impl Stack {
-    /// Returns the stack that `stack_pointer` points to. The kernel stack of `current` begins at `start` and
-    /// has `size` bytes.
+    /// Returns the stack that `stack_pointer` points to. The kernel stack of `current` begins at
+    /// `start` and has `size` bytes.
     ///
     /// The kernel does not tell modules where the other stacks of a CPU lie. So only the comparison
     /// with the stack of `current` is exact; the context says which other stack it must be.

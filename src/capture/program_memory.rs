@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The memory of a program, read for a chain of frames: where its stacks are, and the words on them.
+//! The memory of a program, read for a chain of frames: where its stacks are, and the words on
+//! them.
 
 use crate::abstractions::mm::LockBudget;
 use crate::abstractions::user_memory::{

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The segments of a program, from the addresses that the kernel noted when it loaded the program, and from the
-//! mappings.
+//! The segments of a program, from the addresses that the kernel noted when it loaded the program,
+//! and from the mappings.
 //!
 //! Each segment takes a few look-ups, however many mappings there are.
 
@@ -32,8 +32,8 @@ pub(crate) const NAMES: [&str; SEGMENTS] = [
 /// No segments.
 pub(crate) const NOTHING: [Segment; SEGMENTS] = [const { Segment::Nothing }; SEGMENTS];
 
-/// Tuned: the most mappings that one search looks at. The kernel makes a few special mappings. A search skips the
-/// parts of the program as a whole.
+/// Tuned: the most mappings that one search looks at. The kernel makes a few special mappings. A
+/// search skips the parts of the program as a whole.
 const STEPS_MAX: usize = 32;
 
 /// What is known of a segment.
@@ -45,8 +45,8 @@ pub(crate) enum Segment {
     Nothing,
     /// The mappings could not be looked at in time.
     Locked,
-    /// The addresses of the mapping of the first stack, which has guard pages inside: only the end is that of the
-    /// stack.
+    /// The addresses of the mapping of the first stack, which has guard pages inside: only the end
+    /// is that of the stack.
     Guarded(Range<usize>),
     /// It is in more pieces than are looked at.
     InPieces,
@@ -133,8 +133,9 @@ fn vdso(parts: &Parts, regions: &mut dyn Regions) -> Result<Segment> {
     })
 }
 
-/// Finds the bss. It begins where the file-backed part of the data segment ends. It goes on to the end of that
-/// page, and through the private memory with read and write access that follows. It ends at the heap.
+/// Finds the bss. It begins where the file-backed part of the data segment ends. It goes on to the
+/// end of that page, and through the private memory with read and write access that follows. It
+/// ends at the heap.
 fn bss(parts: &Parts, regions: &mut dyn Regions) -> Result<Segment> {
     let data_end = parts.data.end;
     let mut end = page_up(data_end);
@@ -198,10 +199,11 @@ impl Others<'_> {
     }
 }
 
-/// Finds the span of the libraries and of other mappings in the area where the kernel places mappings. The area is
-/// below `mmap_base` if the kernel goes down from there, and else above.
+/// Finds the span of the libraries and of other mappings in the area where the kernel places
+/// mappings. The area is below `mmap_base` if the kernel goes down from there, and else above.
 ///
-/// The parts of the program, and special mappings of the kernel, can lie in the area. They do not count.
+/// The parts of the program, and special mappings of the kernel, can lie in the area. They do not
+/// count.
 fn mmap(
     parts: &Parts,
     bss: &Segment,
@@ -282,8 +284,8 @@ fn find_in(
     Err(E2BIG)
 }
 
-/// Returns the addresses of the image of the program: from the first mapping of its file, through those that
-/// follow without a gap up to the text, to the end of data and bss.
+/// Returns the addresses of the image of the program: from the first mapping of its file, through
+/// those that follow without a gap up to the text, to the end of data and bss.
 ///
 /// # Errors
 ///

@@ -19,7 +19,8 @@ use crate::abstractions::mm::{
 use core::ops::Range;
 use kernel::prelude::*;
 
-/// The most pieces of a stack that are looked at. A hostile program can split its stack into thousands.
+/// The most pieces of a stack that are looked at. A hostile program can split its stack into
+/// thousands.
 pub(crate) const PIECES_MAX: usize = 64;
 
 /// A way to look up mappings. Each answer is of the moment of the call.
@@ -39,8 +40,8 @@ pub(crate) trait Regions {
 }
 
 impl Region {
-    /// Returns whether the mapping can be a piece of the stack next to it: it is private memory to read and
-    /// write, and not the heap.
+    /// Returns whether the mapping can be a piece of the stack next to it: it is private memory to
+    /// read and write, and not the heap.
     pub(crate) fn is_stack_piece(&self, heap: &Range<usize>) -> bool {
         self.kind == Kind::Anonymous
             && self.access == Access::ReadWrite
@@ -64,8 +65,9 @@ impl Regions for MappingTree<'_> {
 
 /// Returns what `look` finds in the parts and the mappings of `space`.
 ///
-/// If no writer has held the mmap lock meanwhile, all of it is of one moment. Otherwise `look` is called again,
-/// and each mapping is as it is at the moment of its look-up. May sleep, for as long as `budget` lasts.
+/// If no writer has held the mmap lock meanwhile, all of it is of one moment. Otherwise `look` is
+/// called again, and each mapping is as it is at the moment of its look-up. May sleep, for as long
+/// as `budget` lasts.
 ///
 /// # Errors
 ///
@@ -101,7 +103,8 @@ impl Lookup<'_> {
         &mut self,
         find: impl Fn(&mut MappingTree<'_>) -> Option<Region>,
     ) -> Result<Option<Region>> {
-        /// Tuned: how often the mapping may be gone before it is locked. Then another one is found, or none.
+        /// Tuned: how often the mapping may be gone before it is locked. Then another one is found,
+        /// or none.
         const TRIES: usize = 16;
 
         for _ in 0..TRIES {
@@ -138,7 +141,8 @@ impl Regions for Lookup<'_> {
 pub(crate) enum Stack {
     /// These are the addresses.
     At(Range<usize>),
-    /// The stack is in these mappings. There are guard pages inside, which can separate the stacks of several threads.
+    /// The stack is in these mappings. There are guard pages inside, which can separate the stacks
+    /// of several threads.
     Guarded(Range<usize>),
     /// The stack is in more pieces than are looked at. These are some of them.
     InPieces(Range<usize>),
@@ -155,8 +159,9 @@ impl Stack {
 
 /// Returns the stack that `address` lies in; [`None`] if nothing is mapped there.
 ///
-/// A stack consists of all adjacent pieces: a program splits the mapping when it locks some of the pages, or calls
-/// `madvise()` for them. A mapping of another kind is a stack by itself, since the stack pointer is in it.
+/// A stack consists of all adjacent pieces: a program splits the mapping when it locks some of the
+/// pages, or calls `madvise()` for them. A mapping of another kind is a stack by itself, since the
+/// stack pointer is in it.
 ///
 /// # Errors
 ///

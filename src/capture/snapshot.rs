@@ -2,8 +2,8 @@
 
 //! Records of tasks, captured in one walk when a table is opened.
 //!
-//! A [`Snapshot`] is plain data. It holds no reference to a task, and a change of a task after the walk does
-//! not show in it.
+//! A [`Snapshot`] is plain data. It holds no reference to a task, and a change of a task after the
+//! walk does not show in it.
 
 use crate::abstractions::spare::{
     Lent,
@@ -58,14 +58,15 @@ pub(crate) trait Recorder {
     /// What is kept of a task.
     type Record: Record;
 
-    /// Tuned: the most tasks that are recorded in one RCU read-side critical section. On a kernel without
-    /// preemptible RCU no other thread runs on the CPU meanwhile.
+    /// Tuned: the most tasks that are recorded in one RCU read-side critical section. On a kernel
+    /// without preemptible RCU no other thread runs on the CPU meanwhile.
     const SECTION: usize = 1024;
 
     /// A line of the summary after the number of tasks: what the table cannot show on this kernel.
     const MISSING: Option<&'static str> = None;
 
-    /// Refuses a caller that may not see what is recorded. `open()` asks for `CAP_SYS_ADMIN` in any case.
+    /// Refuses a caller that may not see what is recorded. `open()` asks for `CAP_SYS_ADMIN` in any
+    /// case.
     fn permit() -> Result {
         Ok(())
     }
@@ -75,8 +76,8 @@ pub(crate) trait Recorder {
         Ok(())
     }
 
-    /// Records what `task`, whose numbers are `id`, is at this moment. Runs in an RCU read-side critical
-    /// section, and must not sleep.
+    /// Records what `task`, whose numbers are `id`, is at this moment. Runs in an RCU read-side
+    /// critical section, and must not sleep.
     fn record(&mut self, id: ThreadId, task: RcuTask<'_>) -> Self::Record;
 
     /// Returns whether another task may be recorded before the next call of [`Recorder::prepare`].
@@ -167,11 +168,11 @@ impl<R: Record> Snapshot<R> {
     }
 }
 
-/// Returns the thread that has the PID of `leader`'s process. This is `leader`, unless another thread of the
-/// process executes a program at this moment and becomes the leader.
+/// Returns the thread that has the PID of `leader`'s process. This is `leader`, unless another
+/// thread of the process executes a program at this moment and becomes the leader.
 ///
-/// Such a thread gets the PID of the process first, and the place on the list of processes after that
-/// (`de_thread()` in `fs/exec.c`).
+/// Such a thread gets the PID of the process first, and the place on the list of processes after
+/// that (`de_thread()` in `fs/exec.c`).
 #[inline]
 fn standing_leader(leader: RcuTask<'_>) -> RcuTask<'_> {
     if leader.pid() == leader.tgid() {
@@ -183,7 +184,8 @@ fn standing_leader(leader: RcuTask<'_>) -> RcuTask<'_> {
         .unwrap_or(leader)
 }
 
-/// Drops each leader whose PID another thread of its group has taken over during the walk. Returns how many.
+/// Drops each leader whose PID another thread of its group has taken over during the walk. Returns
+/// how many.
 ///
 /// The other thread executes a program, and the leader dies. A table has one row for a PID.
 fn drop_replaced_leaders<R: Record>(records: &mut KVVec<R>) -> usize {
@@ -257,7 +259,8 @@ mod tests {
         Ok(())
     }
 
-    /// Records as `threads` does, in critical sections of one task. Counts them, so that a walk without an end fails.
+    /// Records as `threads` does, in critical sections of one task. Counts them, so that a walk
+    /// without an end fails.
     #[derive(Default)]
     struct Tasks(usize);
 

@@ -2,15 +2,17 @@
 
 //! The symbols that return addresses lie in.
 //!
-//! To look up a symbol costs several times what it costs to find the address on a stack, and most threads wait in
-//! few places. So [`Symbols`] remembers the symbol of each address.
+//! To look up a symbol costs several times what it costs to find the address on a stack, and most
+//! threads wait in few places. So [`Symbols`] remembers the symbol of each address.
 //!
-//! The symbol of an address in the kernel's own text never changes. Modules, BPF programs and trampolines come
-//! and go, and their memory is reused. Their symbols end with the name of the module in brackets. Such a symbol
-//! holds only within the RCU read-side critical section in which the address was found: the kernel frees the
-//! memory a grace period after it has removed the module from its lists. For a module that is being removed, the
-//! kernel may have no symbol any more. Then the table shows the address. The name may be that of another module if the first
-//! one was being removed already when the section began, and its memory was used again within the section.
+//! The symbol of an address in the kernel's own text never changes. Modules, BPF programs and
+//! trampolines come and go, and their memory is reused. Their symbols end with the name of the
+//! module in brackets. Such a symbol holds only within the RCU read-side critical section in which
+//! the address was found: the kernel frees the memory a grace period after it has removed the
+//! module from its lists. For a module that is being removed, the kernel may have no symbol any
+//! more. Then the table shows the address. The name may be that of another module if the first one
+//! was being removed already when the section began, and its memory was used again within the
+//! section.
 
 use crate::abstractions::symbol::{
     self,
@@ -176,8 +178,8 @@ impl Symbols {
         self.push(address, len, section, false)
     }
 
-    /// Returns the number of an entry with the same address and no name, if the name is that of a module. Otherwise returns
-    /// `number`. Does not sleep; fails when no room was made.
+    /// Returns the number of an entry with the same address and no name, if the name is that of a
+    /// module. Otherwise returns `number`. Does not sleep; fails when no room was made.
     pub(crate) fn without_module_name(&mut self, number: u32) -> Result<u32> {
         // CAST: `usize` has 64 bits.
         let symbol = &self.symbols[number as usize];
@@ -188,15 +190,16 @@ impl Symbols {
         }
     }
 
-    /// Returns the critical section if the name in `scratch`, which has `len` bytes, holds only within it.
+    /// Returns the critical section if the name in `scratch`, which has `len` bytes, holds only
+    /// within it.
     fn section_of(&self, len: usize) -> Option<usize> {
         let holds_for_ever = self.scratch[..len].last().is_some_and(|last| *last != b']');
 
         (!holds_for_ever).then_some(self.section)
     }
 
-    /// Ends the recording. Returns the addresses without a name, and zeros for the others, so that the caller
-    /// replaces them by what is shown. The caller asks for no number after this.
+    /// Ends the recording. Returns the addresses without a name, and zeros for the others, so that
+    /// the caller replaces them by what is shown. The caller asks for no number after this.
     pub(crate) fn finish(&mut self) -> &mut [impl HasAddresses] {
         for symbol in &mut self.symbols {
             if symbol.len != 0 {
@@ -224,7 +227,8 @@ impl Symbols {
 mod tests {
     use super::*;
 
-    /// Returns what is shown for number `number` of `symbols`, or nothing if that is the address `address`.
+    /// Returns what is shown for number `number` of `symbols`, or nothing if that is the address
+    /// `address`.
     fn name(symbols: &Symbols, number: u32, address: usize) -> &[u8] {
         match symbols.place(number) {
             Place::Named(name) => name,
@@ -235,7 +239,8 @@ mod tests {
         }
     }
 
-    /// The last instruction of a function may be a call, so that a return address lies behind the function.
+    /// The last instruction of a function may be a call, so that a return address lies behind the
+    /// function.
     #[test]
     fn a_program_counter_is_no_return_address() -> Result {
         let schedule = symbol::tests::schedule();
@@ -249,7 +254,8 @@ mod tests {
         assert!(name(&symbols, code, schedule).starts_with(b"schedule+0x0/"));
         assert!(!name(&symbols, frame, schedule).starts_with(b"schedule+"));
         assert!(name(&symbols, code_again, schedule).starts_with(b"schedule+0x0/"));
-        // The entries that are found by their addresses are those of return addresses, in a new table too.
+        // The entries that are found by their addresses are those of return addresses, in a new
+        // table too.
         symbols.prepare(symbols.numbers.room() + 1)?;
         assert_eq!(symbols.number(schedule)?, frame);
         Ok(())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The system call that a thread is in, for `syscalls`; and the one that the caller is in, for SOURCE of `contexts`.
+//! The system call that a thread is in, for `syscalls`; and the one that the caller is in, for
+//! SOURCE of `contexts`.
 
 use crate::abstractions::registers::{
     self,
@@ -95,8 +96,8 @@ impl Doing {
     }
 }
 
-/// Returns the number of the system call that the caller is in, and its name or `-`. [`None`] if the caller is not a
-/// thread of a user program, or is in no system call. Task context.
+/// Returns the number of the system call that the caller is in, and its name or `-`. [`None`] if
+/// the caller is not a thread of a user program, or is in no system call. Task context.
 pub(crate) fn current_call() -> Option<(i32, &'static str)> {
     let guard = rcu::read_lock();
     let current = RcuTask::current(&guard);

@@ -78,14 +78,14 @@ pub(crate) enum Note {
     Exiting,
     /// A kernel thread that has borrowed the address space of a user program.
     BorrowedMm,
-    /// A thread that the kernel has made to execute a user program (`user_mode_thread()`). It has no address
-    /// space yet.
+    /// A thread that the kernel has made to execute a user program (`user_mode_thread()`). It has
+    /// no address space yet.
     PreExec,
 }
 
 impl Note {
-    /// Returns the note for a task with these `PF_*` flags, and with or without an address space. The caller
-    /// reads the flags after the address space.
+    /// Returns the note for a task with these `PF_*` flags, and with or without an address space.
+    /// The caller reads the flags after the address space.
     #[inline]
     pub(crate) fn new(flags: u32, has_mm: bool) -> Self {
         let exiting = flags & bindings::PF_EXITING != 0;
@@ -241,7 +241,8 @@ impl TaskRecord {
         self.addresses[0]
     }
 
-    /// Returns the lowest address of the kernel stack, or what is shown for it; 0 after the stack has been released.
+    /// Returns the lowest address of the kernel stack, or what is shown for it; 0 after the stack
+    /// has been released.
     #[inline(always)]
     pub(crate) fn stack(&self) -> usize {
         self.addresses[1]

@@ -45,7 +45,8 @@ use kernel::prelude::*;
 /// The most frames of a thread that are shown, the innermost included.
 pub(crate) const FRAMES_MAX: usize = 128;
 
-/// Tuned: the number of rows of a thread for which memory is allocated at first. Without it, `uframes` costs 7 % more.
+/// Tuned: the number of rows of a thread for which memory is allocated at first. Without it,
+/// `uframes` costs 7 % more.
 const ROWS_EXPECTED: usize = 12;
 
 /// What is in column FRAME.
@@ -93,8 +94,8 @@ fn frame_in(mapping: &NamedMapping, address: usize) -> (Frame, bool) {
     (frame, mapping.is_file)
 }
 
-/// The mappings of the latest frames of a thread. They are valid for as long as no writer has held the mmap lock of the
-/// address space.
+/// The mappings of the latest frames of a thread. They are valid for as long as no writer has held
+/// the mmap lock of the address space.
 struct Recent {
     version: Option<Version>,
     known: [Option<NamedMapping>; KNOWN],
@@ -180,7 +181,8 @@ impl Found {
         })
     }
 
-    /// Returns the frame of `address`, and whether a file is mapped there; [`None`] if nothing is mapped there.
+    /// Returns the frame of `address`, and whether a file is mapped there; [`None`] if nothing is
+    /// mapped there.
     fn frame(
         &mut self,
         space: &AddressSpace,

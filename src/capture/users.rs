@@ -2,9 +2,9 @@
 
 //! The threads that run in user space, and a visit to each of them in its address space.
 //!
-//! [`UserThreads::capture`] walks the task list, and takes a reference to each of the threads. After that,
-//! [`UserThread::visit`] looks at one thread at a time, and may sleep. [`crate::abstractions::mm`] says which
-//! references and locks are held meanwhile.
+//! [`UserThreads::capture`] walks the task list, and takes a reference to each of the threads.
+//! After that, [`UserThread::visit`] looks at one thread at a time, and may sleep.
+//! [`crate::abstractions::mm`] says which references and locks are held meanwhile.
 
 use crate::abstractions::mm::{
     self,
@@ -165,7 +165,8 @@ impl UserThread {
             return Ok(None);
         };
 
-        // Another turn means that the thread which was found has given up the address space meanwhile.
+        // Another turn means that the thread which was found has given up the address space
+        // meanwhile.
         loop {
             budget.check()?;
             let holder = {
@@ -187,16 +188,17 @@ impl UserThread {
         }
     }
 
-    /// Calls `look` with the address space and the registers of the thread, if the thread has both and does
-    /// not run. Returns the result of `look`, or why it is not valid; and the switch count of that standstill. If the
-    /// result is not valid because the thread ran, the switch count is one from before anything else was read.
+    /// Calls `look` with the address space and the registers of the thread, if the thread has both
+    /// and does not run. Returns the result of `look`, or why it is not valid; and the switch count
+    /// of that standstill. If the result is not valid because the thread ran, the switch count is
+    /// one from before anything else was read.
     ///
     /// May sleep, for as long as `budget` lasts.
     ///
     /// # Errors
     ///
-    /// `EINTR` if the reader has been killed, or as `look` does. `EAGAIN` of `look` is no error, but
-    /// [`Valid::Locked`].
+    /// `EINTR` if the reader has been killed, or as `look` does. `EAGAIN` of `look` is no error,
+    /// but [`Valid::Locked`].
     pub(crate) fn visit(
         &self,
         budget: &mut LockBudget,

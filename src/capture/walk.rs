@@ -2,56 +2,61 @@
 
 //! One pass over all tasks, in short RCU read-side critical sections.
 //!
-//! A walk over all tasks under one `rcu_read_lock()` delays every grace period, and on a kernel without
-//! preemptible RCU the scheduler too. [`Walk`] breaks the walk into sections, as `rcu_lock_break()` in
-//! `kernel/hung_task.c` does. A section visits a limited number of tasks. At its end the walk takes a reference
-//! to the last task, leaves the RCU read-side critical section, and lets other threads run. The next section
-//! resumes after that task.
+//! A walk over all tasks under one `rcu_read_lock()` delays every grace period, and on a kernel
+//! without preemptible RCU the scheduler too. [`Walk`] breaks the walk into sections, as
+//! `rcu_lock_break()` in `kernel/hung_task.c` does. A section visits a limited number of tasks. At
+//! its end the walk takes a reference to the last task, leaves the RCU read-side critical section,
+//! and lets other threads run. The next section resumes after that task.
 //!
-//! `hung_task.c` gives up if the task has been released between two sections. This walk goes on, and guarantees:
+//! `hung_task.c` gives up if the task has been released between two sections. This walk goes on,
+//! and guarantees:
 //!
-//! *Every thread that lives from before the first section until after the last one is visited exactly once, in
-//! the order of the task list.*
+//! *Every thread that lives from before the first section until after the last one is visited
+//! exactly once, in the order of the task list.*
 //!
 //! # Why this holds
 //!
-//! Within one section the iterators of [`tasks`] give this guarantee. Across sections the walk keeps two lists:
-//! the tasks that it has visited, in that order (the [`Log`]), and the tasks at which sections ended (the
-//! [`Anchor`]s).
+//! Within one section the iterators of [`tasks`] give this guarantee. Across sections the walk
+//! keeps two lists: the tasks that it has visited, in that order (the [`Log`]), and the tasks at
+//! which sections ended (the [`Anchor`]s).
 //!
-//! 1. A section resumes at the latest anchor that is still on its lists, or else at their head. If the latest
-//!    anchor of all is alive, no task is met twice.
-//! 2. Otherwise the walk meets processes again that it has visited. The list of processes, and the list of
-//!    threads of each process, change in three ways only. A new entry is added at the tail. An entry is removed.
-//!    A thread that executes a program takes its leader's place, and the process stays the same: it keeps its
-//!    `signal_struct`, by which the log knows it. So two entries that stay never change their order, and visited
-//!    entries come before others. The walk keeps a position in the log, and moves it forward to the process
-//!    that it meets. If the log has that process, it has been visited. If not, neither this process nor a later
-//!    one has been visited, and the walk goes on as before.
-//! 3. The walk has finished every process in the log but the last one. A thread of a finished process that is
-//!    not in the log is younger than the visit, and is left out. In the last process the walk may have been
-//!    interrupted. There threads are compared as processes are.
-//! 4. The log compares addresses, and the kernel reuses memory. A task with the address of a visited task is
-//!    younger than the walk, because the visited task has been freed. It need not be visited. All tasks after it
-//!    on the list are younger still.
+//! 1. A section resumes at the latest anchor that is still on its lists, or else at their head. If
+//!    the latest anchor of all is alive, no task is met twice.
+//! 2. Otherwise the walk meets processes again that it has visited. The list of processes, and the
+//!    list of threads of each process, change in three ways only. A new entry is added at the tail.
+//!    An entry is removed. A thread that executes a program takes its leader's place, and the
+//!    process stays the same: it keeps its `signal_struct`, by which the log knows it. So two
+//!    entries that stay never change their order, and visited entries come before others. The walk
+//!    keeps a position in the log, and moves it forward to the process that it meets. If the log
+//!    has that process, it has been visited. If not, neither this process nor a later one has been
+//!    visited, and the walk goes on as before.
+//! 3. The walk has finished every process in the log but the last one. A thread of a finished
+//!    process that is not in the log is younger than the visit, and is left out. In the last
+//!    process the walk may have been interrupted. There threads are compared as processes are.
+//! 4. The log compares addresses, and the kernel reuses memory. A task with the address of a
+//!    visited task is younger than the walk, because the visited task has been freed. It need not
+//!    be visited. All tasks after it on the list are younger still.
 //!
-//! `tests/models/tests/walk.rs` tries this file with lists that change at random, also while a section runs.
+//! `tests/models/tests/walk.rs` tries this file with lists that change at random, also while a
+//! section runs.
 //!
 //! # Why the walk ends
 //!
-//! Several CPUs can fork faster than the walk moves, and every task that dies can send the walk back.
+//! Several CPUs can fork faster than the walk moves, and every task that dies can send the walk
+//! back.
 //!
-//! 1. The walk does not follow the tasks that are born meanwhile. Both lists are in the order of birth. A section
-//!    that ends at a process which is younger than the walk, by its `start_time`, is the last one. If only the thread
-//!    is younger, the process is finished.
-//! 2. Each section visits new tasks. Tasks that it meets again do not count: at most, it meets all visited tasks
-//!    again. Only an `execve()` can make a task new whose process was visited before, one for each section.
+//! 1. The walk does not follow the tasks that are born meanwhile. Both lists are in the order of
+//!    birth. A section that ends at a process which is younger than the walk, by its `start_time`,
+//!    is the last one. If only the thread is younger, the process is finished.
+//! 2. Each section visits new tasks. Tasks that it meets again do not count: at most, it meets all
+//!    visited tasks again. Only an `execve()` can make a task new whose process was visited before,
+//!    one for each section.
 //!
 //! # PIDs
 //!
-//! Two visited threads can have the same PID if a thread other than the leader executes a program during the
-//! walk: the leader, which dies, and later the thread that has taken its PID. A PID can also be given to a new
-//! thread after a visited thread with that PID has died.
+//! Two visited threads can have the same PID if a thread other than the leader executes a program
+//! during the walk: the leader, which dies, and later the thread that has taken its PID. A PID can
+//! also be given to a new thread after a visited thread with that PID has died.
 
 use crate::abstractions::spare::{
     Lent,
@@ -115,8 +120,8 @@ pub(crate) struct Room {
 impl Room {
     /// Returns the room for `scope` at this moment.
     ///
-    /// There is room for all threads, and for some that are born during the walk. The kernel does not count
-    /// processes: there the memory grows as it is needed.
+    /// There is room for all threads, and for some that are born during the walk. The kernel does
+    /// not count processes: there the memory grows as it is needed.
     pub(crate) fn now(scope: Scope) -> Self {
         Self::for_threads(scope, tasks::nr_threads_hint())
     }
@@ -165,8 +170,9 @@ impl Walk {
         })
     }
 
-    /// Calls `visit` with the next tasks, in one RCU read-side critical section, until it has visited
-    /// `limit` tasks (more than zero) or `visit` returns false. Returns whether there may be more.
+    /// Calls `visit` with the next tasks, in one RCU read-side critical section, until it has
+    /// visited `limit` tasks (more than zero) or `visit` returns false. Returns whether there may
+    /// be more.
     ///
     /// May sleep before and after the section. `visit` must not sleep.
     ///
@@ -220,7 +226,8 @@ enum End {
 
 /// Visits the next `left` tasks that are not in the log, or fewer if `visit` returns false.
 ///
-/// Does not sleep. Fails only if `visit` fails, or `log` has no room for so many entries and one more.
+/// Does not sleep. Fails only if `visit` fails, or `log` has no room for so many entries and one
+/// more.
 fn section(
     scope: Scope,
     began: u64,
@@ -327,8 +334,8 @@ fn resume<'g>(
 
             return resumed(Cursor::Threads(threads), anchor.position);
         }
-        // The thread is dead and its process is alive. An earlier thread of the process will do. If no anchor
-        // is at one, the walk begins again with the first thread of the process.
+        // The thread is dead and its process is alive. An earlier thread of the process will do. If
+        // no anchor is at one, the walk begins again with the first thread of the process.
         let has_earlier = older
             .checked_sub(1)
             .is_some_and(|at| anchors[at].process == anchor.process);
@@ -424,7 +431,8 @@ impl Seen {
 ///
 /// # Invariants
 ///
-/// `last` is the first entry of the process that was visited last, or the entry that marks it as finished.
+/// `last` is the first entry of the process that was visited last, or the entry that marks it as
+/// finished.
 struct Log {
     entries: Lent<Seen>,
     last: usize,
@@ -453,8 +461,8 @@ impl Log {
         Ok(())
     }
 
-    /// Marks the process that was visited last as finished, by an entry of no process. Fails if the log has no room
-    /// for it.
+    /// Marks the process that was visited last as finished, by an entry of no process. Fails if the
+    /// log has no room for it.
     fn finish_process(&mut self) -> Result {
         self.push(Seen::default())
     }

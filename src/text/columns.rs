@@ -2,16 +2,17 @@
 
 //! Tables with columns.
 //!
-//! The rows of a table are of one type. That type declares its columns in [`Row::columns`], each once, from the
-//! left to the right: the name, the side on which values stand, and the value. The rest follows from the
-//! declaration:
+//! The rows of a table are of one type. That type declares its columns in [`Row::columns`], each
+//! once, from the left to the right: the name, the side on which values stand, and the value. The
+//! rest follows from the declaration:
 //!
-//! 1. [`Widths`](crate::text::layout::Widths) looks at every row, and makes each column as wide as its widest
-//!    value, or its name.
+//! 1. [`Widths`](crate::text::layout::Widths) looks at every row, and makes each column as wide as
+//!    its widest value, or its name.
 //! 2. [`Layout`](crate::text::layout::Layout) writes the header and the rows.
 //!
-//! A column is a range of bytes of its row, and a value is written into that range alone. If a value does not fit,
-//! because it was not measured, text is cut off, and a number becomes asterisks.
+//! A column is a range of bytes of its row, and a value is written into that range alone. If a
+//! value does not fit, because it was not measured, text is cut off, and a number becomes
+//! asterisks.
 
 use crate::text::line::Line;
 use crate::text::name::Name;

@@ -2,8 +2,8 @@
 
 //! The digits of numbers in hexadecimal.
 //!
-//! Eight digits are made at once. A loop over the digits makes `segments` 8% slower: `segments` would miss its goal
-//! (Documentation/bench.md).
+//! Eight digits are made at once. A loop over the digits makes `segments` 8% slower: `segments`
+//! would miss its goal (Documentation/bench.md).
 
 use crate::text::scan::each_byte;
 

@@ -129,7 +129,8 @@ impl Widths {
 
 /// Where each column of a table stands in its rows. One space separates two columns.
 pub(crate) struct Layout {
-    /// Where each column starts and ends. Bytes, so that the compiler knows that a column lies within the row.
+    /// Where each column starts and ends. Bytes, so that the compiler knows that a column lies
+    /// within the row.
     places: [(u8, u8); COLUMNS_MAX],
     /// The number of bytes of a row before its last column.
     width: usize,

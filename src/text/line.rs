@@ -2,9 +2,9 @@
 
 //! Text that grows inside a borrowed buffer.
 //!
-//! The buffer is the one from which the reader gets the text, so that no text is copied on the way. A
-//! piece that does not fit is not written in part: the line has overflowed, and its owner writes it again
-//! into a larger buffer.
+//! The buffer is the one from which the reader gets the text, so that no text is copied on the way.
+//! A piece that does not fit is not written in part: the line has overflowed, and its owner writes
+//! it again into a larger buffer.
 
 use core::fmt;
 use kernel::prelude::*;
@@ -14,7 +14,8 @@ const PIECE: usize = 64;
 
 /// A piece of text that grows at its end inside a borrowed buffer.
 ///
-/// Once a piece has failed to fit, later pieces are dropped too, and [`Line::finish`] returns [`None`].
+/// Once a piece has failed to fit, later pieces are dropped too, and [`Line::finish`] returns
+/// [`None`].
 pub(crate) struct Line<'a> {
     buf: &'a mut [u8],
     len: usize,
@@ -81,7 +82,8 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Adds the first `count` of `bytes`. Needs room for all of them, in whole pieces of [`PIECE`] bytes.
+    /// Adds the first `count` of `bytes`. Needs room for all of them, in whole pieces of [`PIECE`]
+    /// bytes.
     ///
     /// Pieces of a fixed size are copied by a few instructions, some number of bytes by a call.
     #[inline(always)]
@@ -115,7 +117,8 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Adds formatted text: `write!(line, "{count} frames")`. For the few lines of a table that are not rows.
+    /// Adds formatted text: `write!(line, "{count} frames")`. For the few lines of a table that are
+    /// not rows.
     pub(crate) fn write_fmt(&mut self, text: fmt::Arguments<'_>) {
         // A line that has overflowed is written again, as a whole.
         let _ = fmt::write(self, text);

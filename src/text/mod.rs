@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How values are written and read: lines, numbers, names, kernel addresses, columns, lists of PIDs.
+//! How values are written and read: lines, numbers, names, kernel addresses, columns, lists of
+//! PIDs.
 //!
-//! What may not come in: calls of the kernel, and unsafe code. All that is known of tasks here is that they have
-//! names and PIDs. Nothing here imports from elsewhere in the module.
+//! What may not come in: calls of the kernel, and unsafe code. All that is known of tasks here is
+//! that they have names and PIDs. Nothing here imports from elsewhere in the module.
 
 #![deny(unsafe_code)]
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Names that programs choose: escaped, so that a name cannot end a line, fill a column of its own, or
-//! reach a terminal as a control sequence.
+//! Names that programs choose: escaped, so that a name cannot end a line, fill a column of its own,
+//! or reach a terminal as a control sequence.
 //!
-//! A backslash and three octal digits replace each byte that is not printable ASCII, the backslash itself,
-//! and a space that is the first or the last byte of the name. An empty name is `\000`.
+//! A backslash and three octal digits replace each byte that is not printable ASCII, the backslash
+//! itself, and a space that is the first or the last byte of the name. An empty name is `\000`.
 
 use crate::text::line::Line;
 use crate::text::scan::{
@@ -18,8 +18,8 @@ use kernel::prelude::*;
 /// The size in bytes of `comm` in `struct task_struct`: a name, and at least one NUL after it.
 pub(crate) const COMM_LEN: usize = 16;
 
-/// Room for a name with a newline: if every byte of the longest name is escaped, and brackets are around it, these
-/// are 63 bytes.
+/// Room for a name with a newline: if every byte of the longest name is escaped, and brackets are
+/// around it, these are 63 bytes.
 pub(crate) const LINE_MAX: usize = 2 + 4 * (COMM_LEN - 1) + 2;
 
 /// The name of a thread.
@@ -62,8 +62,8 @@ impl Name {
         len + 3
     }
 
-    /// Writes the name to the start of `text` with every space escaped, also within the name. Returns how many bytes
-    /// these are.
+    /// Writes the name to the start of `text` with every space escaped, also within the name.
+    /// Returns how many bytes these are.
     pub(super) fn write_word(&self, text: &mut [u8; LINE_MAX]) -> usize {
         let mut line = [0; LINE_MAX];
         let len = self.write_line(&mut line) - 1;
@@ -136,7 +136,8 @@ fn stays(name: &[u8], at: usize) -> bool {
     is_plain(name[at]) || name[at] == b' ' && at != 0 && at != name.len() - 1
 }
 
-/// Writes a name to the start of `text`, which has room for it, byte by byte. Returns how many bytes these are.
+/// Writes a name to the start of `text`, which has room for it, byte by byte. Returns how many
+/// bytes these are.
 fn escape(text: &mut [u8], name: &[u8]) -> usize {
     let mut len = 0;
 

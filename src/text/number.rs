@@ -2,9 +2,9 @@
 
 //! Numbers in decimal and hexadecimal.
 //!
-//! A number is written at the right end of a field that was made wide enough beforehand, and the rest of the
-//! field becomes blank. The field may have a number from before. A field that is too narrow is filled with
-//! asterisks: part of a number would be another number.
+//! A number is written at the right end of a field that was made wide enough beforehand, and the
+//! rest of the field becomes blank. The field may have a number from before. A field that is too
+//! narrow is filled with asterisks: part of a number would be another number.
 
 use crate::text::hexadecimal::{
     hexadecimal, //
@@ -52,8 +52,8 @@ static PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
-/// Writes the digits of `value` at the right end of `field`. Returns the rest of the field, or [`None`] if it is
-/// too narrow.
+/// Writes the digits of `value` at the right end of `field`. Returns the rest of the field, or
+/// [`None`] if it is too narrow.
 #[inline(always)]
 pub(crate) fn write_decimal_digits(mut field: &mut [u8], mut value: u64) -> Option<&mut [u8]> {
     // Fewer divisions: a moment in nanoseconds has ten digits and more.
@@ -171,7 +171,8 @@ pub(crate) fn add_short_hexadecimal(line: &mut Line<'_>, value: usize) {
 mod tests {
     use super::*;
 
-    /// Returns whether `write` writes `expected` at the right end of a field, and needs no more room.
+    /// Returns whether `write` writes `expected` at the right end of a field, and needs no more
+    /// room.
     fn writes(expected: &[u8], write: impl Fn(&mut [u8])) -> bool {
         let mut field = [b' '; 20];
         let start = field.len() - expected.len();

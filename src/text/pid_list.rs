@@ -52,8 +52,8 @@ fn sort(pids: &mut KVVec<u32>) {
 
 /// Sorts `items` in ascending order.
 ///
-/// `sort_unstable()` of `core` calls `panic_on_ord_violation()`. objtool does not know that this function does not
-/// return (`is_rust_noreturn()` in `tools/objtool/check.c`), and warns.
+/// `sort_unstable()` of `core` calls `panic_on_ord_violation()`. objtool does not know that this
+/// function does not return (`is_rust_noreturn()` in `tools/objtool/check.c`), and warns.
 fn heap_sort(items: &mut [u32]) {
     for root in (0..items.len()).rev() {
         sift_down(items, root);
@@ -91,7 +91,8 @@ pub(crate) struct Parser {
 }
 
 impl Parser {
-    /// Begins to read. `number` is the number at the end of the text before, if that text ended within it.
+    /// Begins to read. `number` is the number at the end of the text before, if that text ended
+    /// within it.
     pub(crate) fn new(number: Option<u32>) -> Self {
         Self {
             pids: KVVec::new(),
@@ -246,7 +247,8 @@ mod tests {
         Ok(())
     }
 
-    /// Reads each PID from 1 to `last`, and then PID 1 many times. Returns for how many PIDs there is memory.
+    /// Reads each PID from 1 to `last`, and then PID 1 many times. Returns for how many PIDs there
+    /// is memory.
     fn capacity(last: u32) -> Result<usize> {
         let mut parser = Parser::new(None);
 

@@ -2,9 +2,9 @@
 
 //! The text of a row, which is changed into the text of the next.
 //!
-//! Rows that follow each other have much in common. Hence a row is not written anew: only the columns whose value
-//! differs from the row before are written. Without this `threads` costs a third more. A [`Row`]
-//! declares all its columns and does not see this.
+//! Rows that follow each other have much in common. Hence a row is not written anew: only the
+//! columns whose value differs from the row before are written. Without this `threads` costs a
+//! third more. A [`Row`] declares all its columns and does not see this.
 
 use crate::text::columns::{
     Columns,
@@ -52,7 +52,8 @@ impl<'a> RowText<'a> {
         &mut self.text[self.layout.place(at)]
     }
 
-    /// Changes the text of row `before` into that of `row`, or writes all of it if there is no row before.
+    /// Changes the text of row `before` into that of `row`, or writes all of it if there is no row
+    /// before.
     #[inline(always)]
     pub(super) fn write<R: Row>(&mut self, before: Option<&R>, row: &R) {
         match before {
@@ -78,7 +79,8 @@ impl<'a> RowText<'a> {
     }
 }
 
-/// Writes the columns of `row` that differ from row `before`, or all of them if it is the first row.
+/// Writes the columns of `row` that differ from row `before`, or all of them if it is the first
+/// row.
 struct Write<'a, 'b, R, const FIRST: bool> {
     text: &'a mut RowText<'b>,
     at: usize,

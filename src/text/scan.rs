@@ -29,8 +29,8 @@ pub(super) fn scan(comm: &[u8; COMM_LEN]) -> (usize, bool) {
     (len + rest, is_plain & is_rest_plain)
 }
 
-/// Returns how many bytes of `word`, the lowest first, come before the first NUL, and whether each of these
-/// [`is_plain`].
+/// Returns how many bytes of `word`, the lowest first, come before the first NUL, and whether each
+/// of these [`is_plain`].
 #[inline]
 fn scan_word(word: u64) -> (usize, bool) {
     const MARKS: u64 = each_byte(0x80);
@@ -38,8 +38,8 @@ fn scan_word(word: u64) -> (usize, bool) {
     // A mark in the first byte that is zero. Bytes above it may be marked too.
     let ends = word.wrapping_sub(each_byte(1)) & !word & MARKS;
     let before_end = (ends & ends.wrapping_neg()).wrapping_sub(1);
-    // A mark in each byte that is not plain: those above 127 have two or three. Only such a byte carries into the
-    // next byte.
+    // A mark in each byte that is not plain: those above 127 have two or three. Only such a byte
+    // carries into the next byte.
     let blank = !word.wrapping_add(each_byte(0x80 - b'!'));
     let delete = word.wrapping_add(each_byte(1));
     let backslash = !(word ^ each_byte(b'\\')).wrapping_add(each_byte(0x7f));

@@ -2,8 +2,9 @@
 
 //! What has set off a context: column SOURCE of `contexts`.
 //!
-//! A number and a name have a colon between them. A backslash and three octal digits replace each byte of a name
-//! that is not printable ASCII, the backslash, and each space, since other columns follow. An empty name is `\000`.
+//! A number and a name have a colon between them. A backslash and three octal digits replace each
+//! byte of a name that is not printable ASCII, the backslash, and each space, since other columns
+//! follow. An empty name is `\000`.
 
 use crate::text::name::octal;
 use crate::text::scan::is_plain;

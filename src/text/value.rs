@@ -49,8 +49,8 @@ pub(crate) enum Value {
 const NOTHING: &str = "-";
 
 impl Value {
-    /// Writes the value into `field`, on its side. The rest of the field, which may have a value from before,
-    /// becomes blank.
+    /// Writes the value into `field`, on its side. The rest of the field, which may have a value
+    /// from before, becomes blank.
     #[inline(always)]
     pub(super) fn write(self, field: &mut [u8], side: Side) {
         match self {
@@ -95,8 +95,8 @@ fn write_numbered(field: &mut [u8], side: Side, word: &str, number: Option<u32>)
     write_text(field, side, line.as_bytes());
 }
 
-/// Writes text into `field`, on its side. The rest of the field, which may have a word from before, becomes blank.
-/// Text that does not fit is cut off.
+/// Writes text into `field`, on its side. The rest of the field, which may have a word from before,
+/// becomes blank. Text that does not fit is cut off.
 #[inline]
 pub(super) fn write_text(field: &mut [u8], side: Side, text: &[u8]) {
     let text = &text[..text.len().min(field.len())];
@@ -134,7 +134,8 @@ pub(crate) struct Letter(pub(crate) u8);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hexadecimal(pub(crate) usize);
 
-/// The name of a thread in a column that is not the last. The value of such a column has no space: every space is escaped.
+/// The name of a thread in a column that is not the last. The value of such a column has no space:
+/// every space is escaped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WithoutSpaces(pub(crate) Name);
 

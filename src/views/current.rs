@@ -39,8 +39,8 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    /// Captures the calling thread and its context. Addresses are shown as `addresses` says, or else hashed. Task
-    /// context. Does not sleep.
+    /// Captures the calling thread and its context. Addresses are shown as `addresses` says, or
+    /// else hashed. Task context. Does not sleep.
     pub(crate) fn capture(addresses: Option<&Addresses>) -> Self {
         // These come first, because the RCU read lock can change `preempt_count`.
         let cpu = CpuId::current().as_u32();

@@ -29,7 +29,8 @@ pub(crate) fn add_mapping(line: &mut Line<'_>, names: &FrameNames, name: FrameNa
     number::add_short_hexadecimal(line, offset);
 }
 
-/// Adds a line to the summary that says how many stacks have only their `most` innermost frames, if there are any.
+/// Adds a line to the summary that says how many stacks have only their `most` innermost frames, if
+/// there are any.
 pub(crate) fn add_truncated(line: &mut Line<'_>, truncated: usize, most: usize) {
     if truncated != 0 {
         writeln!(

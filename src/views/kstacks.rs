@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `kstacks`: the kernel stack of every thread, how much of it is in use, and the lock that the thread waits for.
+//! `kstacks`: the kernel stack of every thread, how much of it is in use, and the lock that the
+//! thread waits for.
 
 use crate::abstractions::blocker;
 use crate::abstractions::tasks::RcuTask;

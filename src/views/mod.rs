@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tables. Each has a file with its columns, how it is opened, and its summary. `processes` and `threads`
-//! have the same columns, and share a file.
+//! The tables. Each has a file with its columns, how it is opened, and its summary. `processes` and
+//! `threads` have the same columns, and share a file.
 //!
-//! What may not come in: unsafe code, and how tasks are walked or looked at, which belongs to `capture`.
+//! What may not come in: unsafe code, and how tasks are walked or looked at, which belongs to
+//! `capture`.
 
 #![deny(unsafe_code)]
 

@@ -120,7 +120,8 @@ impl Table for Segments {
         let processes = ProcessSegments::capture(&captured)?;
         let mut widths = Widths::new::<SegmentRow<'_>>()?;
 
-        // As `task_table::layout()`, without a division for each row: this saves 4% of the table's cost.
+        // As `task_table::layout()`, without a division for each row: this saves 4% of the table's
+        // cost.
         for processes in processes.chunks(signal::ROWS_PER_CHECK / SEGMENTS) {
             signal::check_fatal_signal()?;
             for process in processes {

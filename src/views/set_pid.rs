@@ -4,11 +4,11 @@
 //!
 //! Two things differ from ftrace:
 //!
-//! - `>` does not empty the list when it opens the file. The first write that succeeds replaces the list. If no
-//!   write comes, the close of the file empties it. A list that is refused, or an open that fails, changes
-//!   nothing.
-//! - A number may be cut in two by the end of a write. The next write continues it. Shells write long lists in
-//!   pieces of a fixed size.
+//! - `>` does not empty the list when it opens the file. The first write that succeeds replaces the
+//!   list. If no write comes, the close of the file empties it. A list that is refused, or an open
+//!   that fails, changes nothing.
+//! - A number may be cut in two by the end of a write. The next write continues it. Shells write
+//!   long lists in pieces of a fixed size.
 
 use crate::abstractions::seq::{
     Input,

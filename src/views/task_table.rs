@@ -62,7 +62,8 @@ impl<T> Deref for TaskRow<'_, T> {
     }
 }
 
-/// A table with a row for each task that `R` records: of each process if `LEADERS`, else of each thread.
+/// A table with a row for each task that `R` records: of each process if `LEADERS`, else of each
+/// thread.
 pub(crate) struct TaskTable<R: Recorder, const LEADERS: bool = false> {
     snapshot: Snapshot<R::Record>,
     shown: Shown,
@@ -134,7 +135,8 @@ where
     }
 }
 
-/// Adds the line of a summary that says how many tasks there are in `snapshot`, and how many in all if `selected`.
+/// Adds the line of a summary that says how many tasks there are in `snapshot`, and how many in all
+/// if `selected`.
 pub(crate) fn add_tasks<R>(
     line: &mut Line<'_>,
     snapshot: &Snapshot<R>,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `processes` has a row for the leader of each process. `threads` has swapper/0, and then each thread, process by
-//! process.
+//! `processes` has a row for the leader of each process. `threads` has swapper/0, and then each
+//! thread, process by process.
 
 use crate::abstractions::tasks::RcuTask;
 use crate::capture::snapshot::{

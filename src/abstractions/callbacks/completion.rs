@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A completion that counts: the thread that waits is woken when the last of several callbacks is done.
+//! A completion that counts: the thread that waits is woken when the last of several callbacks is
+//! done.
 //!
-//! The `kernel` crate's [`Completion`](kernel::sync::Completion) counts nothing, and a wait for it has
-//! no time limit and ignores signals.
+//! The `kernel` crate's [`Completion`](kernel::sync::Completion) counts nothing, and a wait for it
+//! has no time limit and ignores signals.
 //!
 //! C header: [`include/linux/completion.h`](srctree/include/linux/completion.h).
 
@@ -81,10 +82,11 @@ impl CountedCompletion {
 
     /// Ends all waits, now and from now on, whatever is missing.
     ///
-    /// Task context with interrupts enabled: on `PREEMPT_RT` an interrupt may wake one thread at most.
+    /// Task context with interrupts enabled: on `PREEMPT_RT` an interrupt may wake one thread at
+    /// most.
     pub(crate) fn complete_all(&self) {
-        // SAFETY: By the type invariant this is a completion. Called from elsewhere, lockdep complains
-        // (`lockdep_assert_RT_in_threaded_ctx()`), and memory is safe all the same.
+        // SAFETY: By the type invariant this is a completion. Called from elsewhere, lockdep
+        // complains (`lockdep_assert_RT_in_threaded_ctx()`), and memory is safe all the same.
         unsafe { bindings::complete_all(self.completion.get()) };
     }
 

@@ -31,8 +31,8 @@ struct CallData(bindings::call_single_data_t);
 ///
 /// # Invariants
 ///
-/// `data` is an initialised `call_single_data_t`. It is on the queue of a CPU only while `is_pending` is true. Its function is
-/// then [`RemoteCall::run`], with the address of this value.
+/// `data` is an initialised `call_single_data_t`. It is on the queue of a CPU only while
+/// `is_pending` is true. Its function is then [`RemoteCall::run`], with the address of this value.
 #[pin_data(PinnedDrop)]
 pub(crate) struct RemoteCall<C: Callback> {
     #[pin]
@@ -64,8 +64,9 @@ impl<C: Callback> RemoteCall<C> {
         &self.callback
     }
 
-    /// Sends the call to `cpu`, unless it is pending. The callback runs with interrupts disabled: in hardirq context, or
-    /// in the idle loop of the CPU. On the caller's CPU it runs before this returns.
+    /// Sends the call to `cpu`, unless it is pending. The callback runs with interrupts disabled:
+    /// in hardirq context, or in the idle loop of the CPU. On the caller's CPU it runs before this
+    /// returns.
     ///
     /// Task context with interrupts enabled. Does not sleep, and does not wait for the CPU.
     ///
@@ -78,12 +79,15 @@ impl<C: Callback> RemoteCall<C> {
         }
         let data: *mut bindings::call_single_data_t = self.data.get().cast();
 
-        // SAFETY: The data is not on a queue, by the type invariant, and `is_pending` keeps other senders away.
+        // SAFETY: The data is not on a queue, by the type invariant, and `is_pending` keeps other
+        // senders away.
         unsafe { (*data).func = Some(Self::run) };
-        // SAFETY: The data is not on a queue, by the type invariant, and `is_pending` keeps other senders away.
+        // SAFETY: The data is not on a queue, by the type invariant, and `is_pending` keeps other
+        // senders away.
         unsafe { (*data).info = ptr::from_ref(self).cast_mut().cast() };
-        // SAFETY: `data` is a `call_single_data_t`. It stays valid and in place until `run` has been called: it is
-        // pinned, since it is made by a `PinInit` only, and its drop waits for that.
+        // SAFETY: `data` is a `call_single_data_t`. It stays valid and in place until `run` has
+        // been called: it is pinned, since it is made by a `PinInit` only, and its drop waits for
+        // that.
         let sent = to_result(unsafe { bindings::smp_call_function_single_async(cpu.into(), data) });
 
         if sent.is_err() {
@@ -92,7 +96,8 @@ impl<C: Callback> RemoteCall<C> {
         sent
     }
 
-    /// Waits until a call that was sent has returned, however long the CPU has its interrupts disabled. Sleeps.
+    /// Waits until a call that was sent has returned, however long the CPU has its interrupts
+    /// disabled. Sleeps.
     pub(crate) fn wait(&self) {
         // The callback's last access happens before the load that sees `false`.
         wait_while(|| self.is_pending.load(Acquire));
@@ -108,9 +113,10 @@ impl<C: Callback> RemoteCall<C> {
         let this = unsafe { &*info.cast::<Self>() };
 
         this.callback.call();
-        // The last access: the memory may be freed from here on. The kernel has unlocked `data` before the call, and
-        // does not use it after the call (`__flush_smp_call_function_queue()`). The text of this module stays until a
-        // grace period has passed, which waits for code that runs with interrupts disabled.
+        // The last access: the memory may be freed from here on. The kernel has unlocked `data`
+        // before the call, and does not use it after the call
+        // (`__flush_smp_call_function_queue()`). The text of this module stays until a grace period
+        // has passed, which waits for code that runs with interrupts disabled.
         this.is_pending.store(false, Release);
     }
 }

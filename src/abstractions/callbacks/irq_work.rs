@@ -40,8 +40,9 @@ unsafe extern "C" {
     ///
     /// # Safety
     ///
-    /// `memory` is that of an allocation by `kmalloc()` or `vmalloc()`, and the caller's to free. No other code
-    /// can get a pointer to it any more, and code that has one is in an RCU read-side critical section.
+    /// `memory` is that of an allocation by `kmalloc()` or `vmalloc()`, and the caller's to free.
+    /// No other code can get a pointer to it any more, and code that has one is in an RCU read-side
+    /// critical section.
     fn taskscope_kvfree_rcu_mightsleep(memory: *mut c_void);
 }
 
@@ -54,12 +55,13 @@ struct Inner<C> {
     callback: C,
 }
 
-/// An `irq_work` with its callback, which runs in hardirq context; on `PREEMPT_RT` in a thread of the CPU.
+/// An `irq_work` with its callback, which runs in hardirq context; on `PREEMPT_RT` in a thread of
+/// the CPU.
 ///
 /// # Invariants
 ///
-/// `inner` comes from a `Pin<KBox>`, and this owns it. Its `work` is initialised, and its function is
-/// [`IrqWork::run`].
+/// `inner` comes from a `Pin<KBox>`, and this owns it. Its `work` is initialised, and its function
+/// is [`IrqWork::run`].
 pub(crate) struct IrqWork<C: Callback> {
     inner: *mut Inner<C>,
     _inner: PhantomData<KBox<Inner<C>>>,
@@ -98,14 +100,16 @@ impl<C: Callback> IrqWork<C> {
 
     /// Returns the `irq_work`.
     fn work(&self) -> *mut bindings::irq_work {
-        // SAFETY: By the type invariant `inner` is valid. References to it are shared until the drop.
+        // SAFETY: By the type invariant `inner` is valid. References to it are shared until the
+        // drop.
         unsafe { &*self.inner }.work.get()
     }
 
-    /// Asks for an interrupt on the CPU on which this runs, unless it is queued already. Any context, NMI included.
+    /// Asks for an interrupt on the CPU on which this runs, unless it is queued already. Any
+    /// context, NMI included.
     pub(crate) fn queue(&self) {
-        // SAFETY: By the type invariant this is an `irq_work`. It stays valid and in place until it has
-        // run, since the drop waits for that.
+        // SAFETY: By the type invariant this is an `irq_work`. It stays valid and in place until it
+        // has run, since the drop waits for that.
         unsafe { bindings::irq_work_queue(self.work()) };
     }
 
@@ -115,8 +119,9 @@ impl<C: Callback> IrqWork<C> {
     ///
     /// `work` is that of an `Inner<C>`, which stays valid meanwhile.
     unsafe extern "C" fn run(work: *mut bindings::irq_work) {
-        // SAFETY: By this function's requirements, and `work` is the first field of an `Inner`, which is
-        // `repr(C)`. References to it are shared: the drop of the owner first waits for this function.
+        // SAFETY: By this function's requirements, and `work` is the first field of an `Inner`,
+        // which is `repr(C)`. References to it are shared: the drop of the owner first waits for
+        // this function.
         unsafe { &*work.cast::<Inner<C>>() }.callback.call();
     }
 }
@@ -125,23 +130,24 @@ impl<C: Callback> Drop for IrqWork<C> {
     fn drop(&mut self) {
         let work = self.work();
 
-        // The kernel cannot cancel an `irq_work`; this waits until it has run. `irq_work_sync()` waits
-        // too, but on `PREEMPT_RT` it also waits for a grace period, after which the kernel no longer
-        // uses the memory. The free at the end leaves that to RCU: a snapshot drops one `irq_work` for
-        // each CPU.
+        // The kernel cannot cancel an `irq_work`; this waits until it has run. `irq_work_sync()`
+        // waits too, but on `PREEMPT_RT` it also waits for a grace period, after which the kernel
+        // no longer uses the memory. The free at the end leaves that to RCU: a snapshot drops one
+        // `irq_work` for each CPU.
         wait_while(|| {
             // SAFETY: By the type invariant this is an `irq_work`.
             unsafe { taskscope_irq_work_is_busy(work) }
         });
-        // The flag was read without a barrier, and is cleared with one (`irq_work_single()`): what the
-        // callback has done is visible from here on.
+        // The flag was read without a barrier, and is cleared with one (`irq_work_single()`): what
+        // the callback has done is visible from here on.
         smp_mb(Full);
-        // SAFETY: By the type invariant this owns the callback. The callback does not run any more, and
-        // is not used again.
+        // SAFETY: By the type invariant this owns the callback. The callback does not run any more,
+        // and is not used again.
         unsafe { ptr::drop_in_place(&raw mut (*self.inner).callback) };
-        // SAFETY: By the type invariant this owns the memory, which a `KBox` has from `kmalloc()`. The `irq_work` is
-        // not busy, hence on no list: only `irq_work_single()` can still have a pointer to it, and has it in an RCU
-        // read-side critical section (`irq_work_sync()` says so).
+        // SAFETY: By the type invariant this owns the memory, which a `KBox` has from `kmalloc()`.
+        // The `irq_work` is not busy, hence on no list: only `irq_work_single()` can still have a
+        // pointer to it, and has it in an RCU read-side critical section (`irq_work_sync()` says
+        // so).
         unsafe { taskscope_kvfree_rcu_mightsleep(self.inner.cast()) };
     }
 }

@@ -16,8 +16,8 @@ use kernel::task::Task;
 ///
 /// # Invariants
 ///
-/// `task` is a kernel thread that `kthread_create_on_node()` has made for [`Thread::run`], with the address of the
-/// callback, and no other code stops it.
+/// `task` is a kernel thread that `kthread_create_on_node()` has made for [`Thread::run`], with the
+/// address of the callback, and no other code stops it.
 pub(crate) struct Thread<C: Callback> {
     task: ARef<Task>,
     /// Dropped after `drop()` has stopped the thread.
@@ -29,10 +29,12 @@ impl<C: Callback> Thread<C> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, `EAGAIN` if there can be no more threads, or `EINTR` if the caller is being killed.
+    /// `ENOMEM`, `EAGAIN` if there can be no more threads, or `EINTR` if the caller is being
+    /// killed.
     pub(crate) fn start(callback: Arc<C>, name: &CStr) -> Result<Self> {
-        // SAFETY: `%s` prints the name, a NUL-terminated string. `run` is called with the callback, which is valid
-        // until the thread has left `run` or will never call it: the drop of the value below waits for that.
+        // SAFETY: `%s` prints the name, a NUL-terminated string. `run` is called with the callback,
+        // which is valid until the thread has left `run` or will never call it: the drop of the
+        // value below waits for that.
         let task = from_err_ptr(unsafe {
             bindings::kthread_create_on_node(
                 Some(Self::run),
@@ -43,8 +45,8 @@ impl<C: Callback> Thread<C> {
             )
         })?;
 
-        // SAFETY: The thread exists: it has not been woken, so that it cannot have ended. `Task` is a
-        // transparent wrapper of `struct task_struct`.
+        // SAFETY: The thread exists: it has not been woken, so that it cannot have ended. `Task` is
+        // a transparent wrapper of `struct task_struct`.
         let task = ARef::from(unsafe { &*task.cast::<Task>() });
 
         task.wake_up();
@@ -69,8 +71,8 @@ impl<C: Callback> Thread<C> {
 
 impl<C: Callback> Drop for Thread<C> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant this is a kernel thread. The reference keeps it, whether it has
-        // ended or not. When this returns, the thread has left `run` or will never call it.
+        // SAFETY: By the type invariant this is a kernel thread. The reference keeps it, whether it
+        // has ended or not. When this returns, the thread has left `run` or will never call it.
         unsafe { bindings::kthread_stop(self.task.as_ptr()) };
     }
 }

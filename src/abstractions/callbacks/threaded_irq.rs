@@ -2,9 +2,9 @@
 
 //! Callbacks in the thread of an interrupt.
 //!
-//! The interrupt has a number, a line in `/proc/interrupts` and a thread `irq/NUMBER-NAME`, as that of a device has.
-//! It has no device: the module raises it. (Simulated interrupts of the kernel, `CONFIG_IRQ_SIM`, are not in
-//! every configuration.)
+//! The interrupt has a number, a line in `/proc/interrupts` and a thread `irq/NUMBER-NAME`, as that
+//! of a device has. It has no device: the module raises it. (Simulated interrupts of the kernel,
+//! `CONFIG_IRQ_SIM`, are not in every configuration.)
 //!
 //! C headers: [`include/linux/irq.h`](srctree/include/linux/irq.h),
 //! [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h).
@@ -51,8 +51,8 @@ impl Descriptor {
     /// `ENOMEM`, also if all numbers are in use.
     fn new() -> Result<Self> {
         let node = bindings::NUMA_NO_NODE;
-        // SAFETY: Any one number. The descriptor has no owner: the owner would be in use while there is a handler, and
-        // could not be asked to unload.
+        // SAFETY: Any one number. The descriptor has no owner: the owner would be in use while
+        // there is a handler, and could not be asked to unload.
         let number =
             unsafe { bindings::__irq_alloc_descs(-1, 1, 1, node, ptr::null_mut(), ptr::null()) };
 
@@ -75,7 +75,8 @@ impl Drop for Descriptor {
 ///
 /// # Invariants
 ///
-/// The thread of the interrupt of `descriptor` calls `callback`, which stays in place, through [`ThreadedIrq::run`].
+/// The thread of the interrupt of `descriptor` calls `callback`, which stays in place, through
+/// [`ThreadedIrq::run`].
 pub(crate) struct ThreadedIrq<C: Callback> {
     // Dropped in this order, after `drop()` has taken the handler away.
     descriptor: Descriptor,
@@ -87,18 +88,19 @@ impl<C: Callback> ThreadedIrq<C> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, also if all numbers are in use; `EAGAIN` if there can be no more threads; `EINTR` if the caller is being
-    /// killed.
+    /// `ENOMEM`, also if all numbers are in use; `EAGAIN` if there can be no more threads; `EINTR`
+    /// if the caller is being killed.
     pub(crate) fn new(callback: C, cpu: CpuId) -> Result<Self> {
-        /// The kernel wants this of an interrupt that has no handler besides the thread. CAST: Flags of 32 bits.
+        /// The kernel wants this of an interrupt that has no handler besides the thread. CAST:
+        /// Flags of 32 bits.
         const ONESHOT: c_ulong = bindings::IRQF_ONESHOT as c_ulong;
 
         let callback = KBox::pin(callback, GFP_KERNEL)?;
         let descriptor = Descriptor::new()?;
         let number = descriptor.0;
 
-        // SAFETY: `descriptor` owns the number, whose interrupt has no handler yet. The chip is a static that does
-        // nothing. A flow handler that masks nothing needs nothing of the chip.
+        // SAFETY: `descriptor` owns the number, whose interrupt has no handler yet. The chip is a
+        // static that does nothing. A flow handler that masks nothing needs nothing of the chip.
         unsafe {
             bindings::irq_set_chip_and_handler_name(
                 number,
@@ -107,12 +109,13 @@ impl<C: Callback> ThreadedIrq<C> {
                 ptr::null(),
             );
         }
-        // SAFETY: `descriptor` owns the number, whose interrupt has no handler yet. A `CpuId` is at least 0 and less than
-        // `nr_cpu_ids`. The thread goes to this CPU before it calls the handler for the first time
-        // (`irq_thread_check_affinity()`).
+        // SAFETY: `descriptor` owns the number, whose interrupt has no handler yet. A `CpuId` is at
+        // least 0 and less than `nr_cpu_ids`. The thread goes to this CPU before it calls the
+        // handler for the first time (`irq_thread_check_affinity()`).
         unsafe { taskscope_set_effective_affinity(number, cpu.into()) };
-        // SAFETY: The thread calls `run` with the address of the callback, a `C` that is pinned. The drop of the value
-        // below takes the handler away before the callback, the name and this module go.
+        // SAFETY: The thread calls `run` with the address of the callback, a `C` that is pinned.
+        // The drop of the value below takes the handler away before the callback, the name and this
+        // module go.
         to_result(unsafe {
             bindings::request_threaded_irq(
                 number,
@@ -135,11 +138,11 @@ impl<C: Callback> ThreadedIrq<C> {
         self.descriptor.0
     }
 
-    /// Raises the interrupt on the CPU on which this runs: its thread wakes and calls the callback. Any context but
-    /// NMI.
+    /// Raises the interrupt on the CPU on which this runs: its thread wakes and calls the callback.
+    /// Any context but NMI.
     pub(crate) fn raise(&self) {
-        // SAFETY: By the type invariant the interrupt has a handler. It fails only for an interrupt whose chip wants it
-        // to come in hardirq context alone, which this chip does not.
+        // SAFETY: By the type invariant the interrupt has a handler. It fails only for an interrupt
+        // whose chip wants it to come in hardirq context alone, which this chip does not.
         unsafe { bindings::generic_handle_irq_safe(self.descriptor.0) };
     }
 
@@ -162,8 +165,8 @@ impl<C: Callback> ThreadedIrq<C> {
 
 impl<C: Callback> Drop for ThreadedIrq<C> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant this handler has been set up, with this cookie. When this returns, the thread
-        // has ended.
+        // SAFETY: By the type invariant this handler has been set up, with this cookie. When this
+        // returns, the thread has ended.
         unsafe { bindings::free_irq(self.descriptor.0, Self::cookie(&self.callback)) };
     }
 }

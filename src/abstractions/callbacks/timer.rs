@@ -74,8 +74,8 @@ impl<C: Callback> Timer<C> {
     unsafe extern "C" fn run(timer: *mut bindings::timer_list) {
         // SAFETY: By this function's requirements `timer` is the field of a `Timer<C>`.
         let timer = unsafe { container_of!(Opaque::cast_from(timer), Self, timer) };
-        // SAFETY: The `Timer<C>` is valid by this function's requirements. References to it are shared:
-        // its drop first waits for this function.
+        // SAFETY: The `Timer<C>` is valid by this function's requirements. References to it are
+        // shared: its drop first waits for this function.
         unsafe { &*timer }.callback.call();
     }
 }

@@ -2,8 +2,8 @@
 
 //! Callbacks as work items, and workqueues.
 //!
-//! A work item of the `kernel` crate belongs to its queue until it has run. A [`WorkItem`] can be cancelled,
-//! and can be queued on a chosen CPU.
+//! A work item of the `kernel` crate belongs to its queue until it has run. A [`WorkItem`] can be
+//! cancelled, and can be queued on a chosen CPU.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h).
 
@@ -20,7 +20,8 @@ use kernel::{
     workqueue, //
 };
 
-/// A workqueue of this module. Its items run in task context, may sleep, and do not hold up each other.
+/// A workqueue of this module. Its items run in task context, may sleep, and do not hold up each
+/// other.
 ///
 /// The drop waits until all items on the queue have run.
 ///
@@ -63,7 +64,8 @@ impl Queue {
     /// Creates a queue.
     fn new(name: &CStr, flags: bindings::wq_flags) -> Result<Self> {
         let format = c"%s".as_char_ptr();
-        // SAFETY: `%s` prints the name, a NUL-terminated string; 0 is the default number of items that run at a time.
+        // SAFETY: `%s` prints the name, a NUL-terminated string; 0 is the default number of items
+        // that run at a time.
         let queue =
             unsafe { bindings::alloc_workqueue_noprof(format, flags, 0, name.as_char_ptr()) };
 
@@ -136,8 +138,9 @@ impl<C: Callback> WorkItem<C> {
 
     /// Puts the item on `queue` for `cpu`, unless it is on a queue already.
     ///
-    /// Any context but NMI. If the CPU goes offline before the item has run, another one may run it. Nothing is queued for a
-    /// CPU that the machine cannot have, and the kernel warns about one that has never been online.
+    /// Any context but NMI. If the CPU goes offline before the item has run, another one may run
+    /// it. Nothing is queued for a CPU that the machine cannot have, and the kernel warns about one
+    /// that has never been online.
     pub(crate) fn queue_on(&self, cpu: CpuId, queue: &workqueue::Queue) {
         // CAST: `Queue` is a transparent wrapper.
         let queue = core::ptr::from_ref(queue).cast_mut().cast();
@@ -147,10 +150,11 @@ impl<C: Callback> WorkItem<C> {
         }
         // SAFETY:
         // - `cpu` is possible, as has just been checked: the queue has memory for it.
-        // - The queue is valid by its type. It stays so while the item is on it: the kernel's own queues
-        //   are never destroyed, and the drop of a `Queue` runs the item first.
-        // - By the type invariant this is a work item. It stays valid and in place until it has run: it
-        //   is pinned, since it is made by a `PinInit` only, and its drop cancels it or waits for it.
+        // - The queue is valid by its type. It stays so while the item is on it: the kernel's own
+        //   queues are never destroyed, and the drop of a `Queue` runs the item first.
+        // - By the type invariant this is a work item. It stays valid and in place until it has
+        //   run: it is pinned, since it is made by a `PinInit` only, and its drop cancels it or
+        //   waits for it.
         unsafe { bindings::queue_work_on(cpu.into(), queue, self.work.get()) };
     }
 

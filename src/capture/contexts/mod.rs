@@ -15,27 +15,28 @@
 //! | `ipi`           | a call from the work item of another CPU              | `per_cpu.rs`       |
 //! | `irq_thread`    | an interrupt without a device that the hrtimer raises | `per_cpu.rs`       |
 //!
-//! This is the order of the table. The rows `nmi`, `device_irq` and `module_init` are recorded when they happen, see
-//! [`State`](crate::state::State).
+//! This is the order of the table. The rows `nmi`, `device_irq` and `module_init` are recorded when
+//! they happen, see [`State`](crate::state::State).
 //!
 //! # Isolated CPUs
 //!
-//! An isolated CPU is left alone, unless the module is loaded with `include_isolated=1`: nothing is queued
-//! or armed there, and nothing is sent there. Partitions of cpusets come and go, so each open asks again
-//! which CPUs are isolated. A CPU that becomes isolated during an open is probed until that open ends.
+//! An isolated CPU is left alone, unless the module is loaded with `include_isolated=1`: nothing is
+//! queued or armed there, and nothing is sent there. Partitions of cpusets come and go, so each
+//! open asks again which CPUs are isolated. A CPU that becomes isolated during an open is probed
+//! until that open ends.
 //!
-//! The kernel thread and [`ProbeWork`] may run on any CPU. The kernel keeps such threads off the CPUs of
-//! `isolcpus=` and of isolated partitions.
+//! The kernel thread and [`ProbeWork`] may run on any CPU. The kernel keeps such threads off the
+//! CPUs of `isolcpus=` and of isolated partitions.
 //!
 //! # Who waits for whom
 //!
-//! The open waits for its [`ProbeWork`], for [`ANSWER_LIMIT`] at most; a signal ends the wait. Then the open
-//! cancels the work and waits for [`END_LIMIT`](work::END_LIMIT) more, unless the caller is being killed.
-//! The work waits for all that it has triggered, however long that takes.
+//! The open waits for its [`ProbeWork`], for [`ANSWER_LIMIT`] at most; a signal ends the wait. Then
+//! the open cancels the work and waits for [`END_LIMIT`](work::END_LIMIT) more, unless the caller
+//! is being killed. The work waits for all that it has triggered, however long that takes.
 //!
-//! Normally nothing is queued or running any more when [`Prober::provoke`] returns. One case is different:
-//! a callback has begun, and a thread of a real-time class has taken its CPU. Then the work still waits,
-//! and the drop of [`Prober`] waits for the work.
+//! Normally nothing is queued or running any more when [`Prober::provoke`] returns. One case is
+//! different: a callback has begun, and a thread of a real-time class has taken its CPU. Then the
+//! work still waits, and the drop of [`Prober`] waits for the work.
 //!
 //! Each open has its own work and its own callbacks.
 
@@ -205,7 +206,8 @@ impl Prober {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, `ENFILE`, `EAGAIN` if there can be no more threads, or `ERESTARTSYS` when a signal comes.
+    /// `ENOMEM`, `ENFILE`, `EAGAIN` if there can be no more threads, or `ERESTARTSYS` when a signal
+    /// comes.
     pub(crate) fn provoke(&self) -> Result<ProbedContexts> {
         let in_syscall = Observation::now();
         let in_fault = Arc::new(SetOnce::new(), GFP_KERNEL)?;

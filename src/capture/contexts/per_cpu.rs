@@ -13,24 +13,25 @@
 //!                                          +-- interrupt   whose handler runs in a thread (`irq_thread`)
 //! ```
 //!
-//! An interrupt should show what runs on the CPU by itself, and not the work item. Therefore the work item
-//! starts the hrtimer last, and ends. When the hrtimer expires, [`DELAY`] later, the CPU has gone back to
-//! what it did before. BH work, timer and `irq_work` interrupt that as well. Only the last answer wakes a
-//! thread, because that thread might run on this CPU.
+//! An interrupt should show what runs on the CPU by itself, and not the work item. Therefore the
+//! work item starts the hrtimer last, and ends. When the hrtimer expires, [`DELAY`] later, the CPU
+//! has gone back to what it did before. BH work, timer and `irq_work` interrupt that as well. Only
+//! the last answer wakes a thread, because that thread might run on this CPU.
 //!
-//! The hrtimer expires three times. An `irq_work` that is queued together with BH work would interrupt the softirq. An
-//! `irq_work` that is queued together with the interrupt would interrupt the thread of the interrupt.
+//! The hrtimer expires three times. An `irq_work` that is queued together with BH work would
+//! interrupt the softirq. An `irq_work` that is queued together with the interrupt would interrupt
+//! the thread of the interrupt.
 //!
-//! The work item also makes the interrupt and its thread. It does so after it has begun, and not before: a thread
-//! that belongs to a CPU cannot end while a real-time thread keeps that CPU busy.
+//! The work item also makes the interrupt and its thread. It does so after it has begun, and not
+//! before: a thread that belongs to a CPU cannot end while a real-time thread keeps that CPU busy.
 //!
-//! The IPI is different. A CPU that is idle can be told of a call by a flag in its idle loop, and makes the
-//! call without an interrupt. Therefore each work item keeps its CPU busy until the IPI has come, and `ipi`
-//! interrupts a work item.
+//! The IPI is different. A CPU that is idle can be told of a call by a flag in its idle loop, and
+//! makes the call without an interrupt. Therefore each work item keeps its CPU busy until the IPI
+//! has come, and `ipi` interrupts a work item.
 //!
-//! On `PREEMPT_RT` a thread runs softirqs. There the timer queues the BH work: the thread that runs the
-//! timer then also runs the BH work. What an interrupt leaves to `ksoftirqd` is often run by another
-//! thread, which enables bottom halves before `ksoftirqd` runs.
+//! On `PREEMPT_RT` a thread runs softirqs. There the timer queues the BH work: the thread that runs
+//! the timer then also runs the BH work. What an interrupt leaves to `ksoftirqd` is often run by
+//! another thread, which enables bottom halves before `ksoftirqd` runs.
 
 use crate::abstractions::callbacks::{
     Callback,
@@ -76,8 +77,8 @@ use kernel::{
     workqueue, //
 };
 
-/// Tuned: how long a work item waits for those of other CPUs. A CPU whose work item has not begun by then is busy
-/// with other things, and not idle.
+/// Tuned: how long a work item waits for those of other CPUs. A CPU whose work item has not begun
+/// by then is busy with other things, and not idle.
 const ARRIVAL_LIMIT: Delta = Delta::from_millis(100);
 
 /// Tuned: how long a CPU has to go back to what it did, from the end of its work item on.
@@ -144,7 +145,8 @@ impl CpuRecord {
         }
     }
 
-    /// Returns the number of the interrupt that has a thread, or why there is none. [`None`] before it is made.
+    /// Returns the number of the interrupt that has a thread, or why there is none. [`None`] before
+    /// it is made.
     pub(super) fn irq(&self) -> Option<Result<u32>> {
         self.irq.copy()
     }
@@ -293,19 +295,20 @@ impl HrTimerCallback for Interrupts {
     }
 }
 
-/// What the work item of a CPU does: it triggers the other contexts there. The drop of the item cancels all
-/// of them, or waits for them.
+/// What the work item of a CPU does: it triggers the other contexts there. The drop of the item
+/// cancels all of them, or waits for them.
 pub(super) struct CpuWork {
     // Dropped first, which stops the hrtimer: it triggers the rest.
     hrtimer: SetOnce<ArcHrTimerHandle<Interrupts>>,
     interrupts: Arc<Interrupts>,
-    /// The IPI to the next CPU, if there is another one. Its drop waits until that CPU has answered it.
+    /// The IPI to the next CPU, if there is another one. Its drop waits until that CPU has answered
+    /// it.
     ipi: Option<Pin<KBox<RemoteCall<Probe>>>>,
 }
 
 impl CpuWork {
-    /// Creates the work item of the CPU of `record`, which sends an IPI to the CPU of `next`, if there is
-    /// one. May sleep; fails with `ENOMEM`.
+    /// Creates the work item of the CPU of `record`, which sends an IPI to the CPU of `next`, if
+    /// there is one. May sleep; fails with `ENOMEM`.
     pub(super) fn new(
         record: &Arc<CpuRecord>,
         next: Option<&Arc<CpuRecord>>,
@@ -321,8 +324,8 @@ impl CpuWork {
         KBox::pin_init(item, GFP_KERNEL)
     }
 
-    /// Sends `ipi` when the work item of the next CPU runs, and waits for the IPI to this CPU. It does not wait for the
-    /// next CPU, which may have its interrupts disabled.
+    /// Sends `ipi` when the work item of the next CPU runs, and waits for the IPI to this CPU. It
+    /// does not wait for the next CPU, which may have its interrupts disabled.
     fn exchange_ipis(&self, ipi: &RemoteCall<Probe>) {
         let begin = Instant::<Monotonic>::now();
         let record = &self.interrupts.record;
@@ -341,8 +344,8 @@ impl CpuWork {
             if sent && (late || record.seen(PerCpu::Ipi).is_some()) {
                 return;
             }
-            // The work item of another open may wait for this CPU. To sleep would leave the CPU idle, and
-            // `cond_resched()` would yield only when the time slice is used up.
+            // The work item of another open may wait for this CPU. To sleep would leave the CPU
+            // idle, and `cond_resched()` would yield only when the time slice is used up.
             schedule::yield_cpu();
         }
     }

@@ -2,8 +2,8 @@
 
 //! The work item of an open, which probes all contexts that the open does not run in itself.
 //!
-//! A signal must be able to end the open, and what the open has triggered must not outlive its memory or
-//! its CPU. So all waits that can take long are those of [`ProbeWork`].
+//! A signal must be able to end the open, and what the open has triggered must not outlive its
+//! memory or its CPU. So all waits that can take long are those of [`ProbeWork`].
 
 use super::per_cpu::{
     CpuRecord,
@@ -56,8 +56,8 @@ use kernel::{
 /// Tuned: how long an open waits for a work that it has cancelled, in milliseconds.
 pub(super) const END_LIMIT: Msecs = 100;
 
-/// Tuned: how long the work waits for the kernel thread before it probes the CPUs, in milliseconds: an interrupt
-/// should not find this thread.
+/// Tuned: how long the work waits for the kernel thread before it probes the CPUs, in milliseconds:
+/// an interrupt should not find this thread.
 const THREAD_LIMIT: Msecs = 100;
 
 /// The work of one open. It belongs to the open and to its workqueue.
@@ -128,15 +128,16 @@ impl ProbeWork {
         )
     }
 
-    /// Waits for the work, and returns what happened in the kernel thread, and the CPUs with what they have
-    /// recorded. Sleeps.
+    /// Waits for the work, and returns what happened in the kernel thread, and the CPUs with what
+    /// they have recorded. Sleeps.
     ///
-    /// A work that takes longer than [`ANSWER_LIMIT`] is cancelled. If it has not come to the CPUs by then, they are
-    /// those that are online now.
+    /// A work that takes longer than [`ANSWER_LIMIT`] is cancelled. If it has not come to the CPUs
+    /// by then, they are those that are online now.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, `EAGAIN` if there can be no more threads, or `ERESTARTSYS` when a signal comes first.
+    /// `ENOMEM`, `EAGAIN` if there can be no more threads, or `ERESTARTSYS` when a signal comes
+    /// first.
     pub(super) fn wait(&self) -> Result<(Outcome, KVec<Cpu>)> {
         let waited = self.ended.wait(msecs_to_jiffies(ANSWER_LIMIT));
 
@@ -165,7 +166,8 @@ impl ProbeWork {
 
     /// Probes the contexts, and returns when nothing of it is queued or running any more.
     ///
-    /// Sleeps, without a limit. Fails with `ENOMEM`, or with `EAGAIN` if there can be no more threads.
+    /// Sleeps, without a limit. Fails with `ENOMEM`, or with `EAGAIN` if there can be no more
+    /// threads.
     fn probe(self: &Arc<Self>) -> Result {
         if self.answers.unwanted.load(Relaxed) {
             return Ok(());
@@ -208,8 +210,8 @@ impl ProbeWork {
         Ok(cpus)
     }
 
-    /// Queues a work item on each CPU that is not left alone. Each sends an IPI to the next one, and the
-    /// last one to the first. Sleeps; fails with `ENOMEM`, and has then queued nothing.
+    /// Queues a work item on each CPU that is not left alone. Each sends an IPI to the next one,
+    /// and the last one to the first. Sleeps; fails with `ENOMEM`, and has then queued nothing.
     fn start(&self) -> Result<KVec<Pin<KBox<WorkItem<CpuWork>>>>> {
         let cpus = self.cpus.as_ref().map_or(&[][..], |cpus| cpus);
         let probed = || probed(cpus).map(|cpu| &cpu.record);
