@@ -135,7 +135,7 @@ void set_parameter(const char *module, const char *parameter, long value)
 }
 
 #define MODULES 8
-static char loaded[MODULES][64];
+static char *loaded[MODULES];
 static int modules;
 static pid_t loader;
 
@@ -178,7 +178,8 @@ static void clean_up(void)
 
 void load_module(const char *path, const char *parameters)
 {
-	const char *name = strrchr(path, '/') + 1;
+	const char *file_name = strrchr(path, '/') + 1;
+	char *name = strndup(file_name, strcspn(file_name, "."));
 	int file = must(open(path, O_RDONLY | O_CLOEXEC));
 
 	if (syscall(SYS_finit_module, file, parameters, 0))
@@ -189,11 +190,13 @@ void load_module(const char *path, const char *parameters)
 		atexit(clean_up);
 	}
 	for (int i = 0; i < modules; i++)
-		if (!strncmp(loaded[i], name, strlen(loaded[i])))
+		if (!strcmp(loaded[i], name)) {
+			free(name);
 			return;
+		}
 	if (modules == MODULES)
 		die("too many modules");
-	snprintf(loaded[modules++], sizeof(*loaded), "%.*s", (int)strcspn(name, "."), name);
+	loaded[modules++] = name;
 }
 
 void load_taskscope(const char *parameters)
