@@ -16,17 +16,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 
 #include <kselftest.h>
 
 #include "contexts.h"
 #include "cpus.h"
 #include "guest.h"
+#include "interrupts.h"
 #include "isolation.h"
-
-#define TRACER "/sys/kernel/tracing/instances/isolated/"
+#include "trace.h"
 
 static const char * const per_cpu[] = {
 	"workqueue", "softirq_bh", "softirq_timer", "hrtimer", "irq_work", "ipi", "irq_thread",
@@ -135,20 +133,11 @@ static const char * const events[] = {
 	"timer/hrtimer_expire_entry", "csd/csd_function_entry", "sched/sched_switch",
 };
 
-static void trace(bool on)
+static void trace_all(void)
 {
-	if (on && access(TRACER, F_OK)) {
-		if (mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL) && errno != EBUSY)
-			die("tracefs");
-		must(mkdir(TRACER, 0755));
-		write_file(TRACER "buffer_size_kb", "1024");
-	}
-	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
-		char path[120];
-
-		snprintf(path, sizeof(path), TRACER "events/%s/enable", events[i]);
-		write_file(path, on ? "1" : "0");
-	}
+	trace_begin(events[0], NULL);
+	for (size_t i = 1; i < sizeof(events) / sizeof(*events); i++)
+		trace_also(events[i]);
 }
 
 /* Whether the kernel runs unbound work items and threads on the CPU. */
@@ -170,46 +159,31 @@ static bool takes_any_thread(int cpu)
  * The number of the CPU's trace events that are taskscope's. Without any_thread, the
  * events of threads that are not bound to a CPU do not count.
  */
-static long traced(int cpu, bool any_thread)
+static long traced_of_taskscope(int cpu, bool any_thread)
 {
-	char path[80], *text, *rest;
+	char *text = trace_text(cpu), *rest;
 	long count = 0;
 
-	snprintf(path, sizeof(path), TRACER "per_cpu/cpu%d/trace", cpu);
-	text = slurp(path, NULL);
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		/* The thread of an interrupt is bound after it has been made; its name is cut. */
 		bool unbound = strstr(line, "ProbeWork") || strstr(line, "taskscope_probe") ||
 			       strstr(line, "-taskscop");
 
-		if (strstr(line, "LOST"))
-			die("the tracer has lost events");
 		count += strstr(line, "taskscop") && (any_thread || !unbound);
 	}
 	free(text);
 	return count;
 }
 
-/* An interrupt counter of a CPU, which is given by its place in the online list. */
-static long interrupts_of(const char *kind, int place)
+static void count_interrupts(int cpu, long *irq_works, long *calls)
 {
-	char *text = slurp("/proc/interrupts", NULL), *rest;
-	long count = -1;
+	struct interrupts *interrupts = interrupts_read();
 
-	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		char *at = strchr(line, ':');
-
-		if (!at || !strstr(line, kind))
-			continue;
-		at++;
-		for (int i = 0; i <= place; i++)
-			count = strtol(at, &at, 10);
-		break;
-	}
-	if (count < 0)
-		die("/proc/interrupts has no %s", kind);
-	free(text);
-	return count;
+	*irq_works = interrupts_named(interrupts, "IRQ work interrupts", cpu);
+	*calls = interrupts_named(interrupts, "Function call interrupts", cpu);
+	if (*irq_works < 0 || *calls < 0)
+		die("/proc/interrupts lacks a line");
+	interrupts_free(interrupts);
 }
 
 /* A program that runs on the CPU, in the partition if there is one. */
@@ -232,33 +206,28 @@ struct seen {
 	bool any_thread;
 };
 
-static struct seen watch(int cpu, int place, long opens)
+static struct seen watch(int cpu, long opens)
 {
-	struct proc_thread thread;
 	struct seen seen = { .any_thread = takes_any_thread(cpu) };
+	long irq_works, calls;
 	pid_t pid;
 
 	*turns = 0;
 	pid = start_child(run_there, &cpu);
 	wait_until(*turns, "nothing runs on CPU %d", cpu);
-	trace(true);
-	write_file(TRACER "trace", "");
-	seen.irq_works = interrupts_of("IRQ work interrupts", place);
-	seen.calls = interrupts_of("Function call interrupts", place);
-	if (!proc_thread(pid, pid, &thread))
-		die("nothing runs on CPU %d", cpu);
-	seen.switches = thread.switches;
+	trace_all();
+	count_interrupts(cpu, &irq_works, &calls);
+	seen.switches = proc_switches(pid, pid);
 	for (long i = 0; i < opens; i++) {
 		contexts_free(contexts_read());
 		rows_free(rows_read("cpus"));
 	}
-	if (!proc_thread(pid, pid, &thread))
-		die("nothing runs on CPU %d", cpu);
-	seen.switches = thread.switches - seen.switches;
-	seen.irq_works = interrupts_of("IRQ work interrupts", place) - seen.irq_works;
-	seen.calls = interrupts_of("Function call interrupts", place) - seen.calls;
-	trace(false);
-	seen.traced = traced(cpu, !seen.any_thread);
+	seen.switches = proc_switches(pid, pid) - seen.switches;
+	count_interrupts(cpu, &seen.irq_works, &seen.calls);
+	seen.irq_works -= irq_works;
+	seen.calls -= calls;
+	seen.traced = traced_of_taskscope(cpu, !seen.any_thread);
+	trace_end();
 	end_child(pid);
 	ksft_print_msg("CPU %d, %ld opens: %ld events, %ld irq_works, %ld calls, %ld switches\n",
 		       cpu, opens, seen.traced, seen.irq_works, seen.calls, seen.switches);
@@ -406,7 +375,7 @@ static bool good_under_changes(int cpu, long changes)
 int main(void)
 {
 	const long opens = setting("OPENS", 20), changes = rounds("CHANGES", 6, 60);
-	int cpus[CPUS_MAX], online = online_cpus(cpus), cpu = -1, place = 0;
+	int cpus[CPUS_MAX], online = online_cpus(cpus), cpu = -1;
 	bool own;
 	cpu_set_t others;
 
@@ -419,12 +388,12 @@ int main(void)
 	write_file(CGROUPS "cgroup.subtree_control", "+cpuset");
 	for (int i = 0; i < online; i++)
 		if (is_isolated(isolation_of(cpus[i])))
-			cpu = cpus[place = i];
+			cpu = cpus[i];
 	own = cpu < 0;
 	ksft_set_plan(own ? 9 : 6);
 	load_taskscope("");
 	if (own) {
-		cpu = cpus[place = online - 1];
+		cpu = cpus[online - 1];
 		ksft_test_result(rows_fit_now(false),
 				 "no isolated CPU: all have complete rows\n");
 		make_partition(cpu);
@@ -439,7 +408,7 @@ int main(void)
 
 	ksft_test_result(rows_fit_now(false),
 			 "isolated CPU: its rows have its number and nothing else\n");
-	ksft_test_result(nothing(watch(cpu, place, opens), opens),
+	ksft_test_result(nothing(watch(cpu, opens), opens),
 			 "isolated CPU: nothing happens there in %ld opens\n", opens);
 	ksft_test_result(good_from_there(cpu),
 			 "reader on the isolated CPU: its syscall row is complete\n");
@@ -453,13 +422,12 @@ int main(void)
 	load_taskscope("include_isolated=1");
 	ksft_test_result(rows_fit_now(true),
 			 "include_isolated=1: all CPUs have complete rows\n");
-	ksft_test_result(much(watch(cpu, place, opens), opens),
+	ksft_test_result(much(watch(cpu, opens), opens),
 			 "include_isolated=1: the witnesses see the open\n");
 	must(unload_module("taskscope") ? -1 : 0);
 	load_taskscope("");
 	ksft_test_result(rows_fit_now(false),
 			 "include_isolated=0: the isolated CPU is left alone\n");
-	must(rmdir(TRACER));
 	if (own) {
 		isolate(false, cpu);
 		remove_partition();

@@ -558,7 +558,7 @@ static int unload_in_silence(void)
  */
 static long dropped_later(void)
 {
-	return traced("workqueue=taskscope_cpus", "");
+	return traced(ALL_CPUS, "workqueue=taskscope_cpus");
 }
 
 static void watch_workqueue(void)
@@ -744,7 +744,7 @@ static bool is_one_moment(int online, bool *ahead)
 	*ahead = false;
 	trace_begin("timer/hrtimer_start", NULL);
 	rows_free(read_whole());
-	text = trace_text();
+	text = trace_text(ALL_CPUS);
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		if (!find_timer(line, &armed))
 			continue;

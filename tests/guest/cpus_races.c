@@ -218,12 +218,10 @@ static int end_opens(void)
 static void test_silent(int cpu)
 {
 	struct rows *table;
-	char place[20];
 	long armed;
 	int seen;
 
 	silent_cpu = cpu;
-	snprintf(place, sizeof(place), "[%03d]", cpu);
 	load_module("/tests/kill_at.ko", "");
 	trace_begin("timer/hrtimer_start", NULL);
 	seen = beside_disabled_interrupts(cpu, end_opens);
@@ -239,7 +237,7 @@ static void test_silent(int cpu)
 			 "interrupts enabled again: every CPU answers\n");
 	rows_free(table);
 	/* The call of that open has come after all others. */
-	armed = traced("[taskscope]", place);
+	armed = traced(cpu, "[taskscope]");
 	trace_end();
 	ksft_print_msg("%ld timers\n", armed);
 	ksft_test_result(armed == 1,

@@ -40,43 +40,49 @@ static int place_of(const char *text, int cpu)
 	return -1;
 }
 
-/* A line: its number, -1 if it has none, and whether it ends with the name. */
-static long number_of(const char *line, const char *name, const char **counts)
+/* Whether a line has such a label, or one of letters if number is -1, and ends with the words. */
+static bool is_line(const char *line, long number, const char *words)
 {
-	const char *end = line + strcspn(line, "\n");
-	size_t length = strlen(name);
+	const char *end = line + strcspn(line, "\n"), *colon = strchr(line, ':');
+	size_t length = strlen(words);
 	char *at;
-	long number = strtol(line, &at, 10);
+	long label = strtol(line, &at, 10);
 
-	/* Other lines begin with letters. */
-	if (at == line || *at != ':' || end - line < (long)length + 2)
-		return -1;
-	*counts = at + 1;
-	return strncmp(end - length, name, length) || end[-length - 1] != ' ' ? -1 : number;
+	if (!colon || end - colon < (long)length + 2)
+		return false;
+	if (number < 0 ? at == colon : at != colon || label != number)
+		return false;
+	return !strncmp(end - length, words, length) && end[-length - 1] == ' ';
 }
 
-static long count_of(const char *counts, int place)
+/* The count of a CPU in that line. */
+static long count_in(const struct interrupts *interrupts, long number, const char *words, int cpu)
 {
-	char *at = (char *)counts;
-	long count = 0;
+	int place = place_of(interrupts->text, cpu);
+	long count = -1;
+	char *at;
 
-	for (; place >= 0; place--)
-		count = strtol(at, &at, 10);
+	for (const char *line = strchr(interrupts->text, '\n'); line; line = strchr(line, '\n')) {
+		if (!is_line(++line, number, words))
+			continue;
+		at = strchr(line, ':') + 1;
+		for (; place >= 0; place--)
+			count = strtol(at, &at, 10);
+		break;
+	}
 	return count;
 }
 
 long interrupts_of(const struct interrupts *interrupts, const char *source, int cpu)
 {
-	int place = place_of(interrupts->text, cpu);
-	const char *name = strchr(source, ':'), *counts = NULL;
-	long number = strtol(source, NULL, 10);
+	const char *name = strchr(source, ':');
 
-	if (place < 0 || !name)
-		return -1;
-	for (const char *line = strchr(interrupts->text, '\n'); line; line = strchr(line, '\n'))
-		if (number_of(++line, name + 1, &counts) == number)
-			return count_of(counts, place);
-	return -1;
+	return name ? count_in(interrupts, strtol(source, NULL, 10), name + 1, cpu) : -1;
+}
+
+long interrupts_named(const struct interrupts *interrupts, const char *words, int cpu)
+{
+	return count_in(interrupts, -1, words, cpu);
 }
 
 #define PARAMETERS "/sys/module/raise_irq/parameters/"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * /proc/interrupts as the witness of SOURCE, and tests/modules/raise_irq.c.
+ * /proc/interrupts as a witness, and tests/modules/raise_irq.c.
  */
 #ifndef _INTERRUPTS_H
 #define _INTERRUPTS_H
@@ -17,6 +17,8 @@ void interrupts_free(struct interrupts *interrupts);
  * no such line. A name with escaped bytes is not found.
  */
 long interrupts_of(const struct interrupts *interrupts, const char *source, int cpu);
+/* The same of the line "LETTERS: ... WORDS" that the architecture has, by its last words. */
+long interrupts_named(const struct interrupts *interrupts, const char *words, int cpu);
 
 /* A parameter of raise_irq. */
 long raise_irq_value(const char *parameter);

@@ -11,6 +11,14 @@
 #define TRACING "/sys/kernel/tracing"
 #define INSTANCE TRACING "/instances/taskscope/"
 
+void trace_also(const char *event)
+{
+	char path[150];
+
+	snprintf(path, sizeof(path), INSTANCE "events/%s/enable", event);
+	write_file(path, "1");
+}
+
 void trace_begin(const char *event, const char *filter)
 {
 	char path[150];
@@ -24,26 +32,28 @@ void trace_begin(const char *event, const char *filter)
 		snprintf(path, sizeof(path), INSTANCE "events/%s/filter", event);
 		write_file(path, filter);
 	}
-	snprintf(path, sizeof(path), INSTANCE "events/%s/enable", event);
-	write_file(path, "1");
+	trace_also(event);
 }
 
-char *trace_text(void)
+char *trace_text(int cpu)
 {
-	char *text = slurp(INSTANCE "trace", NULL);
+	char path[80] = INSTANCE "trace", *text;
 
+	if (cpu != ALL_CPUS)
+		snprintf(path, sizeof(path), INSTANCE "per_cpu/cpu%d/trace", cpu);
+	text = slurp(path, NULL);
 	if (strstr(text, "LOST"))
 		die("the tracer has lost events");
 	return text;
 }
 
-long traced(const char *word, const char *other)
+long traced(int cpu, const char *word)
 {
-	char *text = trace_text(), *rest;
+	char *text = trace_text(cpu), *rest;
 	long count = 0;
 
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		count += *line != '#' && strstr(line, word) && strstr(line, other);
+		count += *line != '#' && strstr(line, word);
 	free(text);
 	return count;
 }
