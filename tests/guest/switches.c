@@ -22,6 +22,7 @@
 #include "rows.h"
 #include "spinner.h"
 #include "stand.h"
+#include "workers.h"
 
 static const char * const tables[] = {
 	"threads", "processes", "kstacks", "kframes", "syscalls", "ustacks", "uframes",
@@ -553,17 +554,14 @@ static void test_keeps(const struct witness *witness, pid_t pid)
 			 witness->table, witness->running, witness->column);
 }
 
-/* The workers that may run on any CPU; one of them reads the stacks for `uframes`. */
-#define WORKERS "/sys/devices/virtual/workqueue/cpumask"
-
 static void test_all_turns(void)
 {
-	char *workers = slurp(WORKERS, NULL), text[20];
 	pid_t pid = start_sleeper();
+	char *workers, text[20];
 
-	/* Not on the CPU of the sleeper. */
+	/* Not on the CPU of the sleeper. A worker reads the stacks for `uframes`. */
 	stay_on(0);
-	write_file(WORKERS, "1");
+	workers = run_unbound_items_on(0);
 	snprintf(text, sizeof(text), "%d", pid);
 	write_set_pid(text);
 	snprintf(text, sizeof(text), "pid=%d", pid);
@@ -576,8 +574,7 @@ static void test_all_turns(void)
 	test_turns("threads", NULL, pid);
 	test_turns("processes", NULL, pid);
 	write_set_pid("");
-	write_file(WORKERS, workers);
-	free(workers);
+	run_unbound_items_as_before(workers);
 	ksft_print_msg("%lu turns, %lu with another switch\n", sleeper->turns, sleeper->unclean);
 	end_child(pid);
 }

@@ -23,6 +23,7 @@
 #include "rows.h"
 #include "spinner.h"
 #include "stand.h"
+#include "workers.h"
 
 /* Seconds. A table waits for one lock at most 100 ms, and for all at most a second. */
 #define READ_LIMIT 5
@@ -330,11 +331,6 @@ static void test_others(void)
 	end_child(leaderless);
 }
 
-static void open_device(void *path)
-{
-	must(open(path, O_RDWR));
-}
-
 /* Exactly the threads that have a user space in /proc have a live row. */
 static void test_every_thread(void)
 {
@@ -344,11 +340,8 @@ static void test_every_thread(void)
 	size_t count;
 	pid_t worker;
 
-	load_module("/tests/borrow_mm.ko", "");
-	start_child(open_device, "/dev/borrow_mm");
-	load_module("/tests/user_worker.ko", "");
-	worker = start_child(open_device, "/dev/user_worker");
-	worker = wait_for_thread(worker, "user_worker");
+	start_borrower();
+	worker = start_user_worker().thread;
 	/* Waits until the threads of this test that are about to sleep do so. */
 	count = proc_threads(&thread);
 	table = rows_read("ustacks");

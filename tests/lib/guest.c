@@ -562,7 +562,7 @@ pid_t wait_for_thread(pid_t tgid, const char *comm)
 	return found;
 }
 
-pid_t thread_named(const char *comm)
+pid_t find_thread_named(const char *comm)
 {
 	struct proc_thread *threads;
 	size_t count = proc_threads(&threads);
@@ -572,6 +572,13 @@ pid_t thread_named(const char *comm)
 		if (!strcmp(threads[i].comm, comm))
 			pid = threads[i].pid;
 	free(threads);
+	return pid;
+}
+
+pid_t thread_named(const char *comm)
+{
+	pid_t pid = find_thread_named(comm);
+
 	if (!pid)
 		die("no thread %s", comm);
 	return pid;

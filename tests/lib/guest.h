@@ -180,7 +180,9 @@ unsigned long proc_switches(pid_t tgid, pid_t tid);
 void wait_for_state(pid_t tgid, pid_t tid, const char *states);
 /* Waits until the process has a thread of that name; its TID. */
 pid_t wait_for_thread(pid_t tgid, const char *comm);
-/* The last thread of that name in any process, or of the kernel; dies if there is none. */
+/* The last thread of that name in any process, or of the kernel; 0 if there is none. */
+pid_t find_thread_named(const char *comm);
+/* The same; dies if there is none. */
 pid_t thread_named(const char *comm);
 
 /*

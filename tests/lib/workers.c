@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -85,26 +84,13 @@ struct worker start_user_worker(void)
 	return wait_for_worker(start_child(open_device, "/dev/user_worker"), "user_worker");
 }
 
-static pid_t find_borrower(void)
-{
-	struct proc_thread *thread;
-	size_t count = proc_threads(&thread);
-	pid_t found = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (thread[i].comm_length == 9 && !memcmp(thread[i].comm, "borrow_mm", 9))
-			found = thread[i].pid;
-	free(thread);
-	return found;
-}
-
 pid_t start_borrower(void)
 {
 	pid_t borrower;
 
 	load_module("/tests/borrow_mm.ko", "");
 	start_child(open_device, "/dev/borrow_mm");
-	wait_until((borrower = find_borrower()), "no borrower");
+	wait_until((borrower = find_thread_named("borrow_mm")), "no borrower");
 	return borrower;
 }
 
