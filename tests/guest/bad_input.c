@@ -32,7 +32,6 @@
 #include "guest.h"
 #include "rows.h"
 
-#define SIZE(array) (sizeof(array) / sizeof(*(array)))
 #define SET_PID TABLES "set_pid"
 #define SET_EVENT_PID "/sys/kernel/tracing/set_event_pid"
 #define SET_EVENT_NOTRACE_PID "/sys/kernel/tracing/set_event_notrace_pid"
@@ -145,7 +144,7 @@ static int write_list(const struct kind *kind, const char *path)
 	struct kind plain = *kind;
 	int error = 0;
 
-	for (size_t i = 0; i < SIZE(flags); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
 		plain.number = O_WRONLY | flags[i];
 		error = write_as(&plain, path);
 		if (error != kind->want)
@@ -307,7 +306,7 @@ static int readv_wrong(const struct kind *kind, const char *path)
 	static char bytes[10];
 	static struct iovec pieces[IOV_MAX + 1];
 
-	for (size_t i = 0; i < SIZE(pieces); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++)
 		pieces[i] = (struct iovec){ bytes, 1 };
 	if (kind->input)
 		pieces[0].iov_len = *(const loff_t *)kind->input;
@@ -816,7 +815,7 @@ static void test_kind(const struct kind *kind)
 	if (kind->file)
 		good = refuses(kind, kind->file);
 	else
-		for (size_t i = 0; i < SIZE(tables); i++)
+		for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
 			good &= refuses(kind, tables[i]);
 	if (!nothing_changed()) {
 		good = false;
@@ -858,7 +857,7 @@ static void test_loads(void)
 	char *module = slurp("/taskscope.ko", &size);
 	int wrong = 0, error;
 
-	for (size_t i = 0; i < SIZE(loads); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(loads); i++) {
 		const struct load *load = &loads[i];
 
 		error = load_error(load->path ?: "/taskscope.ko", load->parameters, load->flags);
@@ -869,7 +868,7 @@ static void test_loads(void)
 	}
 	ksft_test_result(error_of(syscall(SYS_finit_module, -1, "", 0)) == EBADF && loads_now(),
 			 "load: an invalid descriptor: EBADF\n");
-	for (size_t i = 0; i < SIZE(cuts); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(cuts); i++)
 		wrong += error_of(syscall(SYS_init_module, module, cuts[i], "")) != ENOEXEC;
 	wrong += error_of(syscall(SYS_init_module, module, size / 2, "")) != ENOEXEC;
 	ksft_test_result(!wrong && loads_now(), "load: a truncated module: ENOEXEC\n");
@@ -946,7 +945,7 @@ static void test_lists(void)
 	 * kernel would patch the scheduler each time the other list is set or cleared.
 	 */
 	write_file(SET_EVENT_NOTRACE_PID, "2\n");
-	for (size_t i = 0; i < SIZE(lists); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
 		char *ours, *theirs;
 		int error = list_after(SET_PID, lists[i].input, lists[i].size, O_APPEND, &ours);
 		int their_error = list_after(SET_EVENT_PID, lists[i].input, lists[i].size,
@@ -975,7 +974,8 @@ int main(void)
 
 	ksft_print_header();
 	has_tracing = !access("/sys/kernel/tracing", F_OK);
-	ksft_set_plan(SIZE(kinds) + 4 + SIZE(loads) + 3 + (has_tracing ? SIZE(lists) : 1));
+	ksft_set_plan(ARRAY_SIZE(kinds) + 4 + ARRAY_SIZE(loads) + 3 +
+		      (has_tracing ? ARRAY_SIZE(lists) : 1));
 	nowhere = (char *)strtoul("8", NULL, 10);
 	kernel_address = (char *)strtoul("0xffff888000000000", NULL, 16);
 	edge = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -985,7 +985,7 @@ int main(void)
 	must(chmod("/sys/kernel/debug", 0755));
 	must(chmod("/sys/kernel/debug/taskscope", 0755));
 	remember();
-	for (size_t i = 0; i < SIZE(kinds); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		test_kind(&kinds[i]);
 	test_while_loaded();
 	must(chmod("/sys/kernel/debug", 0700));
@@ -997,6 +997,6 @@ int main(void)
 	must(unload_module("taskscope") ? -1 : 0);
 	test_loads();
 	ksft_print_msg("%zu kinds of bad input to %zu tables, set_pid and the loader\n",
-		       SIZE(kinds) + 4 + SIZE(loads) + 3, SIZE(tables));
+		       ARRAY_SIZE(kinds) + 4 + ARRAY_SIZE(loads) + 3, ARRAY_SIZE(tables));
 	ksft_finished();
 }

@@ -114,7 +114,7 @@ static bool is_value(const struct rows *table, const char *value)
 
 	if (!strcmp(value, "-"))
 		return true;
-	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		const char *rest = value + strlen(words[i]);
 		char *end;
 		long pid;

@@ -25,7 +25,6 @@
 #include "stand.h"
 #include "whole.h"
 
-#define SIZE(array) ((int)(sizeof(array) / sizeof(*(array))))
 /* The most frames of a user stack that a table shows, as documented. */
 #define FRAMES_MAX 128
 #define PID_MAX 4194304
@@ -213,7 +212,7 @@ static void start_pids(void)
 {
 	static const pid_t pids[] = { 9999, 10000, 99999, 100000, 999999, 1000000, PID_MAX - 1 };
 
-	for (int i = 0; i < SIZE(pids); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++)
 		add_process(start_with_pid(pids[i]));
 }
 
@@ -222,14 +221,14 @@ static const unsigned long stack_pointers[] = {
 	0x1000, 0x12345678, 0x123456789, 0x7ffffffff000, 0x123456789abcdef0, -4096ul,
 };
 
-static pid_t standing[SIZE(stack_pointers)], deep;
+static pid_t standing[ARRAY_SIZE(stack_pointers)], deep;
 
 static void start_standing_threads(void)
 {
 	unsigned long (*record)[2] = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	for (int i = 0; i < SIZE(stack_pointers); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(stack_pointers); i++)
 		standing[i] = start_standing(stack_pointers[i], 0);
 	/* A chain of more frames than are shown. */
 	for (int i = 0; i < FRAMES_MAX + 10; i++) {
@@ -273,7 +272,7 @@ static bool is_as_proc(const struct rows *table, size_t row, pid_t pid)
 	};
 	bool good = true;
 
-	for (int i = 0; i < SIZE(values); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++)
 		if (has_column(table, values[i].column))
 			good &= has_number(table, row, values[i].column, "%lu", values[i].number);
 	return good & (!has_column(table, "COMM") || row_has(table, row, "COMM", thread.comm));
@@ -328,7 +327,7 @@ static bool stack_pointers_are_right(void)
 	struct rows *table = rows_read("ustacks");
 	bool good = true;
 
-	for (int i = 0; i < SIZE(stack_pointers); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(stack_pointers); i++)
 		good &= has_number(table, rows_find(table, standing[i]), "SP", "%08lx",
 				   stack_pointers[i]);
 	rows_free(table);
@@ -420,7 +419,7 @@ static void test_widest_rows(void)
 	wait_for_sleep(before, before, "S");
 	wait_for_sleep(widest, widest, "S");
 	wait_for_sleep(after, after, "S");
-	for (int i = 0; i < SIZE(tables); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
 		ksft_test_result(are_right(tables[i], widest, after),
 				 "%s: the widest value in the first row: every value is right\n",
 				 tables[i]);

@@ -41,7 +41,7 @@ static bool is_in_call(pid_t pid, const char *abi, const char *call)
 	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
 	text = slurp(path, NULL);
 	rest = text;
-	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
 		word = strsep(&rest, "\n ");
 		good &= word && thread_has(table, pid, values[i], word);
 	}

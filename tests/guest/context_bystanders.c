@@ -23,7 +23,7 @@ static const char * const interrupts[] = {
 	"hrtimer", "softirq_timer", "softirq_bh", "irq_work",
 };
 
-#define INTERRUPTS (sizeof(interrupts) / sizeof(*interrupts))
+#define INTERRUPTS ARRAY_SIZE(interrupts)
 
 /*
  * The least number of rows of a hundred that must show the expected task: some kernel

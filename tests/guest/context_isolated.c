@@ -30,7 +30,7 @@ static const char * const per_cpu[] = {
 	"workqueue", "softirq_bh", "softirq_timer", "hrtimer", "irq_work", "ipi", "irq_thread",
 };
 
-#define PER_CPU (sizeof(per_cpu) / sizeof(*per_cpu))
+#define PER_CPU ARRAY_SIZE(per_cpu)
 
 static bool rt;
 
@@ -136,7 +136,7 @@ static const char * const events[] = {
 static void trace_all(void)
 {
 	trace_begin(events[0], NULL);
-	for (size_t i = 1; i < sizeof(events) / sizeof(*events); i++)
+	for (size_t i = 1; i < ARRAY_SIZE(events); i++)
 		trace_also(events[i]);
 }
 

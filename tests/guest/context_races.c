@@ -29,7 +29,7 @@ static const char * const per_cpu[] = {
 	"workqueue", "softirq_bh", "softirq_timer", "hrtimer", "irq_work", "ipi", "irq_thread",
 };
 
-#define PER_CPU (sizeof(per_cpu) / sizeof(*per_cpu))
+#define PER_CPU ARRAY_SIZE(per_cpu)
 
 /*
  * True however CPUs went offline and online: all contexts that exist on each CPU have rows

@@ -59,7 +59,7 @@ static const struct expected contexts[] = {
 	{ "irq_thread", true, TASK(KTHREAD), TASK(KTHREAD) },
 };
 
-#define CONTEXTS ((int)(sizeof(contexts) / sizeof(*contexts)))
+#define CONTEXTS ((int)ARRAY_SIZE(contexts))
 
 static unsigned long constant(const char *name)
 {

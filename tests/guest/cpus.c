@@ -35,7 +35,7 @@ static const char * const of_the_interrupt[] = {
 
 static bool no_frame_of_the_interrupt(const struct rows *table, int cpu)
 {
-	for (size_t i = 0; i < sizeof(of_the_interrupt) / sizeof(*of_the_interrupt); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(of_the_interrupt); i++)
 		if (cpus_frame(table, cpu, of_the_interrupt[i]))
 			return false;
 	return true;

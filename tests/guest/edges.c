@@ -85,7 +85,7 @@ static void test_pieces(void)
 	int wrong = 0;
 
 	ksft_test_result(same_in_pieces(1), "reads of 1 byte: the same text\n");
-	for (size_t i = 0; i < sizeof(pieces) / sizeof(*pieces); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++)
 		ksft_test_result(same_in_pieces(pieces[i]),
 				 "reads of %zu bytes: the same text\n", pieces[i]);
 	for (int i = -8; i <= 8; i++)
@@ -159,7 +159,7 @@ static void test_seek(void)
 	bool good = true;
 	off_t at;
 
-	for (size_t i = 0; i < sizeof(offsets) / sizeof(*offsets); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(offsets); i++)
 		good = good && lseek(table, offsets[i],
 				     SEEK_SET) == (off_t)offsets[i] && next_is(offsets[i]);
 	ksft_test_result(good, "SEEK_SET, forwards and backwards: the next read starts there\n");

@@ -108,7 +108,7 @@ static const char *const steps[] = {
 	"before the new address space", "with an empty address space", "with the program loaded",
 };
 
-enum { STEPS = sizeof(steps) / sizeof(*steps) };
+enum { STEPS = ARRAY_SIZE(steps) };
 
 static void execute_when_told(void *go)
 {

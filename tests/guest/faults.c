@@ -37,8 +37,6 @@
 static const char * const allocations[] = { "failslab", "fail_page_alloc" };
 static const char * const copies[] = { "fail_usercopy" };
 
-#define SIZE(array) (sizeof(array) / sizeof(*(array)))
-
 static int fail_nth, make_it_fail;
 
 static void set(const char *capability, const char *name, const char *value)
@@ -58,7 +56,7 @@ static void spare(const char * const *capabilities, size_t count, bool spared)
 
 static void set_up(void)
 {
-	for (size_t i = 0; i < SIZE(allocations); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(allocations); i++) {
 		/* By default, allocations that may sleep do not fail. */
 		set(allocations[i], "ignore-gfp-wait", "N");
 		/* No log line for faults that the test asks for. */
@@ -418,11 +416,11 @@ static void sweep_file(const char *name)
 	sweep_open(path, name, status.st_mode & 0200 ? O_RDWR : O_RDONLY, TWO, false,
 		   "two allocations fail, open of");
 	sweep_read(path, name, ENOMEM, "allocations fail, read of");
-	spare(allocations, SIZE(allocations), true);
-	spare(copies, SIZE(copies), false);
+	spare(allocations, ARRAY_SIZE(allocations), true);
+	spare(copies, ARRAY_SIZE(copies), false);
 	sweep_read(path, name, EFAULT, "copies fail, read of");
-	spare(allocations, SIZE(allocations), false);
-	spare(copies, SIZE(copies), true);
+	spare(allocations, ARRAY_SIZE(allocations), false);
+	spare(copies, ARRAY_SIZE(copies), true);
 	if (status.st_mode & 0200)
 		close(must(open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)));
 	if (spinner)
@@ -500,7 +498,7 @@ int main(void)
 	if (access("/proc/thread-self/fail-nth", F_OK) || access(DEBUGFS "failslab", F_OK))
 		ksft_exit_skip("this kernel has no fault injection\n");
 	set_up();
-	spare(copies, SIZE(copies), true);
+	spare(copies, ARRAY_SIZE(copies), true);
 
 	image = slurp("/taskscope.ko", &image_size);
 	error = load();

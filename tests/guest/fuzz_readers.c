@@ -43,7 +43,6 @@
 #include "guest.h"
 #include "whole.h"
 
-#define SIZE(array) (sizeof(array) / sizeof(*(array)))
 #define RUNNERS 2
 #define MOST_CALLS 40
 #define SLOTS 6
@@ -321,7 +320,7 @@ static size_t piece_size(unsigned int number)
 		0, 1, 2, 7, 61, 255, 256, 512, 4095, 4096, 4097, 16384, 32767, 32768, PIECE,
 	};
 
-	return sizes[number % SIZE(sizes)];
+	return sizes[number % ARRAY_SIZE(sizes)];
 }
 
 /* Offsets in the text, at its end, and far from it. */
@@ -416,7 +415,7 @@ static void do_open(const struct call *call)
 		{ "O_DIRECT", O_DIRECT, EINVAL, EINVAL },
 		{ "O_DIRECTORY", O_DIRECTORY, ENOTDIR, ENOTDIR },
 	};
-	const int name = call->number[0] % file_count, which = call->number[1] % SIZE(how);
+	const int name = call->number[0] % file_count, which = call->number[1] % ARRAY_SIZE(how);
 	char path[100];
 
 	close_slot(call->slot);
@@ -580,7 +579,7 @@ static void do_seek(const struct call *call)
 		SEEK_SET, SEEK_SET, SEEK_SET, SEEK_CUR, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE,
 	};
 	struct file *file = open_file[call->slot];
-	const int whence = whences[call->number[1] % SIZE(whences)];
+	const int whence = whences[call->number[1] % ARRAY_SIZE(whences)];
 	off_t at = text_offset(file, call->number[0]), want = at, is;
 
 	if (whence == SEEK_CUR && file) {
@@ -1092,7 +1091,7 @@ static unsigned char draw_kind(unsigned long *state)
 {
 	int sum = 0, at;
 
-	for (size_t i = 0; i < SIZE(kinds); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		sum += kinds[i].weight;
 	at = draw(state) % sum;
 	for (size_t i = 0;; i++) {
@@ -1113,7 +1112,7 @@ static int draw_calls(unsigned long number, struct call *calls)
 		/* Few slots, so that most calls are on an open file. */
 		calls[i].slot = draw(&state) % 4 ? draw(&state) % 2 : draw(&state) % SLOTS;
 		calls[i].other = draw(&state) % SLOTS;
-		for (size_t j = 0; j < SIZE(calls->number); j++)
+		for (size_t j = 0; j < ARRAY_SIZE(calls->number); j++)
 			calls[i].number[j] = draw(&state);
 		/* A sequence begins with open files. */
 		if (i < 2) {
@@ -1379,14 +1378,14 @@ int main(int argc, char **argv)
 		pids[i] = start_child(run_sequences, &limit);
 	ksft_print_msg("the first sequence is %lu\n", first);
 	while (shared->ended < RUNNERS && (!minutes || seconds() < begin + minutes * 60)) {
-		check_children(pids, SIZE(pids));
+		check_children(pids, ARRAY_SIZE(pids));
 		usleep(10000);
 	}
 	shared->stop = true;
 	/* A runner that is killed would leave open files. */
 	wait_until(shared->ended == RUNNERS, "a sequence does not end");
-	check_children(pids, SIZE(pids));
-	for (size_t i = 0; i < SIZE(pids); i++)
+	check_children(pids, ARRAY_SIZE(pids));
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++)
 		end_child(pids[i]);
 	uname(&kernel);
 	ksft_print_msg("%ld seconds on %s\n", seconds() - begin, kernel.release);

@@ -70,8 +70,8 @@ static const struct program {
 #endif
 };
 
-enum { LAYOUTS = sizeof(layouts) / sizeof(*layouts) };
-enum { PROGRAMS_COUNT = sizeof(programs) / sizeof(*programs) };
+enum { LAYOUTS = ARRAY_SIZE(layouts) };
+enum { PROGRAMS_COUNT = ARRAY_SIZE(programs) };
 
 /* A program that has written its report, and sleeps. */
 struct subject {

@@ -52,7 +52,7 @@ static const struct {
 	{ "a name of 16 bytes, which the kernel cuts", "sixteen letters!", "sixteen letters" },
 };
 
-#define NAMES ((int)(sizeof(names) / sizeof(*names)))
+#define NAMES ((int)ARRAY_SIZE(names))
 
 struct named {
 	const char *name;

@@ -35,7 +35,7 @@ static const struct {
 	{ "ustacks", true }, { "uframes", true }, { "segments", true }, { "cpus", true },
 };
 
-#define FILES ((int)(sizeof(files) / sizeof(*files)))
+#define FILES ((int)ARRAY_SIZE(files))
 
 /* Shared by the test and its children. */
 static struct {

@@ -354,7 +354,7 @@ static void test_refused(void)
 	int wrong = 0;
 
 	echo(O_TRUNC, "%d %d", leader, other);
-	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
 		int error = echo(O_APPEND, "%s", lists[i]), plain = echo(0, "%s", lists[i]);
 
 		if (error != EINVAL || plain != EINVAL || !lists(leader, other)) {
@@ -412,7 +412,7 @@ static void test_refused_opens(void)
 	int wrong = 0;
 
 	echo(O_TRUNC, "%d", leader);
-	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
 		wrong += open_error(SET_PID, modes[i] | O_TRUNC | O_DIRECT) != EINVAL ||
 			 !lists(leader);
 		wrong += open_error(SET_PID, modes[i] | O_DIRECT) != EINVAL || !lists(leader);

@@ -39,7 +39,7 @@
 #define RATIO_GOAL 1.2
 
 static const char *const tables[] = { "segments", "ustacks", "uframes" };
-enum { TABLES_COUNT = sizeof(tables) / sizeof(*tables) };
+enum { TABLES_COUNT = ARRAY_SIZE(tables) };
 
 /* What the mappings are. */
 enum kind {

@@ -181,9 +181,9 @@ static const struct layout {
 };
 
 enum {
-	GUARDED = sizeof(splits) / sizeof(*splits) - 1,
+	GUARDED = ARRAY_SIZE(splits) - 1,
 	SPLITS = GUARDED,	/* the others */
-	LAYOUTS = sizeof(layouts) / sizeof(*layouts),
+	LAYOUTS = ARRAY_SIZE(layouts),
 };
 
 /* "PROGRAM SPLIT": this program, started again, with a stack that is split so. */

@@ -28,7 +28,7 @@ static const char * const tables[] = {
 	"threads", "processes", "kstacks", "kframes", "syscalls", "ustacks", "uframes",
 };
 
-#define TABLES_COUNT ((int)(sizeof(tables) / sizeof(*tables)))
+#define TABLES_COUNT ((int)ARRAY_SIZE(tables))
 /* How many switches are provoked. */
 #define TURNS 20
 
@@ -328,7 +328,7 @@ static struct witness witnesses[] = {
 	{ "uframes", "ADDRESS", "FRAME", "end: on-cpu", true },
 };
 
-#define WITNESSES ((int)(sizeof(witnesses) / sizeof(*witnesses)))
+#define WITNESSES ((int)ARRAY_SIZE(witnesses))
 
 /*
  * The kernel places the frames of each system call at a random offset from the high end of the

@@ -77,7 +77,7 @@ static void table_call(const struct rows *table, size_t row, char *text, size_t 
 	size_t used = 0;
 
 	*text = 0;
-	for (size_t i = 0; i < sizeof(values) / sizeof(*values) && used < size; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(values) && used < size; i++) {
 		const char *value = rows_value(table, row, values[i]);
 
 		if (strcmp(value, "-"))
@@ -144,7 +144,7 @@ static bool only(const struct rows *table, pid_t pid, const char *nr)
 	bool good = thread_has(table, pid, "NR", nr) && thread_has(table, pid, "ABI", "-") &&
 		    thread_has(table, pid, "CALL", "-");
 
-	for (size_t i = 1; i < sizeof(values) / sizeof(*values); i++)
+	for (size_t i = 1; i < ARRAY_SIZE(values); i++)
 		good &= thread_has(table, pid, values[i], "-");
 	return good;
 }
@@ -269,7 +269,7 @@ static bool native_names(void)
 	must(pipe(ends));
 	calls[0].argument[0] = ends[0];
 	calls[3].argument[0] = must(epoll_create1(0));
-	return names(calls, sizeof(calls) / sizeof(*calls));
+	return names(calls, ARRAY_SIZE(calls));
 }
 
 /* A number that no system call has. */
@@ -367,7 +367,7 @@ static bool x32_names(void)
 		  { (long)&no_signal, 0, 0, sizeof(no_signal) } },
 	};
 
-	return names(calls, sizeof(calls) / sizeof(*calls));
+	return names(calls, ARRAY_SIZE(calls));
 }
 #endif
 

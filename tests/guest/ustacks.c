@@ -530,7 +530,7 @@ static void test_references(void)
 		{ "mm_struct", "an address space" },
 		{ "task_struct", "a thread" },
 	};
-	enum { HELD = sizeof(held) / sizeof(*held), PROCESSES = 60, FEW = PROCESSES / 4 };
+	enum { HELD = ARRAY_SIZE(held), PROCESSES = 60, FEW = PROCESSES / 4 };
 	long before[HELD], after;
 	pid_t child[PROCESSES];
 

@@ -119,7 +119,7 @@ static void change_ids(void *pointer)
 
 static void add_ids(void)
 {
-	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
 		pid_t pid = start_child(change_ids, &ids[i]);
 		struct proc_thread thread;
 

@@ -21,7 +21,7 @@ static const struct {
 	COLUMN("SOURCE", source), COLUMN("COMM", comm),
 };
 
-#define COLUMNS (sizeof(columns) / sizeof(*columns))
+#define COLUMNS ARRAY_SIZE(columns)
 
 static const char **value(struct context_row *row, size_t column)
 {

@@ -53,7 +53,7 @@ static bool same_but_for_frames(const struct rows *table, size_t row)
 {
 	static const char * const columns[] = { "TGID", "PID", "CONTEXT", "VALID", "COMM" };
 
-	for (size_t i = 0; i < sizeof(columns) / sizeof(*columns); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
 		if (strcmp(rows_value(table, row, columns[i]),
 			   rows_value(table, row - 1, columns[i])))
 			return false;

@@ -98,7 +98,7 @@ struct range proc_image(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
 	memory = open(path, O_RDONLY | O_CLOEXEC);
-	if (memory < 0 || !at || count > sizeof(header) / sizeof(*header) ||
+	if (memory < 0 || !at || count > ARRAY_SIZE(header) ||
 	    pread(memory, header, count * sizeof(*header), at) !=
 	    (ssize_t)(count * sizeof(*header)))
 		count = 0;

@@ -65,7 +65,7 @@ static bool take_row(struct task_table *table, struct task_row *row, char **valu
 		TGID, PID, PPID, UID, EUID, NTHR, CPU, SWITCHES, START,
 	};
 
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 		int column = numbers[i];
 		bool is_long = column == SWITCHES || column == START;
 

@@ -38,7 +38,7 @@ static const char *whole_current(const char *text)
 		"stack_size", "stack_used",
 	};
 
-	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		size_t length = strlen(keys[i]);
 
 		if (strncmp(text, keys[i], length) || strncmp(text + length, ": ", 2))

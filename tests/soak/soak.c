@@ -264,7 +264,7 @@ static void change_names(void *counter)
 	};
 
 	for (unsigned long i = 0;; i++, ++*(atomic_ulong *)counter) {
-		must(prctl(PR_SET_NAME, names[i % (sizeof(names) / sizeof(*names))]));
+		must(prctl(PR_SET_NAME, names[i % ARRAY_SIZE(names)]));
 		usleep(rand() % 100);
 	}
 }
@@ -425,7 +425,7 @@ static const struct {
 	{ "task_struct", true }, { "mm_struct", false }, { "seq_file", false },
 };
 
-#define CACHES ((int)(sizeof(cache) / sizeof(*cache)))
+#define CACHES ((int)ARRAY_SIZE(cache))
 
 struct left {
 	long threads, object[CACHES];
