@@ -133,7 +133,7 @@ static bool storm(long opens, int readers, int cpu, long *hotplugs, long *spins)
 		unsigned long done = __atomic_load_n(&shared->opens, __ATOMIC_SEQ_CST);
 		int status;
 
-		if (done >= (unsigned long)opens && *hotplugs >= 2 && *spins >= 3)
+		if (done >= (unsigned long)opens && (cpu < 0 || (*hotplugs >= 2 && *spins >= 3)))
 			break;
 		if (cpu >= 0) {
 			set_online(cpu, false);
@@ -142,7 +142,6 @@ static bool storm(long opens, int readers, int cpu, long *hotplugs, long *spins)
 			spin_for_a_moment(cpu, round);
 			++*spins;
 		} else {
-			*hotplugs = *spins = 3;
 			usleep(1000);
 		}
 		/* A reader that has ended has seen a wrong table. */
