@@ -198,7 +198,7 @@ int main(int argc, char **argv)
 	stay_on(0);
 	for (int i = 0; i < 2; i++)
 		processes[i] = start_child(begin, i ? &ends : NULL);
-	/* If no program is executed, this loop ends with the guest's time limit. */
+	/* If no program is executed, the guest kills the test when its time is over. */
 	for (taken = 0; (taken < snapshots || executed < programs) && wrong < 10; taken++) {
 		char bytes[1000];
 		ssize_t count;
