@@ -318,19 +318,58 @@ mod tests {
     use super::*;
     use crate::abstractions::mm::MmapArea;
     use crate::capture::regions::fake::*;
+    use kernel::page::PAGE_SIZE;
     use Segment::*;
+
+    /// The addresses of these tests are of pages of 4 KiB. Where pages are larger, all addresses are
+    /// larger.
+    const SCALE: usize = PAGE_SIZE / 0x1000;
+
+    /// Returns a range in pages of this kernel.
+    fn scaled(range: &Range<usize>) -> Range<usize> {
+        range.start * SCALE..range.end * SCALE
+    }
 
     /// Returns the segment of that name, with the mapping that starts at `busy` being changed.
     fn with_busy(name: &str, parts: &Parts, regions: &[Region], busy: usize) -> Option<Segment> {
         let mut found = NOTHING;
+        let mut larger = KVec::new();
+        let parts = Parts {
+            text: scaled(&parts.text),
+            data: scaled(&parts.data),
+            heap: scaled(&parts.heap),
+            args: scaled(&parts.args),
+            env: scaled(&parts.env),
+            stack: parts.stack * SCALE,
+            vdso: parts.vdso * SCALE,
+            mmap: MmapArea {
+                base: parts.mmap.base * SCALE,
+                end: parts.mmap.end * SCALE,
+                ..parts.mmap
+            },
+        };
 
-        segments(parts, &mut Fake { regions, busy }, &mut found).ok()?;
+        for region in regions {
+            let mut region = region.clone();
+
+            region.range = scaled(&region.range);
+            larger.push(region, GFP_KERNEL).ok()?;
+        }
+        let mut regions = Fake {
+            regions: &larger,
+            busy: busy * SCALE,
+        };
+
+        segments(&parts, &mut regions, &mut found).ok()?;
 
         NAMES
             .iter()
             .zip(found)
             .find(|(is, _)| **is == name)
-            .map(|(_, found)| found)
+            .map(|(_, found)| match found {
+                At(range) => At(range.start / SCALE..range.end / SCALE),
+                other => other,
+            })
     }
 
     /// Returns the segment of that name.
