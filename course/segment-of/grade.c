@@ -18,7 +18,6 @@
 #include "segments.h"
 #include "stand.h"
 
-#define PAGE 4096ul
 #define PIECES_MAX 64
 #define TEXT_MAX (1024 * 1024)
 

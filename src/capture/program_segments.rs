@@ -321,8 +321,8 @@ mod tests {
     use kernel::page::PAGE_SIZE;
     use Segment::*;
 
-    /// The addresses of these tests are of pages of 4 KiB. Where pages are larger, all addresses are
-    /// larger.
+    /// The addresses of these tests are of pages of 4 KiB. Where pages are larger, all addresses
+    /// are larger.
     const SCALE: usize = PAGE_SIZE / 0x1000;
 
     /// Returns a range in pages of this kernel.
