@@ -31,11 +31,11 @@ system_files() {
 	sha256sum /lib/modules/*/modules.{dep,alias,symbols}
 }
 
-# unowned_files: those of system_files that no package has, and not what other packages make for a kernel: its initrd, the links to
-# it and its lists of modules. dkms keeps a key of its own.
+# unowned_files: those of system_files that no package has, and not what other packages make: for a kernel its files in /boot, the
+# links to it and its lists of modules; a key of dkms.
 unowned_files() {
-	system_files | grep -vxE '/boot/initrd.img-.*|/(vmlinuz|initrd.img)(.old)?|/usr/lib/modules/[^/]*/modules[.].*|/home/.*|/var/lib/dkms/mok[.].*' |
-		grep -v '^[0-9a-f]\{64\} ' |
+	system_files | grep -vxE '/boot/(config|initrd.img|vmlinuz)-.*|/(vmlinuz|initrd.img)(.old)?|/usr/lib/modules/[^/]*/modules[.].*' |
+		grep -vE '^([0-9a-f]{64} |/home/|/var/tmp/|/var/lib/dkms/mok[.])' |
 		grep -vxFf <(sed -E 's,^/(bin|lib|lib64|sbin)/,/usr&,' /var/lib/dpkg/info/*.list)
 }
 
