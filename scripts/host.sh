@@ -75,11 +75,10 @@ install_host_packages() {
 }
 
 # make_debian DIRECTORY COMMAND...: runs the command, which calls mmdebstrap with "${debian[@]}", in namespaces that end with
-# this script, even if it is killed. An ordinary user has subordinate ids there. Temporary files are in DIRECTORY/tmp,
+# this script, even if it is killed. An ordinary user needs subordinate ids for that. Temporary files are in DIRECTORY/tmp,
 # because /tmp may be small, or a file system in memory.
 make_debian() {
 	local around=("${namespaces[@]}" --mount-proc)
-	((EUID == 0)) || around+=(--map-auto)
 	mkdir -p "$1/tmp"
 	BASE=$base POCKET=$pocket TMPDIR=$1/tmp setpriv --pdeathsig KILL unshare "${around[@]}" "${@:2}"
 }
@@ -105,9 +104,13 @@ may_install() {
 	command -v apt-get >/dev/null && { ((EUID == 0)) || sudo -n true 2>/dev/null; }
 }
 
-# The namespaces in which the root is entered.
+# The namespaces in which the root is entered. An ordinary user has subordinate ids there, if there are any: some packages have
+# directories of other users than root.
 namespaces=(--mount --pid --fork --kill-child=KILL)
-((EUID == 0)) || namespaces+=(--user --map-root-user)
+if ((EUID != 0)); then
+	namespaces+=(--user --map-root-user)
+	! unshare --user --map-root-user --map-auto true 2>/dev/null || namespaces+=(--map-auto)
+fi
 
 # user_lacks: prints why this user cannot make or enter a root, or nothing
 user_lacks() {
