@@ -65,7 +65,7 @@ static long count_in(const struct interrupts *interrupts, long number, const cha
 	for (const char *line = strchr(interrupts->text, '\n'); line; line = strchr(line, '\n')) {
 		if (!is_line(++line, number, words))
 			continue;
-		at = strchr(line, ':') + 1;
+		at = (char *)strchr(line, ':') + 1;
 		for (; place >= 0; place--)
 			count = strtol(at, &at, 10);
 		break;
