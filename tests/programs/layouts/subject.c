@@ -146,7 +146,8 @@ static void sleep_for_ever(void)
 }
 #endif
 
-#define PAGE 4096ul
+/* The largest page of any kernel, so that all of this is in whole pages. */
+#define PAGE 16384ul
 #define MIB (1024 * 1024ul)
 
 /*
