@@ -82,8 +82,8 @@ static void test_every_process(void)
 			ksft_print_msg("exited: %s\n", rows_value(table, row, "COMM"));
 			left++;
 		} else {
-			ksft_print_msg("wrong: %d %s, state %c\n", pid, rows_value(table, row, "COMM"),
-				       proc_state(pid, pid));
+			ksft_print_msg("wrong: %d %s, state %c\n", pid,
+				       rows_value(table, row, "COMM"), proc_state(pid, pid));
 			processes++;
 			wrong++;
 		}
