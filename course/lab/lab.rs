@@ -50,7 +50,10 @@ use crate::abstractions::compat::{
     Read,
 };
 use crate::abstractions::mapping_tree::MappingTree;
-use crate::abstractions::mm::AddressSpace;
+use crate::abstractions::mm::{
+    AddressSpace,
+    WeakAddressSpace, //
+};
 use crate::abstractions::stack;
 use crate::abstractions::tasks::ProcessIter;
 use crate::text::name::{
@@ -236,7 +239,7 @@ impl Space {
     ///
     /// In any context but NMI. Does not sleep.
     pub(crate) fn of_current() -> Option<Self> {
-        AddressSpace::of_current().map(Self)
+        WeakAddressSpace::of_current()?.upgrade().map(Self)
     }
 
     /// Returns where the parts of the program are, as the kernel has noted it. Task context.
