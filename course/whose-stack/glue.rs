@@ -7,9 +7,9 @@
 //! The addresses are raw: the grader compares them with those of the kernel's variables. The file is root's.
 
 use crate::abstractions::callbacks::{
-    call_on,
     Callback,
     IrqWork,
+    RemoteCall,
     WorkItem, //
 };
 use crate::abstractions::cpus::online_now;
