@@ -94,9 +94,10 @@ impl Addresses {
         let _unused = {
             let mut hashes = self.hashes.lock();
 
-            match hashes.is_too_small(count) {
-                true => mem::replace(&mut hashes.known, map),
-                false => map,
+            if hashes.is_too_small(count) {
+                mem::replace(&mut hashes.known, map)
+            } else {
+                map
             }
         };
     }
